@@ -1,0 +1,192 @@
+//! Where records go.
+//!
+//! A destination stages one object's records, then merges them as a whole: everything becomes visible in one
+//! transaction (or one rename) that also records the object's identity, so that an identity is confirmed at most once
+//! (I3, R1). It matches identifiers to accounts itself, set-wise. It knows nothing of the ledger, of S3 or of formats.
+//!
+//! All calls block; the caller keeps them off the async threads.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
+use crate::object::{AsOf, ContentHash, Identity, MappingDigest, Object, TenantName};
+
+pub mod files;
+pub mod sqlite;
+
+/// What one object brings, before its first record.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Confirmed at most once.
+    pub identity: Identity,
+    /// The object itself; every record keeps where it came from.
+    pub object: Object,
+    /// Whose accounts.
+    pub tenant: TenantName,
+    /// Where this object's writes stand among all writes.
+    pub as_of: AsOf,
+    /// What decided how its rows were read.
+    pub mapping: MappingDigest,
+    /// What its bytes were.
+    pub content: ContentHash,
+    /// How identifiers become accounts.
+    pub matching: Matching,
+}
+
+/// How identifiers become accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matching {
+    /// What happens to a record whose identifiers match no account.
+    pub on_no_match: OnNoMatch,
+}
+
+/// What happens to a record whose identifiers match no account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNoMatch {
+    /// The record is left out and counted.
+    #[default]
+    Skip,
+    /// The account is created with these identifiers.
+    Create,
+}
+
+/// What a merge did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Merged {
+    /// Account records that matched an account there was.
+    pub matched: u64,
+    /// Accounts created.
+    pub created: u64,
+    /// Accounts of which at least one stored value changed.
+    pub updated: u64,
+    /// Accounts matched whose stored values were already these.
+    pub unchanged: u64,
+    /// Rows whose identifiers matched no account.
+    pub unmatched: u64,
+    /// Rows whose identifiers matched several accounts.
+    pub ambiguous: u64,
+    /// Usage values taken from the object, before aggregation.
+    pub usage_values: u64,
+    /// Usage records (account, user, product, metric, period) that the object contributed to.
+    pub usage_records: u64,
+    /// A few of the rows that matched nothing, for the log and the dry run.
+    pub unmatched_examples: Vec<UnmatchedRow>,
+}
+
+/// A row whose identifiers matched no account, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnmatchedRow {
+    /// Which table of the object, from 0.
+    pub table: u32,
+    /// Table-wide row, from 0.
+    pub row: u32,
+    /// The identifier values, as they were compared.
+    pub identifier: String,
+}
+
+/// Somewhere records go. Two are real: `sqlite` and `files`.
+pub trait Destination: Send + Sync {
+    /// What was merged under this identity, if it was confirmed.
+    fn confirmed(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Merged>, DestinationError>;
+
+    /// Whether the tenant has no account yet; none where this destination cannot match (R7, R12).
+    fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError>;
+
+    /// Begins to stage an object. What an unfinished staging left behind is discarded.
+    fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError>;
+}
+
+/// One object's records on their way in. Dropped without a merge, it leaves no trace.
+pub trait Staging: Send {
+    /// Begins the next table. Either layout may be missing, not both.
+    fn open_table(&mut self, accounts: Option<&AccountLayout>, usage: Option<&UsageLayout>) -> Result<(), DestinationError>;
+
+    /// Stages account records of the open table, less those of `rejected` rows (sorted, table-wide).
+    fn accounts(&mut self, batch: &AccountBatch, rejected: &[u32]) -> Result<(), DestinationError>;
+
+    /// Stages usage records of the open table, less those of `rejected` rows (sorted, table-wide).
+    fn usage(&mut self, batch: &UsageBatch, rejected: &[u32]) -> Result<(), DestinationError>;
+
+    /// Takes back what was staged for a row of the open table that turned out to be rejected later.
+    fn reject_row(&mut self, row: u32) -> Result<(), DestinationError>;
+
+    /// What a merge would do; writes nothing that lasts.
+    fn preview(self: Box<Self>) -> Result<Preview, DestinationError>;
+
+    /// Merges everything and confirms the identity, durably.
+    fn merge(self: Box<Self>) -> Result<Merged, DestinationError>;
+}
+
+/// What a merge would do, with examples.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The counts.
+    pub merged: Merged,
+    /// The first account records as JSON, each with what would happen to it under `change`: created, updated,
+    /// unchanged or unmatched.
+    pub accounts: Vec<serde_json::Value>,
+    /// The first usage records as JSON.
+    pub usage: Vec<serde_json::Value>,
+}
+
+/// Why records could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum DestinationError {
+    /// Every record was unmatched, so the file was not merged (R7).
+    #[error("none of its {rows} rows matched an account")]
+    NoAccountMatched {
+        /// Rows.
+        rows: u64,
+    },
+    /// A field is already stored with another type.
+    #[error("field `{field}` is stored as {stored}, the mapper brings {brought}")]
+    FieldType {
+        /// The field's key.
+        field: String,
+        /// The stored type.
+        stored: String,
+        /// The type that came.
+        brought: String,
+    },
+    /// SQLite refused.
+    #[error("cannot {what} in `{path}`")]
+    Sqlite {
+        /// The step.
+        what: &'static str,
+        /// The store's file.
+        path: String,
+        /// SQLite's own words.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The file system refused.
+    #[error("cannot {what} `{path}`")]
+    Io {
+        /// The step.
+        what: &'static str,
+        /// The file or directory.
+        path: String,
+        /// The system's own words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store was written by a newer version.
+    #[error("`{path}` has schema version {found}, this version reads up to {known}")]
+    Schema {
+        /// The store's file.
+        path: String,
+        /// What stands there.
+        found: i64,
+        /// What is known.
+        known: i64,
+    },
+}
+
+impl DestinationError {
+    /// Whether the same file may be taken later with another result without anyone mending it.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Sqlite { .. } | Self::Io { .. })
+    }
+}

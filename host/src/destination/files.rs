@@ -1,0 +1,1 @@
+//! Records as NDJSON, one directory an identity.

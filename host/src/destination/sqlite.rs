@@ -1,0 +1,1 @@
+//! Accounts and usage in SQLite, one file a tenant.

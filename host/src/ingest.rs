@@ -1,0 +1,1 @@
+//! The flow, second screen: one object.

@@ -1,0 +1,56 @@
+//! Gristmill watches S3 buckets for CSV and Excel files and turns each new or changed one into account and
+//! product-usage records, exactly once.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | connection | credentials, region and scope, named by its key |
+//! | integration | one bucket and prefix on one connection and what to do with its files |
+//! | tenant | whose integration it is |
+//! | object | one version of one S3 key: bucket, key, ETag, size, last-modified |
+//! | dedup key | `{connection}/{bucket}/{key}#etag={etag}` |
+//! | pass | one poll of one integration, listing to ledger |
+//! | ingestion | one object taken through fetch, decode, map, deliver, commit |
+//! | table | the decoded rows of a CSV file or of one sheet, with its header |
+//! | batch | some rows of a table, as columns |
+//! | mapper | a component that maps batches; the built-in one or a plugin |
+//! | account record, usage record | what the two transforms of a mapper produce |
+//! | identifier | the values that say which account a record belongs to |
+//! | destination | where records go |
+//! | ledger | the durable record of what happened to each object |
+//! | reject | a row that was refused, with line, column, value, code and message |
+//!
+//! # Invariants
+//!
+//! - **I1** An object is recorded complete only after its destination confirmed the whole file.
+//! - **I2** Identity is integration, dedup key and generation. A changed ETag is a new object.
+//! - **I3** A crash may repeat work, never lose or double a record: a destination confirms an identity at most once, in
+//!   the transaction or rename that makes its records visible.
+//! - **I4** A ledger write error ends the process: a failed commit means *unknown*, not *absent*.
+//! - **I5** A mapper receives rows and its own settings, nothing else.
+//! - **I6** Memory is bounded per integration, whatever the file's size.
+//! - **I7** The bucket is never written.
+//! - **I8** A file is rejected or merged whole; a bad row is rejected alone.
+//!
+//! # Modules, in reading order
+
+pub mod object;
+pub mod batch;
+pub mod pass;
+pub mod ingest;
+pub mod source;
+pub mod spool;
+pub mod decode;
+pub mod mapper;
+pub mod destination;
+pub mod rejects;
+pub mod ledger;
+pub mod retry;
+pub mod worker;
+pub mod secrets;
+pub mod config;
+pub mod events;
+pub mod control;
+pub mod daemon;
+pub mod cli;

@@ -1,0 +1,2 @@
+//! The `gristmill` binary.
+fn main() {}

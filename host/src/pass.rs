@@ -1,0 +1,1 @@
+//! The flow, first screen: one pass.

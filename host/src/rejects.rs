@@ -1,0 +1,1 @@
+//! The reject file. It does not know who rejected.

@@ -1,0 +1,1 @@
+//! Lists pages of a bucket and opens a pinned body. It knows neither the ledger nor formats.

@@ -1,0 +1,1 @@
+//! The local copy of an object: its size, checksum and ETag are verified before anything reads it. It knows no formats.
