@@ -1,1 +1,70 @@
-//! The built-in mapper.
+//! The built-in mapper: columns to account fields and product usage, as the settings declare.
+//!
+//! An ordinary library, compiled twice: natively for tests and benchmarks, and to `wasm32-unknown-unknown` as the
+//! component that ships in the daemon. Both are the same code; all that is particular to the component is one thin
+//! module, which moves buffers between the contract's types and those of [`columns`].
+//!
+//! It knows nothing of files, formats, accounts or stores: cells come in, columns and issues go out. What it must keep:
+//!
+//! - Nothing is guessed from the data. What a cell may look like follows from the settings, and from whether a workbook
+//!   typed it.
+//! - No cell costs an allocation. Whole columns are read into vectors of known size.
+//! - A cell that cannot be read rejects its row, with a stable code and a message that shows the value. Nothing is
+//!   dropped in silence.
+//!
+//! Modules, in reading order: [`settings`] (the manual), `plan` (settings, checked), `header` (finding columns),
+//! [`fields`] and [`usage`] (the two transforms), `cell` (how a cell becomes a value), `calendar`, [`columns`].
+//!
+//! # Codes
+//!
+//! | code | of | meaning |
+//! |---|---|---|
+//! | `blank_identifier` | row | the identifier is blank, and other mapped cells are not |
+//! | `blank_row` | row, a warning | every mapped cell is blank; the row is passed over |
+//! | `blank_date` | row | usage has values and no date |
+//! | `not_an_integer`, `not_a_number`, `out_of_range`, `too_many_decimals`, `percent_sign_in_ratio` | row | numbers |
+//! | `not_a_boolean`, `bad_date`, `not_a_url` | row | other types |
+//! | `missing_column`, `duplicate_column` | file | the header lacks a mapped column, or has it twice |
+//! | `bad_batch`, `bad_source`, `not_open` | file | the host broke the contract |
+//! | `bad_setting`, `missing_setting`, `misplaced_setting`, `duplicate_field`, `duplicate_metric`, `too_many_identifiers`, `nothing_mapped` | settings | see the message |
+
+mod calendar;
+mod cell;
+pub mod columns;
+#[cfg(target_family = "wasm")]
+mod component;
+pub mod fields;
+mod header;
+mod plan;
+pub mod settings;
+pub mod usage;
+
+use std::fmt;
+
+pub use cell::ValueType;
+pub use fields::FieldMapper;
+pub use plan::{Semantic, check};
+pub use usage::UsageMapper;
+
+/// Fails the whole file, or says what is wrong with settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Stable.
+    pub code: &'static str,
+    /// For a person; a setting at fault is named first, as its path in backticks.
+    pub message: String,
+}
+
+impl Fault {
+    pub(crate) fn new(code: &'static str, message: String) -> Self {
+        Self { code, message }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,362 @@
+//! Product usage: rows to usage records, a column for each metric.
+//!
+//! Blocks of the settings that share date and period become one *group*, and a row makes one entry in each group in which
+//! it has a value. As in field mapping, columns are read whole, and what is lost is left out when entries are made: a
+//! row that is rejected in one group is rejected in all.
+
+use crate::Fault;
+use crate::calendar::{automatic_date, is_day, period_start};
+use crate::cell::{DateFormat, Reader, RowLog, ValueType, is_blank, read_dates};
+use crate::columns::{Batch, Cells, Column, Issues, Text};
+use crate::fields::look_at_identifiers;
+use crate::header::{Lookup, Wanted};
+use crate::plan::{MetricPlan, Plan};
+use crate::settings::{Aggregate, Match, Period, Weekday};
+
+/// Makes usage records of one table. Settings without usage make none.
+#[derive(Debug)]
+pub struct UsageMapper {
+    layout: Layout,
+    notices: Vec<String>,
+    /// None when there are no metrics.
+    identifier: Option<u32>,
+    wanted: Wanted,
+    groups: Vec<Group>,
+    /// The series, until the first batch announces them.
+    unannounced: Vec<Series>,
+}
+
+/// What the mapper wants of a table and how its records name their account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Header indices, rising.
+    pub wanted: Vec<u32>,
+    /// What the identifier's value is compared with.
+    pub identifier: Match,
+}
+
+/// One product's metric. When several objects bring a value for one period, the newest object's counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// The product's name.
+    pub product: String,
+    /// The metric's key.
+    pub metric: String,
+    /// The unit, where there is one.
+    pub unit: Option<String>,
+    /// The type of its values.
+    pub value_type: ValueType,
+    /// How values become one.
+    pub aggregate: Aggregate,
+    /// The span of time.
+    pub period: Period,
+}
+
+/// Usage records. Entries say who and when, blocks say what.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct UsageBatch {
+    /// The table-wide input row of each entry.
+    pub rows: Vec<u32>,
+    /// The identifier's values, one an entry.
+    pub identifiers: Text,
+    /// The rows' own dates, days since 1970-01-01; where they have none, the period's first day.
+    pub dates: Vec<i32>,
+    /// The period's first day.
+    pub period_starts: Vec<i32>,
+    /// New series. They are numbered over the whole table; all come with the first batch.
+    pub announced: Vec<Series>,
+    /// The values, one block a series at most.
+    pub blocks: Vec<ValueBlock>,
+    /// What is wrong with rows of this batch.
+    pub issues: Issues,
+}
+
+/// Values of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValueBlock {
+    /// For each value the entry of its batch.
+    pub entry_of: Vec<u32>,
+    /// For each value its series.
+    pub series_of: Vec<u32>,
+    /// The values; none is missing.
+    pub values: Column,
+}
+
+/// Metrics that share date and period, and so their entries.
+#[derive(Debug)]
+struct Group {
+    when: When,
+    period: Period,
+    week_start: Weekday,
+    metrics: Vec<MappedMetric>,
+}
+
+/// Where a group's dates come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum When {
+    /// One date for the whole table.
+    Fixed(i32),
+    Column {
+        header: u32,
+        formats: Vec<DateFormat>,
+    },
+}
+
+#[derive(Debug)]
+struct MappedMetric {
+    header: u32,
+    series: u32,
+    reader: Reader,
+}
+
+/// What was read of one group, a place for every row of the batch.
+struct GroupColumns {
+    /// None: the group's fixed date.
+    dates: Option<Vec<i32>>,
+    metrics: Vec<Column>,
+}
+
+impl UsageMapper {
+    /// Begins a table. `today` is the object's date in days since 1970-01-01, `settings` is JSON.
+    ///
+    /// # Errors
+    /// The first fault of the settings, `missing_column`, `duplicate_column`, or `bad_source` when `today` lies outside
+    /// the years 1 to 9999.
+    pub fn open(today: i32, header: &[String], settings: &str) -> Result<Self, Fault> {
+        let Plan { identifier, usage, .. } = crate::plan::first_fault(settings)?;
+        if !is_day(today) {
+            return Err(Fault::new(
+                "bad_source",
+                format!("`today` is `{today}`, which is no day of the years 1 to 9999"),
+            ));
+        }
+        let mut lookup = Lookup::new(header);
+        let identifier_header = if usage.is_empty() {
+            None
+        } else {
+            lookup.find(&identifier.column)
+        };
+        let mut groups: Vec<Group> = Vec::new();
+        let mut announced = Vec::new();
+        for block in usage {
+            let when = match block.date {
+                None => Some(When::Fixed(automatic_date(today, block.period, block.week_start))),
+                Some(date) => lookup.find(&date.column).map(|header| When::Column {
+                    header,
+                    formats: date.formats,
+                }),
+            };
+            let mut metrics = Vec::new();
+            for metric in block.metrics {
+                let Some(header) = lookup.find(&metric.column) else {
+                    continue;
+                };
+                metrics.push(MappedMetric {
+                    header,
+                    series: announced.len() as u32,
+                    reader: metric.reader.clone(),
+                });
+                announced.push(series(&block.product, block.period, metric));
+            }
+            // Without its date column the table fails, once every missing column is known.
+            let Some(when) = when else { continue };
+            let (period, week_start) = (block.period, block.week_start);
+            let same =
+                |group: &&mut Group| (&group.when, group.period, group.week_start) == (&when, period, week_start);
+            match groups.iter_mut().find(same) {
+                Some(group) => group.metrics.append(&mut metrics),
+                None => groups.push(Group {
+                    when,
+                    period,
+                    week_start,
+                    metrics,
+                }),
+            }
+        }
+        let notices = lookup.finish()?;
+
+        groups.retain(|group| !group.metrics.is_empty());
+        let date_headers = groups.iter().filter_map(|group| match group.when {
+            When::Column { header, .. } => Some(header),
+            When::Fixed(_) => None,
+        });
+        let metric_headers = groups
+            .iter()
+            .flat_map(|group| &group.metrics)
+            .map(|metric| metric.header);
+        let wanted = Wanted::new(metric_headers.chain(date_headers).chain(identifier_header));
+        let layout = Layout {
+            wanted: wanted.headers().to_vec(),
+            identifier: identifier.key,
+        };
+        Ok(Self {
+            layout,
+            notices,
+            identifier: identifier_header,
+            wanted,
+            groups,
+            unannounced: announced,
+        })
+    }
+
+    /// What the mapper wants and how its records name their account.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Warnings about the table as a whole, as fragments.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Maps one batch.
+    ///
+    /// # Errors
+    /// `bad_batch` when the batch has not the columns that the layout wants.
+    pub fn map_batch(&mut self, batch: &Batch<'_>) -> Result<UsageBatch, Fault> {
+        batch.expect_columns(self.wanted.headers().len())?;
+        let announced = std::mem::take(&mut self.unannounced);
+        let Some(identifier) = self.identifier else {
+            return Ok(UsageBatch::default());
+        };
+        let cells = batch.columns();
+        let mut log = RowLog::new(batch.first_row(), batch.rows() as usize);
+        let identifiers = &cells[self.wanted.slot(identifier)];
+        look_at_identifiers(identifiers, cells, identifier, &mut log);
+
+        let read: Vec<GroupColumns> = self
+            .groups
+            .iter()
+            .map(|group| self.read(group, batch, &mut log))
+            .collect();
+        let mut output = UsageBatch {
+            announced,
+            ..UsageBatch::default()
+        };
+        for (group, columns) in self.groups.iter().zip(&read) {
+            append_entries(group, columns, identifiers, &log, &mut output);
+        }
+        output.issues = log.into_issues();
+        Ok(output)
+    }
+
+    /// Ends the table. Nothing is ever held back, so the batch has no entries; it announces the series of a table that had
+    /// no batch.
+    pub fn finish(&mut self) -> UsageBatch {
+        UsageBatch {
+            announced: std::mem::take(&mut self.unannounced),
+            ..UsageBatch::default()
+        }
+    }
+
+    fn read(&self, group: &Group, batch: &Batch<'_>, log: &mut RowLog) -> GroupColumns {
+        let cells = |header: u32| &batch.columns()[self.wanted.slot(header)];
+        let read_metric = |metric: &MappedMetric| metric.reader.read(cells(metric.header), metric.header, log);
+        let metrics: Vec<Column> = group.metrics.iter().map(read_metric).collect();
+        let dates = match &group.when {
+            When::Fixed(_) => None,
+            When::Column { header, formats } => {
+                let (dates, validity) = read_dates(formats, cells(*header), *header, log);
+                if validity.is_some() {
+                    reject_missing_dates(cells(*header), *header, &metrics, log);
+                }
+                Some(dates)
+            }
+        };
+        GroupColumns { dates, metrics }
+    }
+}
+
+fn series(product: &str, period: Period, metric: MetricPlan) -> Series {
+    Series {
+        product: product.to_owned(),
+        metric: metric.metric,
+        unit: metric.unit,
+        value_type: metric.reader.value_type(),
+        aggregate: metric.aggregate,
+        period,
+    }
+}
+
+/// A row with values and a blank date is rejected: any date given to it would be a guess.
+fn reject_missing_dates(dates: &Cells<'_>, header: u32, metrics: &[Column], log: &mut RowLog) {
+    for (row, cell) in dates.iter().enumerate() {
+        if is_blank(cell) && metrics.iter().any(|metric| metric.has_value(row)) {
+            let message = "the row has values and no date, so they belong to no period";
+            log.reject(row, header, "blank_date", |bytes| {
+                bytes.extend_from_slice(message.as_bytes())
+            });
+        }
+    }
+}
+
+/// Appends an entry for every row that is not lost and has a value, and the values.
+fn append_entries(
+    group: &Group,
+    columns: &GroupColumns,
+    identifiers: &Cells<'_>,
+    log: &RowLog,
+    output: &mut UsageBatch,
+) {
+    let rows = identifiers.len();
+    let first_entry = output.rows.len() as u32;
+    let always_has_value = columns.metrics.iter().any(|metric| metric.validity.is_none());
+    let has_entry = |row: usize| {
+        !log.is_lost(row) && (always_has_value || columns.metrics.iter().any(|metric| metric.has_value(row)))
+    };
+    let kept: Vec<u32> = match always_has_value && log.is_whole() {
+        true => (0..rows as u32).collect(),
+        false => (0..rows as u32).filter(|row| has_entry(*row as usize)).collect(),
+    };
+
+    output.rows.extend(kept.iter().map(|row| log.number(*row as usize)));
+    kept.iter()
+        .for_each(|row| output.identifiers.push(identifiers.get(*row as usize)));
+    match (&columns.dates, &group.when) {
+        (Some(dates), _) => {
+            // Rows of one date mostly come together.
+            let mut last = None;
+            for row in &kept {
+                let date = dates[*row as usize];
+                let start = match last {
+                    Some((known, start)) if known == date => start,
+                    _ => period_start(date, group.period, group.week_start),
+                };
+                last = Some((date, start));
+                output.dates.push(date);
+                output.period_starts.push(start);
+            }
+        }
+        (None, When::Fixed(date)) => {
+            output.dates.resize(output.rows.len(), *date);
+            output.period_starts.resize(output.rows.len(), *date);
+        }
+        (None, When::Column { .. }) => {}
+    }
+
+    for (metric, column) in group.metrics.iter().zip(&columns.metrics) {
+        let mut entry_of = Vec::with_capacity(kept.len());
+        let mut value_rows = Vec::with_capacity(kept.len());
+        for (entry, row) in (first_entry..).zip(&kept) {
+            if column.has_value(*row as usize) {
+                entry_of.push(entry);
+                value_rows.push(*row);
+            }
+        }
+        if !entry_of.is_empty() {
+            let series_of = vec![metric.series; entry_of.len()];
+            let values = Column {
+                values: column.keep(&value_rows).values,
+                validity: None,
+            };
+            output.blocks.push(ValueBlock {
+                entry_of,
+                series_of,
+                values,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
