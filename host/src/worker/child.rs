@@ -1,0 +1,101 @@
+//! The child's side: limits first, then the task.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+
+use super::order::{self, Received};
+use super::{Limits, REFUSED, Task, WORKER_ARGUMENT};
+
+/// A child's half of a task: reads the request (the JSON of what the parent passed) and the input, writes the answer.
+///
+/// An error is one sentence for [`WorkerError::Refused`](super::WorkerError::Refused); what the parent must tell apart
+/// belongs into the answer. A panic or an abort ends the child alone.
+pub type ChildTask = fn(request: &[u8], input: Option<File>, answer: &mut dyn Write) -> Result<(), String>;
+
+/// Which function does a task.
+fn child_task(task: Task) -> ChildTask {
+    match task {
+        Task::Decode => crate::decode::decode_child,
+        Task::Compile => crate::mapper::compile_child,
+    }
+}
+
+/// Runs this process as a worker if its arguments (the program's name first) say so. Call it before anything else:
+/// nothing that the daemon sets up may exist in a worker.
+pub fn child_entry(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut arguments = arguments.into_iter().skip(1);
+    if arguments.next()? != WORKER_ARGUMENT {
+        return None;
+    }
+    let word = arguments.next().unwrap_or_default();
+    let task = Task::ALL.into_iter().find(|task| word == task.word());
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{}", panic.payload_as_str().unwrap_or("a panic"))
+    }));
+    let outcome = match task.map(child_task) {
+        Some(run) => work(run),
+        None => Err(format!("no worker task is called `{}`", word.display())),
+    };
+    Some(match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::from(REFUSED)
+        }
+    })
+}
+
+fn work(run: ChildTask) -> Result<(), String> {
+    let not_ours = |error: io::Error| format!("a worker is started by gristmill itself: {error}");
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
+    // A clone: the socket itself stays open as descriptor 0 until the process ends, so that its closing says just that.
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().map_err(not_ours)?);
+    let Received { order, request, input } = order::receive(&socket).map_err(not_ours)?;
+    if rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get()) != Some(order.parent) {
+        return Err("the parent is gone".into());
+    }
+    confine(&order.limits).map_err(|error| format!("cannot limit the worker: {error}"))?;
+    let mut answer = BufWriter::with_capacity(64 * 1024, socket);
+    run(&request, input, &mut answer)?;
+    answer.flush().map_err(|error| format!("cannot answer: {error}"))
+}
+
+/// Gives up what the task does not need, for good.
+fn confine(limits: &Limits) -> io::Result<()> {
+    let limit = |resource, soft: u64, hard: u64| {
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(soft),
+                maximum: Some(hard),
+            },
+        )
+    };
+    let cpu = limits.cpu.as_secs() + u64::from(limits.cpu.subsec_nanos() > 0);
+    let memory = limits.memory.saturating_add(own_address_space()?);
+    limit(Resource::As, memory, memory)?;
+    // The soft limit's signal says what happened; the hard one ends whatever survives it.
+    limit(Resource::Cpu, cpu.max(1), cpu.max(1) + 1)?;
+    limit(Resource::Fsize, 0, 0)?;
+    limit(Resource::Core, 0, 0)?;
+    limit(Resource::Nofile, 16, 16)?;
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
+/// Bytes of address space that the program takes before its task: a debug build maps hundreds of megabytes of itself.
+fn own_address_space() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let kibibytes = size.and_then(|size| size.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kibibytes
+        .map(|kibibytes| kibibytes * 1024)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
