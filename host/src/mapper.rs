@@ -1,1 +1,342 @@
-//! Components: compile, cache, instantiate, call, limit. The only user of wasmtime; it knows no formats, S3 or destinations.
+//! Components: compile, cache, instantiate, call, limit. The only user of wasmtime; it knows no formats, S3 or
+//! destinations.
+//!
+//! A [`MapperHost`] makes [`Mapper`]s out of component bytes; a mapper makes a [`FieldMapping`] or a [`UsageMapping`]
+//! for each file, which turns batches into checked Arrow arrays. All calls block.
+//!
+//! # From bytes to a mapper
+//!
+//! digest against the pinned one → outline: kind of file, imports against the allow-list, contract version → native
+//! code from the cache, or from a worker process and into the cache → linked once → instantiated once, to prove it.
+//! The built-in mapper takes the same way.
+//!
+//! # Invariants
+//!
+//! - A component reaches the log, an empty sandbox if its toolchain needs one, and nothing else (I5).
+//! - Nothing that a component does can panic, block or fill this process: time, memory, tables, instances, handles,
+//!   output and log are limited, and every limit is an error with a name (I6).
+//! - What a component returns is checked before anyone sees it.
+//! - Each file gets a store of its own, and a guest that failed is never entered again.
+//! - Native code is loaded only if it came from our own compiler: from the worker, or from a sealed cache entry.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre};
+
+use crate::object::{ComponentDigest, MapperName};
+use crate::worker::Launcher;
+
+mod bindings;
+mod builtin_component;
+mod cache;
+mod compile;
+mod engine;
+mod error;
+mod escape;
+mod field_mapping;
+mod input;
+mod inspect;
+mod instance;
+mod limits;
+mod log;
+mod output;
+mod product_usage;
+mod sandbox;
+mod table;
+
+use bindings::{field_mapping as raw_fields, product_usage as raw_usage};
+use cache::{Cache, Refusal};
+use compile::CompileError;
+use engine::{Compatibility, Ticker};
+use inspect::Outline;
+use sandbox::{Inside, Linkers};
+
+pub use compile::compile_child;
+pub use error::{Blame, Fault, MapperError, Span};
+pub use field_mapping::FieldMapping;
+pub use input::Source;
+pub use inspect::Exports;
+pub use instance::FileBudget;
+pub use limits::{CompileLimits, Limits};
+pub use log::{LogLevel, LogLine, LogSink};
+pub use product_usage::UsageMapping;
+
+/// The name of the mapper that ships in the binary. No configured mapper can have it.
+pub const BUILT_IN: &str = "built-in";
+
+/// Makes mappers, and keeps those that are in use.
+pub struct MapperHost {
+    engine: Engine,
+    ticker: Arc<Ticker>,
+    linkers: Linkers,
+    cache: Cache,
+    launcher: Launcher,
+    /// By digest. A slot is locked while its component is compiled, so that no component is compiled twice at once.
+    slots: Mutex<HashMap<ComponentDigest, Arc<Mutex<Slot>>>>,
+}
+
+/// What is known of a component.
+enum Slot {
+    /// Nothing in this process.
+    Unknown,
+    /// It is in use, or was.
+    Loaded(Weak<Loaded>),
+    /// It cannot be compiled.
+    Refused(Refusal),
+}
+
+/// A component, linked and ready to be instantiated.
+pub(crate) struct Loaded {
+    pre: InstancePre<Inside>,
+    field_mapping: Option<raw_fields::GuestIndices>,
+    product_usage: Option<raw_usage::GuestIndices>,
+    exports: Exports,
+    ticker: Arc<Ticker>,
+}
+
+impl MapperHost {
+    /// Starts an engine whose compiled code is kept in this directory, which is made if it is missing.
+    pub fn start(cache_dir: PathBuf, launcher: Launcher) -> Result<Self, MapperError> {
+        let engine = engine::new_engine()?;
+        let cache = Cache::open(cache_dir, Compatibility::of(&engine))?;
+        let ticker = Arc::new(Ticker::start(&engine)?);
+        let linkers = Linkers::new(&engine)?;
+        Ok(Self {
+            engine,
+            ticker,
+            linkers,
+            cache,
+            launcher,
+            slots: Mutex::default(),
+        })
+    }
+
+    /// The mapper that ships in the binary.
+    pub fn built_in(&self) -> Result<Arc<Mapper>, MapperError> {
+        let bytes = builtin_component::COMPONENT;
+        self.mapper(BUILT_IN, bytes, digest(bytes), Limits::default())
+    }
+
+    /// A mapper from a component file that the configuration pins by its digest.
+    pub fn load(
+        &self,
+        name: &MapperName,
+        path: &Path,
+        sha256: ComponentDigest,
+        limits: Limits,
+    ) -> Result<Arc<Mapper>, MapperError> {
+        let bytes = read(path, limits.component)?;
+        let found = digest(&bytes);
+        if found != sha256 {
+            return Err(MapperError::DigestMismatch { pinned: sha256, found });
+        }
+        self.mapper(name.as_str(), &bytes, found, limits)
+    }
+
+    fn mapper(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        digest: ComponentDigest,
+        limits: Limits,
+    ) -> Result<Arc<Mapper>, MapperError> {
+        let outline = inspect::outline(bytes)?;
+        let component = self.component(bytes, &digest, outline, &limits)?;
+        let mapper = Mapper {
+            name: name.into(),
+            digest,
+            limits,
+            component,
+        };
+        mapper.prove()?;
+        Ok(Arc::new(mapper))
+    }
+
+    /// The component with this digest: the one in use, or a new one.
+    fn component(
+        &self,
+        bytes: &[u8],
+        digest: &ComponentDigest,
+        outline: Outline,
+        limits: &Limits,
+    ) -> Result<Arc<Loaded>, MapperError> {
+        let slot = Arc::clone(
+            lock(&self.slots)
+                .entry(*digest)
+                .or_insert_with(|| Arc::new(Mutex::new(Slot::Unknown))),
+        );
+        let mut slot = lock(&slot);
+        match &*slot {
+            Slot::Loaded(component) => {
+                if let Some(component) = component.upgrade() {
+                    return Ok(component);
+                }
+            }
+            Slot::Refused(refusal) if refusal.limits == limits.compile => {
+                return Err(MapperError::Compile {
+                    reason: refusal.reason.clone(),
+                });
+            }
+            Slot::Refused(_) | Slot::Unknown => {}
+        }
+        match self.code(bytes, digest, &limits.compile) {
+            Ok(code) => {
+                let component = Arc::new(self.link(&code, outline)?);
+                *slot = Slot::Loaded(Arc::downgrade(&component));
+                Ok(component)
+            }
+            Err(CompileError::Refused(reason)) => {
+                let refusal = Refusal {
+                    reason: reason.clone(),
+                    limits: limits.compile,
+                };
+                self.cache.keep_refusal(digest, &refusal)?;
+                *slot = Slot::Refused(refusal);
+                Err(MapperError::Compile { reason })
+            }
+            Err(CompileError::Ours(error)) => Err(error),
+        }
+    }
+
+    /// A component's native code: from the cache, or from the compiler and then in the cache.
+    fn code(&self, bytes: &[u8], digest: &ComponentDigest, limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
+        if let Some(code) = self.cache.code(digest).map_err(CompileError::Ours)? {
+            return Ok(code);
+        }
+        match self.cache.refusal(digest).map_err(CompileError::Ours)? {
+            Some(refusal) if refusal.limits == *limits => return Err(CompileError::Refused(refusal.reason)),
+            _ => {}
+        }
+        let code = compile::compile(&self.launcher, bytes, limits)?;
+        self.cache.keep_code(digest, &code).map_err(CompileError::Ours)?;
+        Ok(code)
+    }
+
+    /// Loads native code and links it.
+    fn link(&self, code: &[u8], outline: Outline) -> Result<Loaded, MapperError> {
+        // SAFETY: `deserialize` demands bytes that `precompile_component` returned, unchanged since. These come from our
+        // own binary, run as a worker on this machine moments ago and read through a socket that only it and we hold;
+        // or from a cache entry whose seal, under a key that only this user can read, was checked over this very
+        // buffer. Nobody else has the buffer, and the engine copies it before it maps it as code. Bytes from a user
+        // never get here: those must begin as a WebAssembly component does.
+        let component = unsafe { Component::deserialize(&self.engine, code) };
+        let component = component.map_err(|error| engine::engine_error("load compiled code", error))?;
+        let linker = if outline.needs_sandbox {
+            &self.linkers.sandbox
+        } else {
+            &self.linkers.plain
+        };
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(|error| instance::wrong_world(&error))?;
+        let Exports {
+            field_mapping,
+            product_usage,
+        } = outline.exports;
+        let field_mapping = field_mapping.then(|| raw_fields::GuestIndices::new(&pre)).transpose();
+        let product_usage = product_usage.then(|| raw_usage::GuestIndices::new(&pre)).transpose();
+        Ok(Loaded {
+            pre,
+            field_mapping: field_mapping.map_err(|error| instance::wrong_world(&error))?,
+            product_usage: product_usage.map_err(|error| instance::wrong_world(&error))?,
+            exports: outline.exports,
+            ticker: Arc::clone(&self.ticker),
+        })
+    }
+}
+
+/// One mapper: a component, a name, and limits. Files share the component's code and nothing else.
+pub struct Mapper {
+    name: Box<str>,
+    digest: ComponentDigest,
+    limits: Limits,
+    component: Arc<Loaded>,
+}
+
+impl Mapper {
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// SHA-256 of its component.
+    pub fn digest(&self) -> ComponentDigest {
+        self.digest
+    }
+
+    /// Which transforms it has.
+    pub fn exports(&self) -> Exports {
+        self.component.exports
+    }
+
+    /// What is wrong with these settings (JSON) for field mapping; empty when nothing is.
+    pub fn check_fields(&self, settings: &str) -> Result<Vec<Fault>, MapperError> {
+        self.fields(FileBudget { bytes: 0 }, nowhere())?.check(settings)
+    }
+
+    /// What is wrong with these settings (JSON) for product usage; empty when nothing is.
+    pub fn check_usage(&self, settings: &str) -> Result<Vec<Fault>, MapperError> {
+        self.usage(FileBudget { bytes: 0 }, nowhere())?.check(settings)
+    }
+
+    /// Field mapping of one file, in an instance of its own.
+    pub fn fields(&self, budget: FileBudget, log: LogSink) -> Result<FieldMapping, MapperError> {
+        FieldMapping::start(&self.component, self.limits, budget, log)
+    }
+
+    /// Product usage of one file, in an instance of its own.
+    pub fn usage(&self, budget: FileBudget, log: LogSink) -> Result<UsageMapping, MapperError> {
+        UsageMapping::start(&self.component, self.limits, budget, log)
+    }
+
+    /// That it starts within its limits, and that its functions have the contract's types.
+    fn prove(&self) -> Result<(), MapperError> {
+        let Exports {
+            field_mapping,
+            product_usage,
+        } = self.exports();
+        if field_mapping {
+            self.fields(FileBudget { bytes: 0 }, nowhere())?;
+        }
+        if product_usage {
+            self.usage(FileBudget { bytes: 0 }, nowhere())?;
+        }
+        Ok(())
+    }
+}
+
+/// For calls whose result says everything.
+fn nowhere() -> LogSink {
+    Arc::new(|_| ())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Both the map and the slots change in single assignments: whoever panicked left them whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn digest(bytes: &[u8]) -> ComponentDigest {
+    ComponentDigest::from_bytes(Sha256::digest(bytes).into())
+}
+
+/// A whole file of at most `limit` bytes.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, MapperError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
+    read.map_err(|source| MapperError::Io {
+        what: "read the component",
+        path: path.to_owned(),
+        source,
+    })?;
+    if bytes.len() as u64 > limit {
+        Err(MapperError::TooLarge { limit })
+    } else {
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,103 @@
+//! One file's field mapping: a component at work, table by table.
+
+use std::sync::Arc;
+
+use super::bindings::{field_mapping as raw, types};
+use super::error::MapperError;
+use super::input::{Input, Source};
+use super::instance::{Instance, fault};
+use super::output::{Scope, accounts};
+use super::table::{Table, size_of_opening};
+use super::{Fault, FileBudget, Limits, Loaded, LogSink};
+use crate::batch::{AccountBatch, AccountLayout, Batch};
+
+/// Field mapping of one file, in an instance of its own. After any error it is done for.
+pub struct FieldMapping {
+    component: Arc<Loaded>,
+    instance: Instance<raw::Guest>,
+    table: Option<Table<AccountLayout>>,
+}
+
+impl FieldMapping {
+    pub(super) fn start(
+        component: &Arc<Loaded>,
+        limits: Limits,
+        budget: FileBudget,
+        log: LogSink,
+    ) -> Result<Self, MapperError> {
+        let functions = component.field_mapping.as_ref();
+        let functions = functions.ok_or(MapperError::NoTransform {
+            transform: "field mapping",
+        })?;
+        let instance = Instance::start(
+            &component.pre,
+            &component.ticker,
+            limits,
+            budget,
+            log,
+            |store, instance| functions.load(store, instance),
+        )?;
+        Ok(Self {
+            component: Arc::clone(component),
+            instance,
+            table: None,
+        })
+    }
+
+    pub(super) fn check(&mut self, settings: &str) -> Result<Vec<Fault>, MapperError> {
+        let call = |guest: &raw::Guest, store: &mut _| guest.call_check(store, settings);
+        let faults = |faults: Vec<types::Fault>| Ok(faults.into_iter().map(fault).collect());
+        self.instance
+            .call(&self.component.ticker, size_of_opening(&[], settings), call, faults)
+    }
+
+    /// Begins a table. An open one is forgotten with what the mapper held back of it.
+    pub fn open(&mut self, source: &Source, header: &[String], settings: &str) -> Result<AccountLayout, MapperError> {
+        let names: Vec<&str> = header.iter().map(String::as_str).collect();
+        let call = |guest: &raw::Guest, store: &mut _| guest.call_open(store, source.lower(), &names, settings);
+        let layout = |returned: Result<_, _>| match returned {
+            Ok(layout) => Ok(accounts::layout(layout, names.len())?),
+            Err(raw) => Err(MapperError::Fault(fault(raw))),
+        };
+        let layout = self
+            .instance
+            .call(&self.component.ticker, size_of_opening(header, settings), call, layout)?;
+        self.table = Some(Table::new(layout.clone(), names.len()));
+        Ok(layout)
+    }
+
+    /// Maps one batch of the open table. Batches come in row order.
+    pub fn map_batch(&mut self, batch: &Batch) -> Result<AccountBatch, MapperError> {
+        let table = self.table.as_mut().ok_or(MapperError::Input {
+            what: "no table is open",
+        })?;
+        let input = Input::new(batch, &table.layout.wanted)?;
+        let scope = table.advance(batch, &input)?;
+        let cells = input.cells();
+        let call = |guest: &raw::Guest, store: &mut _| guest.call_map_batch(store, input.lower(&cells));
+        let check = |returned| checked(returned, &table.layout, &scope);
+        self.instance.call(&self.component.ticker, input.size(), call, check)
+    }
+
+    /// Ends the open table and returns what the mapper held back; often nothing.
+    pub fn finish(&mut self) -> Result<AccountBatch, MapperError> {
+        let table = self.table.take().ok_or(MapperError::Input {
+            what: "no table is open",
+        })?;
+        let held_back = table.held_back(self.instance.limits());
+        let call = |guest: &raw::Guest, store: &mut _| guest.call_finish(store);
+        let check = |returned| checked(returned, &table.layout, &table.scope());
+        self.instance.call(&self.component.ticker, held_back, call, check)
+    }
+}
+
+fn checked(
+    returned: Result<raw::AccountBatch, types::Fault>,
+    layout: &AccountLayout,
+    scope: &Scope,
+) -> Result<AccountBatch, MapperError> {
+    match returned {
+        Ok(batch) => Ok(accounts::batch(batch, layout, scope)?),
+        Err(raw) => Err(MapperError::Fault(fault(raw))),
+    }
+}

@@ -1,0 +1,215 @@
+//! One instance in a store of its own: how it is started, called, timed and ended.
+//!
+//! Invariant: after any error, of whatever kind, the guest is never entered again.
+
+use std::time::Duration;
+
+use wasmtime::component::{Instance as RawInstance, InstancePre};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+
+use super::bindings::types;
+use super::engine::Ticker;
+use super::error::{Bad, Fault, MapperError};
+use super::escape::escaped;
+use super::limits::{Deadline, Exceeded, HANDLES, INSTANCES, Limiter, Limits, MEMORIES, TABLES, output_limit};
+use super::log::{Log, LogSink};
+use super::sandbox::Inside;
+
+/// Bytes of a text in an error message.
+const MESSAGE: usize = 1 << 10;
+/// Bytes of a code.
+pub(super) const CODE: usize = 64;
+
+/// How large the file is that an instance is for: its processor time follows from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileBudget {
+    /// Bytes of the object.
+    pub bytes: u64,
+}
+
+/// A component at work, with the functions `G` of one of its transforms.
+pub(super) struct Instance<G> {
+    store: Store<Inside>,
+    guest: G,
+    limits: Limits,
+    file: Duration,
+    file_left: Duration,
+    state: Entry,
+}
+
+/// Whether the guest may be entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Open,
+    Closed,
+}
+
+/// How large one call's input is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct InputSize {
+    pub(super) bytes: usize,
+    pub(super) rows: usize,
+}
+
+impl<G> Instance<G> {
+    /// Starts a component, its initialisers included, and finds its functions.
+    pub(super) fn start(
+        component: &InstancePre<Inside>,
+        ticker: &Ticker,
+        limits: Limits,
+        budget: FileBudget,
+        log: LogSink,
+        find: impl FnOnce(&mut Store<Inside>, &RawInstance) -> wasmtime::Result<G>,
+    ) -> Result<Self, MapperError> {
+        let mebibytes = u32::try_from(budget.bytes >> 20).unwrap_or(u32::MAX);
+        let more = limits.file_processor_per_mebibyte.saturating_mul(mebibytes);
+        let file = limits.file_processor.saturating_add(more);
+        let deadline = Deadline::begin(limits.batch_processor, file, file);
+        let inside = Inside::new(Log::new(log), Limiter::new(&limits), deadline);
+        let mut store = Store::new(component.engine(), inside);
+        store.limiter(|inside| &mut inside.limiter);
+        store.set_max_component_handles(HANDLES);
+        store.set_hostcall_fuel(output_limit(0, 0));
+        store.epoch_deadline_callback(|inside| {
+            inside.data().deadline.check()?;
+            Ok(UpdateDeadline::Continue(1))
+        });
+        store.set_epoch_deadline(1);
+        let ticking = ticker.run();
+        let started = component.instantiate(&mut store);
+        drop(ticking);
+        store.data_mut().log.end_call();
+        let file_left = file.saturating_sub(deadline.spent());
+        let instance = started.map_err(|error| classify(error, &limits, output_limit(0, 0)))?;
+        let guest = find(&mut store, &instance).map_err(|error| wrong_world(&error))?;
+        Ok(Self {
+            store,
+            guest,
+            limits,
+            file,
+            file_left,
+            state: Entry::Open,
+        })
+    }
+
+    /// Calls the guest once and checks what it returns. An error of either ends the instance.
+    pub(super) fn call<R, O>(
+        &mut self,
+        ticker: &Ticker,
+        input: InputSize,
+        call: impl FnOnce(&G, &mut Store<Inside>) -> wasmtime::Result<R>,
+        check: impl FnOnce(R) -> Result<O, MapperError>,
+    ) -> Result<O, MapperError> {
+        if std::mem::replace(&mut self.state, Entry::Closed) == Entry::Closed {
+            return Err(MapperError::Input {
+                what: "it failed before",
+            });
+        }
+        let output = output_limit(input.bytes, input.rows);
+        let deadline = Deadline::begin(self.limits.batch_processor, self.file_left, self.file);
+        self.store.set_hostcall_fuel(output);
+        self.store.data_mut().deadline = deadline;
+        self.store.set_epoch_deadline(1);
+        let ticking = ticker.run();
+        let returned = call(&self.guest, &mut self.store);
+        drop(ticking);
+        self.store.data_mut().log.end_call();
+        self.file_left = self.file_left.saturating_sub(deadline.spent());
+        let checked = check(returned.map_err(|error| classify(error, &self.limits, output))?)?;
+        self.state = Entry::Open;
+        Ok(checked)
+    }
+
+    /// The limits it runs under.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// What a component says of itself that differs from the contract in its types.
+pub(super) fn wrong_world(error: &wasmtime::Error) -> MapperError {
+    MapperError::WrongWorld {
+        what: escaped(&chain(error), MESSAGE).into_owned(),
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &wasmtime::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Makes one of our errors from what the engine says. Some of its errors are private types and are known by their
+/// words alone; they are told apart here and nowhere else, and tests pin them.
+fn classify(error: wasmtime::Error, limits: &Limits, output: usize) -> MapperError {
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return match *exceeded {
+            Exceeded::Memory => MapperError::Memory { limit: limits.memory },
+            Exceeded::Tables => MapperError::Tables {
+                limit: limits.table_elements,
+                what: "table elements",
+            },
+            Exceeded::Deadline { limit, span } => MapperError::Deadline { limit, span },
+        };
+    }
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return MapperError::Trap {
+            what: format!("it exited with status {}", exit.0),
+        };
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        let function = error
+            .downcast_ref::<WasmBacktrace>()
+            .and_then(|trace| trace.frames().first()?.func_name());
+        let place = function
+            .map(|name| format!(" in `{}`", escaped(name, 200)))
+            .unwrap_or_default();
+        return MapperError::Trap {
+            what: format!("{trap}{place}"),
+        };
+    }
+    let words = chain(&error);
+    let says = |phrase: &str| words.contains(phrase);
+    if says("fuel allocated for hostcalls has been exhausted") {
+        MapperError::OutputTooLarge { limit: output }
+    } else if says("store handle limit exceeded") || says("resource table has no free keys") {
+        MapperError::Handles { limit: HANDLES }
+    } else if says("resource limit exceeded: instance count") {
+        MapperError::Instances {
+            limit: INSTANCES,
+            what: "instances",
+        }
+    } else if says("resource limit exceeded: memory count") {
+        MapperError::Instances {
+            limit: MEMORIES,
+            what: "memories",
+        }
+    } else if says("resource limit exceeded: table count") {
+        MapperError::Tables {
+            limit: TABLES,
+            what: "tables",
+        }
+    } else if error
+        .chain()
+        .any(|cause| cause.is::<std::io::Error>() || cause.is::<rustix::io::Errno>())
+    {
+        super::engine::engine_error("run the mapper", error)
+    } else {
+        Bad(escaped(&words, MESSAGE).into_owned()).into()
+    }
+}
+
+/// A fault as it may be shown: capped, escaped, and with a code that is one.
+pub(super) fn fault(raw: types::Fault) -> Fault {
+    let code: String = raw.code.chars().filter(|c| is_code(*c)).take(CODE).collect();
+    Fault {
+        code: if code.is_empty() { "fault".into() } else { code },
+        message: escaped(&raw.message, MESSAGE).into_owned(),
+        row: raw.row,
+        column: raw.column,
+    }
+}
+
+/// Whether a character may stand in a code.
+pub(super) fn is_code(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_')
+}

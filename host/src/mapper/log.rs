@@ -1,0 +1,120 @@
+//! What components write to the daemon's log.
+
+use std::sync::Arc;
+
+use super::bindings::log;
+use super::escape::escaped;
+
+/// Bytes of one line.
+const LINE: usize = 1 << 10;
+/// Bytes of all lines of one call.
+const CALL: usize = 64 << 10;
+
+/// How grave a mapper finds what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// One line of a mapper: at most 1 KiB, control characters escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// As the mapper has it.
+    pub level: LogLevel,
+    /// The text.
+    pub message: String,
+}
+
+/// Takes a mapper's lines. The caller knows whose they are and says so.
+pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
+
+/// A sink, and how much may still go into it.
+pub(super) struct Log {
+    sink: LogSink,
+    left: usize,
+    dropped: u64,
+}
+
+impl Log {
+    pub(super) fn new(sink: LogSink) -> Self {
+        Self {
+            sink,
+            left: CALL,
+            dropped: 0,
+        }
+    }
+
+    /// Ends a call: says how many of its lines were dropped, and makes room for the next.
+    pub(super) fn end_call(&mut self) {
+        self.left = CALL;
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            let message = format!("{dropped} more lines were dropped: a mapper may write {CALL} bytes a batch");
+            (self.sink)(LogLine {
+                level: LogLevel::Warn,
+                message,
+            });
+        }
+    }
+}
+
+impl log::Host for Log {
+    fn write(&mut self, level: log::Level, message: String) {
+        let message = escaped(&message, LINE);
+        // An empty line is not free either.
+        let Some(left) = self.left.checked_sub(message.len() + 1) else {
+            self.left = 0;
+            self.dropped += 1;
+            return;
+        };
+        self.left = left;
+        let level = match level {
+            log::Level::Debug => LogLevel::Debug,
+            log::Level::Info => LogLevel::Info,
+            log::Level::Warn => LogLevel::Warn,
+            log::Level::Error => LogLevel::Error,
+        };
+        (self.sink)(LogLine {
+            level,
+            message: message.into_owned(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::log::Host;
+    use super::*;
+
+    #[test]
+    fn a_flood_is_capped_and_the_drops_are_counted_once_a_call() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&lines);
+        let mut log = Log::new(Arc::new(move |line| seen.lock().unwrap().push(line)));
+        for _ in 0..1000 {
+            log.write(log::Level::Info, "\u{1b}".repeat(5000));
+        }
+        log.end_call();
+        log.end_call();
+        let lines = std::mem::take(&mut *lines.lock().unwrap());
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.message.len() <= LINE && !line.message.contains('\u{1b}'))
+        );
+        assert!(lines.iter().map(|line| line.message.len()).sum::<usize>() <= CALL + LINE);
+        let (last, kept) = lines.split_last().unwrap();
+        assert_eq!(last.level, LogLevel::Warn);
+        assert!(
+            last.message.starts_with(&format!("{} more lines", 1000 - kept.len())),
+            "{}",
+            last.message
+        );
+    }
+}

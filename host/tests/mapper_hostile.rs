@@ -1,0 +1,588 @@
+//! Hostile mappers against the real host: each is limited, named and forgotten, and nothing else notices.
+//!
+//! The guests stand in `tests/hostile`, one a threat. Compiling goes through the built binary, as it does in the daemon.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arrow_array::{Int64Array, StringArray, cast::AsArray};
+use gristmill::batch::{Batch, Cells, Issues, MatchKey, ValueType};
+use gristmill::mapper::{
+    CompileLimits, FieldMapping, FileBudget, Limits, LogLine, LogSink, Mapper, MapperError, MapperHost, Source, Span,
+};
+use gristmill::object::ComponentDigest;
+use gristmill::worker::Launcher;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+/// The text of a file in `tests/hostile`.
+fn hostile(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/hostile")
+        .join(format!("{name}.wat"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The skeleton with the lines of a threat in their places.
+fn guest(threat: &str) -> Vec<u8> {
+    let mut text = hostile("skeleton");
+    for part in threat.split(";;@").skip(1) {
+        let (place, lines) = part.split_once('\n').unwrap();
+        let place = format!(";;@{}\n", place.trim());
+        assert!(text.contains(&place), "{place}");
+        text = text.replacen(&place, lines, 1);
+    }
+    component(&text)
+}
+
+/// A core module in the canonical ABI as a component of the world `field-mapper`.
+fn component(text: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).unwrap();
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/0.1.0");
+    let mut resolve = wit_parser::Resolve::default();
+    let (package, _) = resolve.push_dir(&wit).unwrap();
+    let world = resolve.select_world(&[package], Some("field-mapper")).unwrap();
+    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    wit_component::ComponentEncoder::default()
+        .module(&module)
+        .unwrap()
+        .validate(true)
+        .encode()
+        .unwrap()
+}
+
+fn digest(bytes: &[u8]) -> ComponentDigest {
+    ComponentDigest::from_bytes(Sha256::digest(bytes).into())
+}
+
+/// A host with a cache of its own.
+struct Bench {
+    directory: TempDir,
+    host: MapperHost,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let host = Self::host(directory.path());
+        Self { directory, host }
+    }
+
+    fn host(directory: &Path) -> MapperHost {
+        MapperHost::start(directory.join("cache"), Launcher::at(env!("CARGO_BIN_EXE_gristmill"))).unwrap()
+    }
+
+    /// The same directory in a new host, as after a restart.
+    fn restart(&mut self) {
+        self.host = Self::host(self.directory.path());
+    }
+
+    fn load_with(&self, bytes: &[u8], limits: Limits) -> Result<Arc<Mapper>, MapperError> {
+        let path = self.directory.path().join("acme.wasm");
+        fs::write(&path, bytes).unwrap();
+        self.host.load(&"acme".parse().unwrap(), &path, digest(bytes), limits)
+    }
+
+    fn load(&self, bytes: &[u8]) -> Result<Arc<Mapper>, MapperError> {
+        self.load_with(bytes, Limits::default())
+    }
+
+    /// The files in the cache with this extension.
+    fn cached(&self, extension: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.directory.path().join("cache")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .filter(|path| path.extension().is_some_and(|found| found == extension))
+            .collect()
+    }
+}
+
+fn source() -> Source {
+    Source {
+        integration: "acme-accounts".into(),
+        connection: "acme".into(),
+        bucket: "exports".into(),
+        key: "daily/a.csv".into(),
+        etag: "0123".into(),
+        size: 100,
+        last_modified: 0,
+        sheet: None,
+        timezone: "UTC".into(),
+        today: 20_000,
+    }
+}
+
+fn header() -> Vec<String> {
+    vec!["Account ID".into(), "Name".into()]
+}
+
+fn batch(first_row: u32, ids: &[&str]) -> Batch {
+    let text = StringArray::from(ids.to_vec());
+    let lines = (0..ids.len() as u64)
+        .map(|row| u64::from(first_row) + row + 2)
+        .collect();
+    Batch {
+        first_row,
+        lines,
+        columns: vec![Some(Cells { text, typed: None }), None],
+        issues: Issues::none(),
+    }
+}
+
+fn silent() -> LogSink {
+    Arc::new(|_| ())
+}
+
+fn open(mapper: &Mapper) -> Result<FieldMapping, MapperError> {
+    let mut mapping = mapper.fields(FileBudget { bytes: 100 }, silent())?;
+    mapping.open(&source(), &header(), "{}")?;
+    Ok(mapping)
+}
+
+/// What a threat comes to: the error of loading it, of opening a table, or of mapping three rows.
+fn fate(bench: &Bench, threat: &str) -> MapperError {
+    let limits = Limits {
+        batch_processor: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let mapped = bench.load_with(&guest(&hostile(threat)), limits).and_then(|mapper| {
+        let mut mapping = open(&mapper)?;
+        let error = mapping.map_batch(&batch(0, &["a", "b", "c"]));
+        if error.is_err() {
+            let again = mapping.map_batch(&batch(3, &["d"])).unwrap_err();
+            assert_eq!(again.code(), "mapper-input", "a guest that failed was entered again");
+        }
+        error
+    });
+    match mapped {
+        Ok(_) => panic!("`{threat}` was mapped"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn the_skeleton_itself_maps() {
+    let bench = Bench::new();
+    let mapper = bench.load(&guest("")).unwrap();
+    assert_eq!(mapper.name(), "acme");
+    assert!(mapper.exports().field_mapping && !mapper.exports().product_usage);
+    assert_eq!(mapper.check_fields("{}").unwrap(), []);
+    assert_eq!(mapper.check_usage("{}").unwrap_err().code(), "mapper-no-transform");
+
+    let mut mapping = mapper.fields(FileBudget { bytes: 100 }, silent()).unwrap();
+    for _ in 0..2 {
+        let layout = mapping.open(&source(), &header(), "{}").unwrap();
+        assert_eq!(
+            (layout.wanted, layout.identifiers),
+            (vec![0], vec![vec![MatchKey::CrmId]])
+        );
+        assert_eq!(
+            layout.fields.iter().map(|field| field.value_type).collect::<Vec<_>>(),
+            [ValueType::Integer]
+        );
+        for first in [0, 3] {
+            let records = mapping.map_batch(&batch(first, &["a", "", "ü"])).unwrap();
+            assert_eq!(records.rows, [first, first + 1, first + 2]);
+            assert_eq!(records.identifiers, [StringArray::from(vec!["a", "", "ü"])]);
+            assert_eq!(
+                records.fields[0].values.as_primitive(),
+                &Int64Array::from(vec![7, 7, 7])
+            );
+            assert!(records.issues.is_empty());
+        }
+        assert!(mapping.finish().unwrap().is_empty());
+    }
+    assert_eq!(mapping.finish().unwrap_err().code(), "mapper-input");
+}
+
+/// I6
+#[test]
+fn every_threat_comes_to_an_error_with_its_name() {
+    let bench = Bench::new();
+    let check = |threat: &str, code: &str, message: &str| {
+        let error = fate(&bench, threat);
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            (code, message),
+            "{threat}: {error:?}"
+        );
+        assert!(error.is_mappers_fault(), "{threat}");
+    };
+    let late = "the mapper took more than 200ms of processor time for one batch";
+    check("loop-in-map-batch", "mapper-deadline", late);
+    check("loop-in-start", "mapper-deadline", late);
+    check(
+        "grow-memory",
+        "mapper-memory",
+        "the mapper wanted more than 67108864 bytes of memory",
+    );
+    check(
+        "huge-memory",
+        "mapper-memory",
+        "the mapper wanted more than 67108864 bytes of memory",
+    );
+    check(
+        "grow-table",
+        "mapper-tables",
+        "the mapper wanted more than 100000 table elements",
+    );
+    check(
+        "output-bomb",
+        "mapper-output-too-large",
+        "the mapper returned more than 1051724 bytes at once",
+    );
+    check(
+        "log-bomb",
+        "mapper-output-too-large",
+        "the mapper returned more than 1051724 bytes at once",
+    );
+    let bad = "the mapper returned what it must not: ";
+    let check_bad = |threat: &str, what: &str| check(threat, "mapper-bad-output", &format!("{bad}{what}"));
+    check_bad(
+        "bad-offsets",
+        "identifier column 0: offsets that do not begin at 0, or that fall",
+    );
+    check_bad(
+        "bad-utf8",
+        "identifier column 0: Invalid argument error: Encountered non UTF-8 data: invalid utf-8 sequence of 1 bytes from index 0",
+    );
+    check_bad("pointer-outside-memory", "list pointer/length out of bounds of memory");
+    check_bad("unknown-row", "row 4000000000 is not one of rows 0 to 3");
+    check_bad("too-few-values", "field `n`: 2 values for 3 rows");
+    check_bad("unknown-column", "layout: column 999 is wanted of a header of 2");
+    check(
+        "trap",
+        "mapper-trap",
+        "the mapper trapped: wasm trap: wasm `unreachable` instruction executed",
+    );
+    check(
+        "deep-recursion",
+        "mapper-trap",
+        "the mapper trapped: wasm trap: call stack exhausted in `deeper`",
+    );
+    // After all of them the host maps as before.
+    assert!(open(&bench.load(&guest("")).unwrap()).is_ok());
+}
+
+#[test]
+fn a_fault_is_the_files_and_cannot_drive_a_terminal() {
+    let bench = Bench::new();
+    let mut mapping = open(&bench.load(&guest(&hostile("fault"))).unwrap()).unwrap();
+    let error = mapping.map_batch(&batch(0, &["a"])).unwrap_err();
+    assert_eq!((error.code(), error.is_mappers_fault()), ("2J31mpwned", false));
+    assert_eq!(error.to_string(), "\\u{1b}[2J\\u{1b}[31mpwned (`2J31mpwned`)");
+    assert_eq!(mapping.finish().unwrap_err().code(), "mapper-input");
+}
+
+#[test]
+fn processor_time_is_counted_over_a_whole_file() {
+    let limits = Limits {
+        file_processor: Duration::from_millis(100),
+        file_processor_per_mebibyte: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let bench = Bench::new();
+    let mapper = bench.load_with(&guest(&hostile("slow-open")), limits).unwrap();
+    let mut mapping = mapper.fields(FileBudget { bytes: 2 << 20 }, silent()).unwrap();
+    let error = (0..10_000)
+        .find_map(|_| mapping.open(&source(), &header(), "{}").err())
+        .unwrap();
+    let expected = "the mapper took more than 200ms of processor time for one file";
+    assert_eq!(
+        (error.code(), error.to_string().as_str()),
+        ("mapper-deadline", expected)
+    );
+    assert!(matches!(
+        error,
+        MapperError::Deadline {
+            span: Span::FileProcessor,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_loop_in_one_file_leaves_another_alone() {
+    let bench = Bench::new();
+    let (looping, good) = (
+        bench.load(&guest(&hostile("loop-in-map-batch"))).unwrap(),
+        bench.load(&guest("")).unwrap(),
+    );
+    std::thread::scope(|scope| {
+        let looping = scope.spawn(|| open(&looping).unwrap().map_batch(&batch(0, &["a"])).map(drop));
+        let mut mapping = open(&good).unwrap();
+        let mut row = 0;
+        while !looping.is_finished() {
+            assert_eq!(mapping.map_batch(&batch(row, &["a"])).unwrap().rows, [row]);
+            row += 1;
+        }
+        assert_eq!(looping.join().unwrap().unwrap_err().code(), "mapper-deadline");
+    });
+}
+
+#[test]
+fn a_log_flood_is_capped_escaped_and_counted() {
+    let bench = Bench::new();
+    let mapper = bench.load(&guest(&hostile("log-flood"))).unwrap();
+    let lines = Arc::new(Mutex::new(Vec::<LogLine>::new()));
+    let seen = Arc::clone(&lines);
+    let sink: LogSink = Arc::new(move |line| seen.lock().unwrap().push(line));
+    let mut mapping = mapper.fields(FileBudget { bytes: 100 }, sink).unwrap();
+    mapping.open(&source(), &header(), "{}").unwrap();
+    mapping.map_batch(&batch(0, &["a"])).unwrap();
+    let lines = lines.lock().unwrap();
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.message.len() <= 1024 && !line.message.contains('\u{1b}'))
+    );
+    assert!(lines.iter().map(|line| line.message.len()).sum::<usize>() <= 66 << 10);
+    let last = &lines.last().unwrap().message;
+    assert_eq!(
+        *last,
+        format!(
+            "{} more lines were dropped: a mapper may write 65536 bytes a batch",
+            10_001 - lines.len()
+        )
+    );
+}
+
+/// I5
+#[test]
+fn a_component_that_is_no_mapper_is_refused_before_it_is_compiled() {
+    let bench = Bench::new();
+    let check = |name: &str, code: &str, message: &str| {
+        let bytes = wat::parse_str(hostile(&format!("{name}.component"))).unwrap();
+        let error = bench.load(&bytes).err().unwrap();
+        assert_eq!((error.code(), error.to_string().as_str()), (code, message), "{name}");
+        assert!(error.is_mappers_fault(), "{name}");
+        assert_eq!(
+            bench.cached("code").len() + bench.cached("refused").len(),
+            0,
+            "{name} was compiled"
+        );
+    };
+    check(
+        "forbidden-import",
+        "mapper-forbidden-import",
+        "a mapper must not import `wasi:http/outgoing-handler@0.2.0`",
+    );
+    check(
+        "wrong-world",
+        "mapper-wrong-world",
+        "the component is no mapper: it exports neither `gristmill:mapper/field-mapping` nor \
+         `gristmill:mapper/product-usage`",
+    );
+    check(
+        "unknown-version",
+        "mapper-unknown-version",
+        "the mapper was built for version `0.9.0` of the contract, this version knows `0.1.0`",
+    );
+    check(
+        "core-module",
+        "mapper-not-a-component",
+        "not a WebAssembly component: it is a core module",
+    );
+}
+
+#[test]
+fn functions_that_are_missing_or_of_other_types_are_named() {
+    let bench = Bench::new();
+    let check = |name: &str, words: &str| {
+        let bytes = wat::parse_str(hostile(&format!("{name}.component"))).unwrap();
+        let error = bench.load(&bytes).err().unwrap();
+        assert_eq!(error.code(), "mapper-wrong-world", "{name}: {error}");
+        assert!(error.to_string().contains(words), "{name}: {error}");
+    };
+    check("empty-mapping", "does not have export `check`");
+    check("wrong-types", "type mismatch with parameters");
+}
+
+#[test]
+fn other_bytes_than_the_pinned_ones_are_refused() {
+    let bench = Bench::new();
+    let path = bench.directory.path().join("acme.wasm");
+    fs::write(&path, guest("")).unwrap();
+    let load = |limits| {
+        bench
+            .host
+            .load(&"acme".parse().unwrap(), &path, digest(b"other bytes"), limits)
+            .err()
+            .unwrap()
+    };
+    assert_eq!(
+        (
+            load(Limits::default()).code(),
+            load(Limits::default()).is_mappers_fault()
+        ),
+        ("mapper-digest-mismatch", false)
+    );
+    assert_eq!(
+        load(Limits {
+            component: 10,
+            ..Limits::default()
+        })
+        .code(),
+        "mapper-too-large"
+    );
+    fs::remove_file(&path).unwrap();
+    assert_eq!(load(Limits::default()).code(), "mapper-io");
+}
+
+#[test]
+fn native_code_from_a_user_is_refused() {
+    let bench = Bench::new();
+    bench.load(&guest("")).unwrap();
+    let entry = fs::read(&bench.cached("code")[0]).unwrap();
+    for bytes in [&entry[..], &entry[32..]] {
+        assert_eq!(bench.load(bytes).err().unwrap().code(), "mapper-not-a-component");
+    }
+}
+
+#[test]
+fn compiled_code_is_kept_privately_and_loaded_again() {
+    let mut bench = Bench::new();
+    bench.load(&guest("")).unwrap();
+    let cache = bench.directory.path().join("cache");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        (mode(&cache), mode(&cache.join("key")), mode(&bench.cached("code")[0])),
+        (0o700, 0o600, 0o600)
+    );
+    // With no program to compile with, the cache is all there is.
+    bench.host = MapperHost::start(cache, Launcher::at("/nonexistent")).unwrap();
+    assert!(open(&bench.load(&guest("")).unwrap()).is_ok());
+    assert_eq!(
+        bench.load(&guest(&hostile("trap"))).err().unwrap().code(),
+        "mapper-worker"
+    );
+}
+
+#[test]
+fn a_cache_entry_that_was_tampered_with_is_compiled_again() {
+    let mut bench = Bench::new();
+    bench.load(&guest("")).unwrap();
+    bench.load(&guest(&hostile("trap"))).unwrap();
+    let paths = bench.cached("code");
+    let genuine: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
+    let flipped = |at: usize| {
+        let mut bytes = genuine[0].clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let forgeries = [
+        flipped(0),
+        flipped(32),
+        flipped(genuine[0].len() / 2),
+        flipped(genuine[0].len() - 1),
+        genuine[0][..genuine[0].len() - 1].to_vec(),
+        genuine[0][..16].to_vec(),
+        Vec::new(),
+        // The genuine code of another component, under this one's name.
+        genuine[1].clone(),
+        // Genuine code without a genuine seal.
+        [&[0; 32], &genuine[0][32..]].concat(),
+    ];
+    for forgery in forgeries {
+        assert_ne!(forgery, genuine[0]);
+        fs::write(&paths[0], &forgery).unwrap();
+        bench.restart();
+        for bytes in [guest(""), guest(&hostile("trap"))] {
+            bench.load(&bytes).unwrap();
+        }
+        assert_eq!(fs::read(&paths[0]).unwrap(), genuine[0], "the entry was not made anew");
+    }
+}
+
+#[test]
+fn a_key_that_others_could_read_voids_the_cache() {
+    let mut bench = Bench::new();
+    bench.load(&guest("")).unwrap();
+    let key = bench.directory.path().join("cache/key");
+    let (old_key, old_entry) = (fs::read(&key).unwrap(), fs::read(&bench.cached("code")[0]).unwrap());
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    bench.restart();
+    bench.load(&guest("")).unwrap();
+    assert_ne!(fs::read(&key).unwrap(), old_key);
+    assert_ne!(fs::read(&bench.cached("code")[0]).unwrap()[..32], old_entry[..32]);
+}
+
+/// 30 KB of nested loops that all carry the same 400 values. Every loop makes the compiler think about every value
+/// again, which takes it minutes.
+fn hard_to_compile() -> Vec<u8> {
+    let (depth, values) = (800, 400);
+    let mut body = String::new();
+    for value in 0..values {
+        body.push_str(&format!("(local $v{value} i64)"));
+    }
+    for level in 0..depth {
+        body.push_str(&format!("(block $b{level} (loop $l{level} "));
+    }
+    for value in 0..values {
+        let next = (value + 1) % values;
+        body.push_str(&format!(
+            "(local.set $v{value} (i64.add (local.get $v{next}) (local.get $v{value})))"
+        ));
+    }
+    for level in (0..depth).rev() {
+        let value = level % values;
+        body.push_str(&format!(
+            "(br_if $l{level} (i64.eqz (local.get $v{value}))) (br_if $b{level} (i32.const 1))))"
+        ));
+    }
+    guest(&format!(";;@module\n(func $hard (export \"hard\") {body})\n"))
+}
+
+#[test]
+fn a_component_that_takes_minutes_to_compile_fails_in_bounded_time_and_is_not_tried_again() {
+    let mut bench = Bench::new();
+    let processor = Duration::from_secs(1);
+    let limits = Limits {
+        compile: CompileLimits {
+            processor,
+            ..CompileLimits::default()
+        },
+        ..Limits::default()
+    };
+    let bytes = hard_to_compile();
+    let error = bench.load_with(&bytes, limits).err().unwrap();
+    assert_eq!((error.code(), error.is_mappers_fault()), ("mapper-compile", true));
+    assert_eq!(
+        error.to_string(),
+        "cannot compile the component: the worker used up its processor time (1s)"
+    );
+    assert_eq!(bench.cached("refused").len(), 1);
+
+    // In this process, and in the next, the verdict stands without a worker.
+    for _ in 0..2 {
+        assert_eq!(bench.load_with(&bytes, limits).err().unwrap().code(), "mapper-compile");
+        let cache = bench.directory.path().join("cache");
+        bench.host = MapperHost::start(cache, Launcher::at("/nonexistent")).unwrap();
+    }
+    // Other limits are another question.
+    let error = bench
+        .load_with(
+            &bytes,
+            Limits {
+                compile: CompileLimits::default(),
+                ..limits
+            },
+        )
+        .err()
+        .unwrap();
+    assert_eq!(error.code(), "mapper-worker");
+}
+
+#[test]
+fn a_component_that_is_not_valid_is_refused_with_the_compilers_words() {
+    let bench = Bench::new();
+    let mut bytes = guest("");
+    // `i32.const 512` of a function becomes no instruction at all; what is read before compiling does not look that deep.
+    let at = bytes.windows(3).position(|code| code == [0x41, 0x80, 0x04]).unwrap();
+    bytes[at] = 0xff;
+    let error = bench.load(&bytes).err().unwrap();
+    assert_eq!(error.code(), "mapper-compile", "{error}");
+}

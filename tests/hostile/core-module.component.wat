@@ -1,0 +1,2 @@
+;; Was never made a component.
+(module (func (export "map-batch")))

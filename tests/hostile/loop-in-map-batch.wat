@@ -1,0 +1,3 @@
+;; Never returns from its first batch.
+;;@map-batch
+    (loop $forever (br $forever))

@@ -1,0 +1,3 @@
+;; Gives up.
+;;@map-batch
+    unreachable
