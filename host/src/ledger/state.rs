@@ -1,0 +1,371 @@
+//! What the ledger keeps of one version of one key, and the states it goes through.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::object::{
+    AsOf, BucketName, ConnectionKey, ContentHash, DedupKey, DestinationName, ETag, Generation, Identity,
+    IntegrationName, MappingDigest, Object, ObjectKey,
+};
+
+/// What happened to an object. A registered object without a state is new.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Some of its destinations have it. It is due again until all do.
+    Delivered {
+        /// Those that have it.
+        confirmed: Vec<DestinationName>,
+    },
+    /// Every destination confirmed the whole file (I1).
+    Completed,
+    /// It failed and is tried again by itself.
+    Failed {
+        /// How often it was tried in this generation and under this mapping.
+        attempts: u32,
+        /// From when on it is due again.
+        retry_after: Timestamp,
+    },
+    /// It failed and waits for a person, or for another mapping (R6).
+    Quarantined {
+        /// One sentence for the person.
+        reason: String,
+    },
+    /// It was left out on purpose.
+    Skipped {
+        /// Why.
+        reason: SkipReason,
+    },
+}
+
+/// Why an object was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// A newer version of its key came before this one was finished (R2).
+    Superseded,
+    /// It was there before the integration, which was asked not to take such objects (R16).
+    Backfill,
+    /// Its bytes are those of the key's newest completed version (R5).
+    SameContent {
+        /// That version.
+        of: DedupKey,
+    },
+    /// Its bytes are those of an older completed version of its key (R4).
+    Reverted {
+        /// That version.
+        to: DedupKey,
+    },
+    /// It has to be restored before it can be fetched.
+    Archived {
+        /// From when on it is looked at again.
+        look_again: Timestamp,
+    },
+    /// It was deleted between the listing and the fetch. Should a listing show it again, it is due.
+    Gone,
+}
+
+/// A state without what it carries: for filters, counts and the on-disk index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the names are those of `State`")]
+pub enum StateName {
+    New = 0,
+    Delivered = 1,
+    Completed = 2,
+    Failed = 3,
+    Quarantined = 4,
+    Skipped = 5,
+}
+
+impl StateName {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::New,
+        Self::Delivered,
+        Self::Completed,
+        Self::Failed,
+        Self::Quarantined,
+        Self::Skipped,
+    ];
+
+    /// As it stands in filters and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Delivered => "delivered",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Quarantined => "quarantined",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl State {
+    /// Its name; none is a new object's.
+    pub fn name(state: Option<&Self>) -> StateName {
+        match state {
+            None => StateName::New,
+            Some(Self::Delivered { .. }) => StateName::Delivered,
+            Some(Self::Completed) => StateName::Completed,
+            Some(Self::Failed { .. }) => StateName::Failed,
+            Some(Self::Quarantined { .. }) => StateName::Quarantined,
+            Some(Self::Skipped { .. }) => StateName::Skipped,
+        }
+    }
+}
+
+/// What was learnt of an object while it was worked on.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// When it was learnt.
+    pub at: Timestamp,
+    /// What its bytes are, once they were all fetched.
+    pub content: Option<ContentHash>,
+    /// What decided how its rows were read. A failed or quarantined object that has one is due again under another
+    /// (R6), so it is given only when the file's content or the mapper is to blame.
+    pub mapping: Option<MappingDigest>,
+    /// What the ingestion counted, as its report shows it.
+    pub summary: Option<serde_json::Value>,
+    /// What went wrong, for failed and quarantined objects.
+    pub failure: Option<Failure>,
+}
+
+impl Facts {
+    /// Nothing but the time.
+    pub fn at(at: Timestamp) -> Self {
+        Self {
+            at,
+            content: None,
+            mapping: None,
+            summary: None,
+            failure: None,
+        }
+    }
+}
+
+/// What went wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The class, one of those that `retry` knows.
+    pub class: String,
+    /// The whole chain of causes in one line.
+    pub message: String,
+}
+
+/// What the ledger knows of one version of one key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whose entry it is.
+    pub integration: IntegrationName,
+    /// The object as it was last listed.
+    pub object: Object,
+    /// The ledger's count of this key's versions when this one came, from 1.
+    pub arrival: u64,
+    /// The later of last-modified and the effective time of the version before.
+    pub effective_time: Timestamp,
+    /// How often a person asked for it again, or how often it came back (R1, R4).
+    pub generation: Generation,
+    /// None while it is new.
+    pub state: Option<State>,
+    /// Whether it is the newest version of its key.
+    pub current: bool,
+    /// Whether the last listing showed it although a newer version is known (R4).
+    pub reverted: bool,
+    /// When a listing first showed it.
+    pub first_seen: Timestamp,
+    /// When its state last changed.
+    pub changed: Timestamp,
+    /// Destinations that confirmed this generation before it failed in another.
+    pub confirmed: Vec<DestinationName>,
+    /// What its bytes were.
+    pub content: Option<ContentHash>,
+    /// The mapping it was last read with.
+    pub mapping: Option<MappingDigest>,
+    /// What its last ingestion counted.
+    pub summary: Option<serde_json::Value>,
+    /// What last went wrong.
+    pub failure: Option<Failure>,
+}
+
+impl Entry {
+    /// What destinations know it by.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            integration: self.integration.clone(),
+            dedup_key: self.object.dedup_key(),
+            generation: self.generation,
+        }
+    }
+
+    /// Where its writes stand among all writes (R2).
+    pub fn as_of(&self) -> AsOf {
+        AsOf {
+            effective_time: self.effective_time,
+            key: self.object.key.clone(),
+            arrival: self.arrival,
+            generation: self.generation,
+        }
+    }
+}
+
+/// One version as it is stored: an [`Entry`] less what its place in the table says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Version {
+    pub etag: ETag,
+    pub size: u64,
+    pub last_modified: Timestamp,
+    pub effective_time: Timestamp,
+    pub generation: Generation,
+    pub first_seen: Timestamp,
+    pub changed: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<DestinationName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentHash>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<MappingDigest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+impl Version {
+    /// A version that was never seen before.
+    pub fn new(object: &Object, effective_time: Timestamp, now: Timestamp) -> Self {
+        Self {
+            etag: object.etag.clone(),
+            size: object.size,
+            last_modified: object.last_modified,
+            effective_time,
+            generation: Generation::default(),
+            first_seen: now,
+            changed: now,
+            state: None,
+            confirmed: Vec::new(),
+            content: None,
+            mapping: None,
+            summary: None,
+            failure: None,
+        }
+    }
+
+    /// Makes it new again under the next generation (R1).
+    pub fn renew(&mut self, now: Timestamp) {
+        self.generation = self.generation.next();
+        self.changed = now;
+        self.state = None;
+        self.confirmed.clear();
+        self.content = None;
+        self.mapping = None;
+        self.summary = None;
+        self.failure = None;
+    }
+
+    /// Whether it is still to be worked on by itself, so that a newer version supersedes it.
+    pub fn is_unfinished(&self) -> bool {
+        match &self.state {
+            None | Some(State::Delivered { .. } | State::Failed { .. }) => true,
+            Some(State::Completed | State::Quarantined { .. } | State::Skipped { .. }) => false,
+        }
+    }
+
+    /// Whether its bytes count as processed, so that seeing it again is going back and not an arrival (R4).
+    pub fn is_processed(&self) -> bool {
+        match &self.state {
+            Some(State::Completed) => true,
+            Some(State::Skipped { reason }) => match reason {
+                SkipReason::SameContent { .. } | SkipReason::Reverted { .. } => true,
+                SkipReason::Superseded | SkipReason::Backfill | SkipReason::Archived { .. } | SkipReason::Gone => false,
+            },
+            None | Some(State::Delivered { .. } | State::Failed { .. } | State::Quarantined { .. }) => false,
+        }
+    }
+
+    /// Failed attempts in this generation.
+    pub fn attempts(&self) -> u32 {
+        match &self.state {
+            Some(State::Failed { attempts, .. }) => *attempts,
+            None
+            | Some(State::Delivered { .. } | State::Completed | State::Quarantined { .. } | State::Skipped { .. }) => 0,
+        }
+    }
+
+    /// From when on it is due by itself; none for never.
+    pub fn due(&self) -> Option<Timestamp> {
+        match &self.state {
+            None | Some(State::Delivered { .. }) => Some(Timestamp::MIN),
+            Some(State::Failed { retry_after, .. }) => Some(*retry_after),
+            Some(State::Completed | State::Quarantined { .. }) => None,
+            Some(State::Skipped { reason }) => match reason {
+                SkipReason::Archived { look_again } => Some(*look_again),
+                SkipReason::Gone => Some(Timestamp::MIN),
+                SkipReason::Superseded
+                | SkipReason::Backfill
+                | SkipReason::SameContent { .. }
+                | SkipReason::Reverted { .. } => None,
+            },
+        }
+    }
+
+    /// The mapping under which it failed for good, as long as another one may help (R6).
+    pub fn failed_under(&self) -> Option<&MappingDigest> {
+        match &self.state {
+            Some(State::Failed { .. } | State::Quarantined { .. }) => self.mapping.as_ref(),
+            None | Some(State::Delivered { .. } | State::Completed | State::Skipped { .. }) => None,
+        }
+    }
+
+    /// The object it is a version of.
+    pub fn object(&self, connection: &ConnectionKey, bucket: &BucketName, key: &ObjectKey) -> Object {
+        Object {
+            connection: connection.clone(),
+            bucket: bucket.clone(),
+            key: key.clone(),
+            etag: self.etag.clone(),
+            size: self.size,
+            last_modified: self.last_modified,
+        }
+    }
+}
+
+/// What stands for a whole integration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Control {
+    /// When its first object was registered; none before.
+    pub first_seen: Option<Timestamp>,
+    /// Set while it does not run.
+    pub paused: Option<Pause>,
+    /// What a person or the configuration decided about objects that were there first (R16).
+    pub backfill: Option<Backfill>,
+    /// When what was there first had been dealt with as decided; from then on every new object is taken (R16).
+    pub settled: Option<Timestamp>,
+}
+
+/// Why an integration does not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// One sentence for the person.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What happens to objects that were there before the integration (R16).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backfill {
+    /// They are all taken.
+    All,
+    /// None is: each is recorded as skipped.
+    None,
+    /// Those last modified at that time or later are taken, the others recorded as skipped.
+    Since(Timestamp),
+}
