@@ -51,6 +51,27 @@ pub enum OnNoMatch {
     Create,
 }
 
+/// How many rows an object had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RowCounts {
+    /// Rows read, over all tables.
+    pub read: u64,
+    /// Of those, rows that were refused.
+    pub rejected: u64,
+}
+
+/// What became of one object: kept with its identity, so that a run cut short after the merge can still say it (I3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// What its bytes were.
+    pub content: ContentHash,
+    /// Its rows.
+    pub rows: RowCounts,
+    /// What the merge did.
+    pub merged: Merged,
+}
+
 /// What a merge did, or would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -67,6 +88,8 @@ pub struct Merged {
     pub unmatched: u64,
     /// Rows whose identifiers matched several accounts.
     pub ambiguous: u64,
+    /// Account records handed over to a destination that matches none.
+    pub delivered: u64,
     /// Usage values taken from the object, before aggregation.
     pub usage_values: u64,
     /// Usage records (account, user, product, metric, period) that the object contributed to.
@@ -86,10 +109,29 @@ pub struct UnmatchedRow {
     pub identifier: String,
 }
 
+/// A row that was refused, with one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectRow {
+    /// Which table of the object, from 0.
+    pub table: u32,
+    /// Table-wide row, from 0.
+    pub row: u32,
+    /// The line of a CSV file or the row of a sheet, from 1.
+    pub line: u64,
+    /// The column's name, where one is to blame.
+    pub column: Option<String>,
+    /// The cell's text, where one is to blame.
+    pub value: Option<String>,
+    /// A stable code.
+    pub code: String,
+    /// A sentence for the person who owns the data.
+    pub message: String,
+}
+
 /// Somewhere records go. Two are real: `sqlite` and `files`.
 pub trait Destination: Send + Sync {
     /// What was merged under this identity, if it was confirmed.
-    fn confirmed(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Merged>, DestinationError>;
+    fn confirmed(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Summary>, DestinationError>;
 
     /// Whether the tenant has no account yet; none where this destination cannot match (R7, R12).
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError>;
@@ -101,7 +143,11 @@ pub trait Destination: Send + Sync {
 /// One object's records on their way in. Dropped without a merge, it leaves no trace.
 pub trait Staging: Send {
     /// Begins the next table. Either layout may be missing, not both.
-    fn open_table(&mut self, accounts: Option<&AccountLayout>, usage: Option<&UsageLayout>) -> Result<(), DestinationError>;
+    fn open_table(
+        &mut self,
+        accounts: Option<&AccountLayout>,
+        usage: Option<&UsageLayout>,
+    ) -> Result<(), DestinationError>;
 
     /// Stages account records of the open table, less those of `rejected` rows (sorted, table-wide).
     fn accounts(&mut self, batch: &AccountBatch, rejected: &[u32]) -> Result<(), DestinationError>;
@@ -112,11 +158,18 @@ pub trait Staging: Send {
     /// Takes back what was staged for a row of the open table that turned out to be rejected later.
     fn reject_row(&mut self, row: u32) -> Result<(), DestinationError>;
 
+    /// Stages rows that were refused, to be kept beside what the object brought. The caller hands them over in bounded
+    /// batches, in any order. A destination that keeps none leaves them to the reject file.
+    fn rejects(&mut self, rejects: &[RejectRow]) -> Result<(), DestinationError> {
+        let _ = rejects;
+        Ok(())
+    }
+
     /// What a merge would do; writes nothing that lasts.
     fn preview(self: Box<Self>) -> Result<Preview, DestinationError>;
 
-    /// Merges everything and confirms the identity, durably.
-    fn merge(self: Box<Self>) -> Result<Merged, DestinationError>;
+    /// Merges everything and confirms the identity, durably. The counts are kept with it.
+    fn merge(self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError>;
 }
 
 /// What a merge would do, with examples.
@@ -150,6 +203,9 @@ pub enum DestinationError {
         /// The type that came.
         brought: String,
     },
+    /// Usage values of one record do not add up within 64 bits.
+    #[error("the usage values of one period add up to more than 64 bits hold")]
+    Overflow,
     /// SQLite refused.
     #[error("cannot {what} in `{path}`")]
     Sqlite {

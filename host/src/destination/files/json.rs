@@ -1,0 +1,386 @@
+//! Arrow values as JSON text, straight from their buffers into one growing buffer.
+//!
+//! | type | JSON |
+//! |---|---|
+//! | text | string |
+//! | integer | number |
+//! | decimal | number with exactly as many digits after the point as its scale says |
+//! | float | number in its shortest exact form; `"NaN"`, `"Infinity"`, `"-Infinity"` where there is no number |
+//! | boolean | `true`, `false` |
+//! | date | string, `YYYY-MM-DD` |
+//! | timestamp | string, `YYYY-MM-DDThh:mm:ssZ`, with six more digits unless they are zeros |
+//! | text list | array of strings |
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
+
+use crate::batch::ValueType;
+
+/// One column, ready to be written row by row.
+pub(super) struct Column<'a> {
+    nulls: Option<&'a NullBuffer>,
+    values: Values<'a>,
+}
+
+enum Values<'a> {
+    Text(Texts<'a>),
+    Integer(&'a [i64]),
+    Decimal(&'a [i64], u8),
+    Float(&'a [f64]),
+    Boolean(&'a BooleanBuffer),
+    Date(&'a [i32]),
+    Timestamp(&'a [i64]),
+    TextList { offsets: &'a [i32], items: Texts<'a> },
+}
+
+/// Texts of which it is known whether any holds a character that JSON escapes.
+pub(super) struct Texts<'a> {
+    offsets: &'a [i32],
+    bytes: &'a [u8],
+    is_plain: bool,
+}
+
+impl<'a> Texts<'a> {
+    pub fn of(texts: &'a StringArray) -> Self {
+        let offsets: &[i32] = texts.value_offsets();
+        let bytes = texts.value_data();
+        let (first, last) = (
+            offsets.first().copied().unwrap_or(0),
+            offsets.last().copied().unwrap_or(0),
+        );
+        let used = bytes.get(first as usize..last as usize).unwrap_or(bytes);
+        // Without an early exit, so that it runs over many bytes at once.
+        let is_plain = !used.iter().fold(false, |found, byte| found | must_be_escaped(*byte));
+        Self {
+            offsets,
+            bytes,
+            is_plain,
+        }
+    }
+
+    /// The bytes of one text; Arrow has checked that the offsets lie within them.
+    pub fn get(&self, row: usize) -> &'a [u8] {
+        &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+
+    pub fn write(&self, row: usize, out: &mut Vec<u8>) {
+        let text = self.get(row);
+        if self.is_plain {
+            out.push(b'"');
+            out.extend_from_slice(text);
+            out.push(b'"');
+        } else {
+            write_text(text, out);
+        }
+    }
+}
+
+const fn must_be_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+impl<'a> Column<'a> {
+    /// None when the array is not of this type, which the mapper's checks rule out.
+    pub fn of(array: &'a ArrayRef, value_type: ValueType) -> Option<Self> {
+        let values = match value_type {
+            ValueType::Text => Values::Text(Texts::of(array.as_string_opt::<i32>()?)),
+            ValueType::Integer => Values::Integer(array.as_primitive_opt::<Int64Type>()?.values()),
+            ValueType::Decimal(scale) => Values::Decimal(array.as_primitive_opt::<Int64Type>()?.values(), scale),
+            ValueType::Float => Values::Float(array.as_primitive_opt::<Float64Type>()?.values()),
+            ValueType::Boolean => Values::Boolean(array.as_boolean_opt()?.values()),
+            ValueType::Date => Values::Date(array.as_primitive_opt::<Date32Type>()?.values()),
+            ValueType::Timestamp => Values::Timestamp(array.as_primitive_opt::<TimestampMicrosecondType>()?.values()),
+            ValueType::TextList => {
+                let lists = array.as_list_opt::<i32>()?;
+                let items = Texts::of(lists.values().as_string_opt::<i32>()?);
+                Values::TextList {
+                    offsets: lists.value_offsets(),
+                    items,
+                }
+            }
+        };
+        Some(Self {
+            nulls: array.nulls(),
+            values,
+        })
+    }
+
+    pub fn is_null(&self, row: usize) -> bool {
+        self.nulls.is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// Writes the value of a row that has one.
+    pub fn write(&self, row: usize, out: &mut Vec<u8>) {
+        match &self.values {
+            Values::Text(texts) => texts.write(row, out),
+            Values::Integer(values) => write_integer(values[row], out),
+            Values::Decimal(values, scale) => write_decimal(values[row], *scale, out),
+            Values::Float(values) => write_float(values[row], out),
+            Values::Boolean(values) => out.extend_from_slice(if values.value(row) { b"true" } else { b"false" }),
+            Values::Date(values) => {
+                out.push(b'"');
+                write_date(i64::from(values[row]), out);
+                out.push(b'"');
+            }
+            Values::Timestamp(values) => write_timestamp(values[row], out),
+            Values::TextList { offsets, items } => {
+                out.push(b'[');
+                for item in offsets[row]..offsets[row + 1] {
+                    if item > offsets[row] {
+                        out.push(b',');
+                    }
+                    items.write(item as usize, out);
+                }
+                out.push(b']');
+            }
+        }
+    }
+}
+
+/// A JSON string.
+pub(super) fn write_text(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    let mut written = 0;
+    for (place, byte) in text.iter().enumerate() {
+        if !must_be_escaped(*byte) {
+            continue;
+        }
+        out.extend_from_slice(&text[written..place]);
+        written = place + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => {
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(control >> 4)]);
+                out.push(HEX[usize::from(control & 15)]);
+            }
+        }
+    }
+    out.extend_from_slice(&text[written..]);
+    out.push(b'"');
+}
+
+pub(super) fn write_integer(value: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn write_decimal(unscaled: i64, scale: u8, out: &mut Vec<u8>) {
+    if scale == 0 {
+        return write_integer(unscaled, out);
+    }
+    if unscaled < 0 {
+        out.push(b'-');
+    }
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(unscaled.unsigned_abs()).as_bytes();
+    let scale = usize::from(scale);
+    match digits.len().checked_sub(scale) {
+        Some(whole) if whole > 0 => {
+            out.extend_from_slice(&digits[..whole]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[whole..]);
+        }
+        Some(_) | None => {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + scale - digits.len(), b'0');
+            out.extend_from_slice(digits);
+        }
+    }
+}
+
+fn write_float(value: f64, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    } else if value.is_nan() {
+        out.extend_from_slice(b"\"NaN\"");
+    } else if value > 0.0 {
+        out.extend_from_slice(b"\"Infinity\"");
+    } else {
+        out.extend_from_slice(b"\"-Infinity\"");
+    }
+}
+
+/// `YYYY-MM-DD` of a count of days since 1970-01-01, by the proleptic Gregorian calendar. Years before 0 or after 9999
+/// have a sign and at least six digits, as ISO 8601 has them.
+pub(super) fn write_date(days: i64, out: &mut Vec<u8>) {
+    // Counted from 0000-03-01, so that the leap day is the last of its year and every 400 years are alike.
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    if (0..10_000).contains(&year) {
+        write_two_digits(year / 100, out);
+        write_two_digits(year % 100, out);
+    } else {
+        out.push(if year < 0 { b'-' } else { b'+' });
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(year.unsigned_abs()).as_bytes();
+        out.resize(out.len() + 6_usize.saturating_sub(digits.len()), b'0');
+        out.extend_from_slice(digits);
+    }
+    out.push(b'-');
+    write_two_digits(month, out);
+    out.push(b'-');
+    write_two_digits(day, out);
+}
+
+fn write_timestamp(microseconds: i64, out: &mut Vec<u8>) {
+    const DAY: i64 = 86_400_000_000;
+    let of_day = microseconds.rem_euclid(DAY);
+    let (seconds, fraction) = (of_day / 1_000_000, of_day % 1_000_000);
+    out.push(b'"');
+    write_date(microseconds.div_euclid(DAY), out);
+    out.push(b'T');
+    write_two_digits(seconds / 3_600, out);
+    out.push(b':');
+    write_two_digits(seconds / 60 % 60, out);
+    out.push(b':');
+    write_two_digits(seconds % 60, out);
+    if fraction != 0 {
+        out.push(b'.');
+        write_two_digits(fraction / 10_000, out);
+        write_two_digits(fraction / 100 % 100, out);
+        write_two_digits(fraction % 100, out);
+    }
+    out.extend_from_slice(b"Z\"");
+}
+
+/// Two digits of a number from 0 to 99.
+fn write_two_digits(number: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::builder::{ListBuilder, StringBuilder};
+    use arrow_array::{BooleanArray, Date32Array, Float64Array, Int64Array, TimestampMicrosecondArray};
+    use arrow_schema::{DataType, Field};
+
+    use super::*;
+
+    fn check(array: ArrayRef, value_type: ValueType, expected: &[&str]) {
+        assert_eq!(array.data_type(), &value_type.arrow());
+        let column = Column::of(&array, value_type).unwrap();
+        for (row, expected) in expected.iter().enumerate() {
+            let mut out = Vec::new();
+            assert!(!column.is_null(row));
+            column.write(row, &mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(&text, expected);
+            serde_json::from_str::<serde_json::Value>(&text).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_type_is_written_as_the_table_says() {
+        check(
+            Arc::new(StringArray::from(vec!["", "plain ü", "a\"b\\c\n\r\t\u{1}\u{1f}/"])),
+            ValueType::Text,
+            &[r#""""#, r#""plain ü""#, r#""a\"b\\c\n\r\t\u0001\u001f/""#],
+        );
+        check(
+            Arc::new(StringArray::from(vec!["only plain"])),
+            ValueType::Text,
+            &[r#""only plain""#],
+        );
+        check(
+            Arc::new(Int64Array::from(vec![0, i64::MIN, i64::MAX])),
+            ValueType::Integer,
+            &["0", "-9223372036854775808", "9223372036854775807"],
+        );
+        check(
+            Arc::new(Int64Array::from(vec![0, 5, -5, 100, -12345, i64::MIN])),
+            ValueType::Decimal(2),
+            &["0.00", "0.05", "-0.05", "1.00", "-123.45", "-92233720368547758.08"],
+        );
+        check(Arc::new(Int64Array::from(vec![7])), ValueType::Decimal(0), &["7"]);
+        check(
+            Arc::new(Int64Array::from(vec![-7])),
+            ValueType::Decimal(18),
+            &["-0.000000000000000007"],
+        );
+        check(
+            Arc::new(Float64Array::from(vec![
+                0.1,
+                -0.0,
+                1e300,
+                f64::NAN,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+            ])),
+            ValueType::Float,
+            &["0.1", "-0.0", "1e+300", "\"NaN\"", "\"Infinity\"", "\"-Infinity\""],
+        );
+        check(
+            Arc::new(BooleanArray::from(vec![true, false])),
+            ValueType::Boolean,
+            &["true", "false"],
+        );
+        let mut lists =
+            ListBuilder::new(StringBuilder::new()).with_field(Arc::new(Field::new_list_field(DataType::Utf8, false)));
+        lists.append_value([Some("a"), Some("b\"")]);
+        lists.append_value(Vec::<Option<&str>>::new());
+        check(Arc::new(lists.finish()), ValueType::TextList, &[r#"["a","b\""]"#, "[]"]);
+    }
+
+    #[test]
+    fn a_slice_of_a_longer_column_is_read_at_its_place() {
+        let texts = StringArray::from(vec!["zero\"", "one", "two"]);
+        let array: ArrayRef = Arc::new(texts.slice(1, 2));
+        check(array, ValueType::Text, &[r#""one""#, r#""two""#]);
+    }
+
+    /// Against the calendar of another library, over leap years, centuries and signs.
+    #[test]
+    fn dates_and_times_are_those_of_the_calendar() {
+        let first = jiff::civil::date(1970, 1, 1);
+        for days in (-719_528..2_932_897)
+            .step_by(97)
+            .chain([-719_528, -1, 0, 1, 11_016, 2_932_896])
+        {
+            let mut out = Vec::new();
+            write_date(days, &mut out);
+            let expected = first.checked_add(jiff::Span::new().days(days)).unwrap().to_string();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+        check(
+            Arc::new(Date32Array::from(vec![20_000, i32::MAX])),
+            ValueType::Date,
+            &["\"2024-10-04\"", "\"+5881580-07-11\""],
+        );
+        check(
+            Arc::new(Date32Array::from(vec![-719_529])),
+            ValueType::Date,
+            &["\"-000001-12-31\""],
+        );
+        let times = vec![0, -1, 1_728_000_000_000_000, 1_728_000_000_001_500];
+        check(
+            Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
+            ValueType::Timestamp,
+            &[
+                "\"1970-01-01T00:00:00Z\"",
+                "\"1969-12-31T23:59:59.999999Z\"",
+                "\"2024-10-04T00:00:00Z\"",
+                "\"2024-10-04T00:00:00.001500Z\"",
+            ],
+        );
+    }
+}

@@ -1,0 +1,457 @@
+//! One object's merge: a transaction on the tenant's store in which its staged records are matched, merged and
+//! confirmed, set-wise, and what earlier generations of it contributed is taken back (R1).
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
+use crate::object::{AsOf, Identity};
+
+use super::staging::Staged;
+use super::store::{self, STAGING_CACHE, Statements, Store};
+use super::{fields, matching, preview, usage};
+
+/// How many rows that matched nothing are kept with an ingestion.
+const UNMATCHED_EXAMPLES: u32 = 5;
+
+/// A merge in progress.
+pub(super) struct Merge<'c> {
+    pub(super) db: Statements<'c>,
+    pub(super) staged: &'c Staged,
+    /// This ingestion.
+    pub(super) ingestion: i64,
+    /// Where its writes stand, as bytes that compare.
+    pub(super) as_of: Vec<u8>,
+    /// Whether nothing in the store is newer, so that its values simply win.
+    pub(super) newest: bool,
+    /// Confirmed ingestions of the same object with a lower generation, whose contributions it replaces.
+    pub(super) earlier: Vec<i64>,
+    /// Whether a higher generation of the same object was confirmed before, so that it contributes nothing.
+    pub(super) superseded: bool,
+    /// Accounts with a higher id were created by this merge.
+    pub(super) last_account: i64,
+    pub(super) merged: Merged,
+}
+
+/// Merges and confirms, durably. An identity that is confirmed already changes nothing.
+pub(super) fn merge(
+    store: &Store,
+    staging: &Path,
+    staged: &Staged,
+    rows: RowCounts,
+) -> Result<Summary, DestinationError> {
+    store.write(|connection| {
+        with_staged(connection, store.path(), staging, |connection| {
+            let known = confirmed(&Statements::new(connection, store.path()), &staged.delivery.identity)?;
+            match known {
+                Some(summary) => Ok((summary, Ending::Rollback)),
+                None => {
+                    let merged = Merge::run(connection, store.path(), staged, Purpose::Store(rows))?.merged;
+                    Ok((Summary { content: staged.delivery.content, rows, merged }, Ending::Commit))
+                }
+            }
+        })
+    })
+}
+
+/// The same as a merge, taken back. A store that does not exist yet is not made.
+pub(super) fn preview(store: &Store, staging: &Path, staged: &Staged) -> Result<Preview, DestinationError> {
+    let look = |connection: &mut Connection| {
+        with_staged(connection, store.path(), staging, |connection| {
+            let merge = Merge::run(connection, store.path(), staged, Purpose::Look)?;
+            Ok((preview::describe(&merge)?, Ending::Rollback))
+        })
+    };
+    if store.exists() {
+        store.write(look)
+    } else {
+        look(&mut store::open_empty(store.path())?)
+    }
+}
+
+/// What was merged under an identity, if it was confirmed.
+pub(super) fn confirmed(db: &Statements<'_>, identity: &Identity) -> Result<Option<Summary>, DestinationError> {
+    let found: Option<(String, i64, i64, String)> = db.first(
+        "look up an ingestion",
+        "SELECT content, rows_read, rows_rejected, merged FROM main.ingestions
+         WHERE integration = ?1 AND dedup_key = ?2 AND generation = ?3",
+        params![
+            identity.integration.as_str(),
+            identity.dedup_key.as_str(),
+            identity.generation.0
+        ],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+    )?;
+    // Counts that a different version wrote differently are no reason to doubt the confirmation itself.
+    Ok(found.and_then(|(content, read, rejected, merged)| {
+        let rows = RowCounts { read: read.cast_unsigned(), rejected: rejected.cast_unsigned() };
+        let merged = serde_json::from_str(&merged).unwrap_or_default();
+        Some(Summary { content: content.parse().ok()?, rows, merged })
+    }))
+}
+
+/// What a merge is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To last, with the counts of rows to be kept.
+    Store(RowCounts),
+    /// To be looked at. Then a file in which nothing matched is no failure but what there is to see.
+    Look,
+}
+
+/// How a transaction ends that did not fail.
+enum Ending {
+    Commit,
+    Rollback,
+}
+
+/// Works in one transaction with the staged records at hand.
+fn with_staged<T>(
+    connection: &mut Connection,
+    path: &Path,
+    staging: &Path,
+    work: impl FnOnce(&Connection) -> Result<(T, Ending), DestinationError>,
+) -> Result<T, DestinationError> {
+    attach(connection, staging)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|source| store::sqlite_error("begin to merge", path, source))?;
+    // Dropped without a commit, the transaction is rolled back.
+    let (value, ending) = work(&transaction)?;
+    match ending {
+        Ending::Commit => transaction
+            .commit()
+            .map_err(|source| store::sqlite_error("commit", path, source))?,
+        Ending::Rollback => transaction
+            .rollback()
+            .map_err(|source| store::sqlite_error("roll back", path, source))?,
+    }
+    // What is committed stays so. If this failed, the next merge could not attach its records, would fail for that, and
+    // the one after it would have a new connection.
+    let _ = Statements::new(connection, path).batch("detach the staged records", "DETACH staging");
+    Ok(value)
+}
+
+fn attach(connection: &Connection, staging: &Path) -> Result<(), DestinationError> {
+    let db = Statements::new(connection, staging);
+    db.run(
+        "attach the staged records",
+        "ATTACH ?1 AS staging",
+        [staging.display().to_string()],
+    )?;
+    // A journal in memory, because a merge that fails must leave its connection usable. It stays small: it keeps pages
+    // that stood before the merge, and the merge mostly adds.
+    let pragmas = format!(
+        "PRAGMA staging.journal_mode = MEMORY; PRAGMA staging.synchronous = OFF;
+         PRAGMA staging.cache_size = -{STAGING_CACHE}"
+    );
+    db.batch("attach the staged records", &pragmas)
+}
+
+impl<'c> Merge<'c> {
+    fn run(
+        connection: &'c Connection,
+        path: &'c Path,
+        staged: &'c Staged,
+        purpose: Purpose,
+    ) -> Result<Self, DestinationError> {
+        let db = Statements::new(connection, path);
+        let as_of = comparable(&staged.delivery.as_of, &staged.delivery.identity);
+        let identity = &staged.delivery.identity;
+        let (integration, dedup_key) = (identity.integration.as_str(), identity.dedup_key.as_str());
+        let generations = db.rows(
+            "look up generations",
+            "SELECT id, generation FROM main.ingestions WHERE integration = ?1 AND dedup_key = ?2",
+            params![integration, dedup_key],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?)),
+        )?;
+        let earlier: Vec<i64> = generations
+            .iter()
+            .filter(|(_, generation)| *generation < identity.generation.0)
+            .map(|(ingestion, _)| *ingestion)
+            .collect();
+        let later = generations
+            .iter()
+            .filter(|(_, generation)| *generation > identity.generation.0)
+            .max_by_key(|(_, generation)| *generation);
+        let newest: bool = db.value_of(
+            "compare with the newest ingestion",
+            "SELECT NOT EXISTS (SELECT 1 FROM main.ingestions WHERE as_of > ?1)",
+            [&as_of],
+        )?;
+        let mut merge = Self {
+            db,
+            staged,
+            ingestion: 0,
+            as_of,
+            newest,
+            superseded: later.is_some(),
+            last_account: db.value("count accounts", "SELECT coalesce(max(id), 0) FROM main.accounts")?,
+            earlier,
+            merged: Merged::default(),
+        };
+        merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion))?;
+        let late_rejects = merge.leave_out_late_rejects()?;
+        matching::match_accounts(&mut merge)?;
+        merge.count_rows(purpose)?;
+        fields::merge_fields(&mut merge)?;
+        merge.merged.usage_values = staged.usage_values.saturating_sub(late_rejects);
+        usage::merge_usage(&mut merge)?;
+        merge.finish_ingestion(purpose)?;
+        Ok(merge)
+    }
+
+    /// The list of earlier generations as it stands in SQL.
+    pub(super) fn earlier_list(&self) -> String {
+        let ids: Vec<String> = self.earlier.iter().map(i64::to_string).collect();
+        ids.join(", ")
+    }
+
+    fn begin_ingestion(&self, replaced_by: Option<i64>) -> Result<i64, DestinationError> {
+        let delivery = &self.staged.delivery;
+        let (object, identity) = (&delivery.object, &delivery.identity);
+        let source_key = params![
+            identity.integration.as_str(),
+            object.connection.as_str(),
+            object.bucket.as_str(),
+            object.key.as_str()
+        ];
+        self.db.run(
+            "record the key",
+            "INSERT OR IGNORE INTO main.source_keys (integration, connection, bucket, key) VALUES (?1, ?2, ?3, ?4)",
+            source_key,
+        )?;
+        let source_key: i64 = self.db.value_of(
+            "record the key",
+            "SELECT id FROM main.source_keys WHERE integration = ?1 AND connection = ?2 AND bucket = ?3 AND key = ?4",
+            source_key,
+        )?;
+        self.db.run(
+            "record the ingestion",
+            "INSERT INTO main.ingestions (integration, dedup_key, generation, source_key, etag, size, last_modified,
+                effective_time, arrival, as_of, mapping, content, confirmed_at, replaced_by, rows_read, rows_rejected, merged)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?13, 0, 0, '{}')",
+            params![
+                identity.integration.as_str(),
+                identity.dedup_key.as_str(),
+                identity.generation.0,
+                source_key,
+                object.etag.as_str(),
+                i64::try_from(object.size).unwrap_or(i64::MAX),
+                object.last_modified.to_string(),
+                delivery.as_of.effective_time.to_string(),
+                i64::try_from(delivery.as_of.arrival).unwrap_or(i64::MAX),
+                self.as_of,
+                delivery.mapping.to_string(),
+                delivery.content.to_string(),
+                replaced_by,
+            ],
+        )?;
+        Ok(self.db.last_id())
+    }
+
+    fn finish_ingestion(&self, purpose: Purpose) -> Result<(), DestinationError> {
+        let me = self.ingestion;
+        for (index, first_position) in self.staged.tables.iter().enumerate() {
+            self.db.run(
+                "record the tables",
+                "INSERT INTO main.ingestion_tables VALUES (?1, ?2, ?3)",
+                params![me, index as i64, first_position],
+            )?;
+        }
+        if !self.earlier.is_empty() {
+            let earlier = self.earlier_list();
+            let sql = format!("UPDATE main.ingestions SET replaced_by = {me} WHERE id IN ({earlier})");
+            self.db.run("replace earlier generations", &sql, [])?;
+            let sql = format!("DELETE FROM main.rejects WHERE ingestion IN ({earlier})");
+            self.db.run("replace earlier generations", &sql, [])?;
+        }
+        if self.staged.rejects > 0 && !self.superseded {
+            let sql = format!("INSERT INTO main.rejects SELECT {me}, * FROM staging.rejects");
+            self.db.run("keep the rejects", &sql, [])?;
+        }
+        let rows = match purpose {
+            Purpose::Store(rows) => rows,
+            Purpose::Look => RowCounts::default(),
+        };
+        // A struct of numbers and texts always becomes JSON.
+        let merged = serde_json::to_string(&self.merged).unwrap_or_default();
+        self.db.run(
+            "record the ingestion",
+            "UPDATE main.ingestions SET rows_read = ?2, rows_rejected = ?3, merged = ?4 WHERE id = ?1",
+            params![me, rows.read.cast_signed(), rows.rejected.cast_signed(), merged],
+        )?;
+        Ok(())
+    }
+
+    /// Deletes what was staged for rows that were rejected later; how many usage values that was.
+    fn leave_out_late_rejects(&self) -> Result<u64, DestinationError> {
+        if self.staged.late_rejects == 0 {
+            return Ok(0);
+        }
+        let what = "leave out rejected rows";
+        let columns = self.staged.fields.iter().flat_map(|field| &field.columns);
+        let mut tables: Vec<&str> = columns.map(|(table, _)| table.as_str()).collect();
+        tables.extend(self.staged.account_rows.iter().map(|rows| rows.name.as_str()));
+        tables.sort_unstable();
+        tables.dedup();
+        let rejected = "position IN (SELECT position FROM staging.rejected)";
+        for table in &tables {
+            self.db
+                .run(what, &format!("DELETE FROM staging.{table} WHERE {rejected}"), [])?;
+        }
+        let usage_values = self
+            .db
+            .run(what, &format!("DELETE FROM staging.usage_values WHERE {rejected}"), [])?;
+        // Identifiers that nothing else names must create no account.
+        let mut used = "SELECT identifier FROM staging.usage_values".to_owned();
+        for table in &tables {
+            used.push_str(&format!(" UNION SELECT identifier FROM staging.{table}"));
+        }
+        for layout in 0..self.staged.layouts.len() {
+            let sql = format!("DELETE FROM staging.identifiers_{layout} WHERE identifier NOT IN ({used})");
+            self.db.run(what, &sql, [])?;
+        }
+        Ok(usage_values)
+    }
+
+    /// Counts the rows that matched and those that did not; a file in which nothing did is refused (R7).
+    fn count_rows(&mut self, purpose: Purpose) -> Result<(), DestinationError> {
+        let what = "count rows";
+        for rows in &self.staged.account_rows {
+            let sql = format!(
+                "SELECT count(*) FROM staging.{} v CROSS JOIN staging.resolved r ON r.identifier = v.identifier
+                 WHERE r.account BETWEEN 1 AND {}",
+                rows.name, self.last_account
+            );
+            self.merged.matched += self.db.count(what, &sql)?;
+        }
+        let unresolved: bool = self.db.value(
+            what,
+            "SELECT EXISTS (SELECT 1 FROM staging.resolved WHERE account <= 0)",
+        )?;
+        if !unresolved {
+            return Ok(());
+        }
+        let mut rows = "SELECT position, identifier FROM staging.usage_values".to_owned();
+        for table in &self.staged.account_rows {
+            rows.push_str(&format!(
+                " UNION ALL SELECT position, identifier FROM staging.{}",
+                table.name
+            ));
+        }
+        let unresolved =
+            format!("FROM ({rows}) v CROSS JOIN staging.resolved r ON r.identifier = v.identifier WHERE r.account");
+        self.merged.unmatched = self
+            .db
+            .count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = -1"))?;
+        self.merged.ambiguous = self
+            .db
+            .count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = 0"))?;
+        let refused = self.merged.unmatched + self.merged.ambiguous;
+        let resolved: bool = self
+            .db
+            .value(what, "SELECT EXISTS (SELECT 1 FROM staging.resolved WHERE account > 0)")?;
+        if !resolved && refused > 0 && purpose != Purpose::Look {
+            return Err(DestinationError::NoAccountMatched { rows: refused });
+        }
+        let mut identifiers = Vec::new();
+        for (number, layout) in self.staged.layouts.iter().enumerate() {
+            let keys: String = (0..layout.iter().map(Vec::len).sum())
+                .map(|index: usize| format!(", k{index}"))
+                .collect();
+            identifiers.push(format!(
+                "SELECT identifier, concat_ws(', '{keys}) AS text FROM staging.identifiers_{number}"
+            ));
+        }
+        let sql = format!(
+            "SELECT e.position, coalesce((SELECT text FROM ({}) i WHERE i.identifier = e.identifier), '')
+             FROM (SELECT DISTINCT v.position, v.identifier {unresolved} <= 0 ORDER BY v.position LIMIT {UNMATCHED_EXAMPLES}) e",
+            identifiers.join(" UNION ALL ")
+        );
+        let tables = &self.staged.tables;
+        self.merged.unmatched_examples = self.db.rows(what, &sql, [], |row| {
+            let (table, row_index) = place(tables, row.get(0)?);
+            Ok(UnmatchedRow {
+                table,
+                row: row_index,
+                identifier: row.get(1)?,
+            })
+        })?;
+        Ok(())
+    }
+}
+
+/// The table and the row within it that a position stands for.
+pub(super) fn place(tables: &[i64], position: i64) -> (u32, u32) {
+    let table = tables.partition_point(|first| *first <= position).saturating_sub(1);
+    let first = tables.get(table).copied().unwrap_or_default();
+    (table as u32, (position - first) as u32)
+}
+
+/// Bytes that compare as the `as_of` does, and then by integration and dedup key.
+fn comparable(as_of: &AsOf, identity: &Identity) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(128);
+    // With its sign turned over, a number in two's complement compares as unsigned.
+    bytes.extend_from_slice(&((as_of.effective_time.as_nanosecond() as u128) ^ (1 << 127)).to_be_bytes());
+    // A key may hold any byte: zero is escaped, and the end sorts before everything.
+    for byte in as_of.key.as_str().bytes() {
+        bytes.push(byte);
+        if byte == 0 {
+            bytes.push(0xff);
+        }
+    }
+    bytes.extend_from_slice(&[0, 0]);
+    bytes.extend_from_slice(&as_of.arrival.to_be_bytes());
+    bytes.extend_from_slice(&as_of.generation.0.to_be_bytes());
+    bytes.extend_from_slice(identity.integration.as_str().as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(identity.dedup_key.as_str().as_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Generation;
+    use jiff::Timestamp;
+
+    /// R2
+    #[test]
+    fn bytes_compare_as_the_order_of_writes() {
+        let at = |second, key: &str, arrival, generation| AsOf {
+            effective_time: Timestamp::from_second(second).unwrap(),
+            key: key.parse().unwrap(),
+            arrival,
+            generation: Generation(generation),
+        };
+        let identity = Identity {
+            integration: "i".parse().unwrap(),
+            dedup_key: "d".parse().unwrap(),
+            generation: Generation(0),
+        };
+        let sorted = [
+            at(-5, "z", 9, 9),
+            at(1, "a", 9, 9),
+            at(2, "a", 300, 9),
+            at(2, "a\0", 1, 0),
+            at(2, "a\0b", 1, 0),
+            at(2, "a\u{1}", 1, 0),
+            at(2, "ab", 2, 0),
+            at(2, "ab", 2, 1),
+            at(2, "ab", 256, 0),
+        ];
+        assert!(sorted.is_sorted());
+        let bytes: Vec<_> = sorted.iter().map(|as_of| comparable(as_of, &identity)).collect();
+        assert!(bytes.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn positions_lead_back_to_tables_and_rows() {
+        let tables = [0, 10, 10, 25];
+        assert_eq!(place(&tables, 9), (0, 9));
+        assert_eq!(place(&tables, 10), (2, 0));
+        assert_eq!(place(&tables, 30), (3, 5));
+    }
+}

@@ -1,0 +1,186 @@
+//! What a merge would do, in examples.
+
+use rusqlite::types::ValueRef;
+use serde_json::{Map, Value, json};
+
+use crate::batch::{MatchKey, ValueType};
+use crate::destination::{DestinationError, Preview};
+
+use super::merge::{Merge, place};
+use super::staging::AccountRows;
+
+/// How many records of each kind are shown.
+const EXAMPLES: usize = 5;
+
+const WHAT: &str = "describe the records";
+
+/// Describes a merge inside its transaction.
+pub(super) fn describe(merge: &Merge<'_>) -> Result<Preview, DestinationError> {
+    let mut accounts = Vec::new();
+    for rows in &merge.staged.account_rows {
+        if accounts.len() < EXAMPLES {
+            accounts.extend(account_records(merge, rows, EXAMPLES - accounts.len())?);
+        }
+    }
+    Ok(Preview {
+        merged: merge.merged.clone(),
+        accounts,
+        usage: usage_records(merge)?,
+    })
+}
+
+fn account_records(merge: &Merge<'_>, rows: &AccountRows, most: usize) -> Result<Vec<Value>, DestinationError> {
+    let staged = merge.staged;
+    // The fields of this table's first group; a table with more than a thousand fields is shown in part.
+    let fields: Vec<(&str, &str)> = staged
+        .fields
+        .iter()
+        .flat_map(|field| field.columns.iter().map(move |column| (field, column)))
+        .filter(|(_, (table, _))| *table == rows.name)
+        .map(|(field, (_, column))| (field.field.name.as_str(), column.as_str()))
+        .collect();
+    let keys = key_names(merge, rows.layout);
+    let columns: String = (0..keys.len())
+        .map(|index| format!(", i.k{index}"))
+        .chain(fields.iter().map(|(_, column)| format!(", v.{column}")))
+        .collect();
+    let sql = format!(
+        "SELECT v.position, CASE
+             WHEN r.account < 0 THEN 'unmatched' WHEN r.account = 0 THEN 'ambiguous' WHEN r.account > {last} THEN 'created'
+             WHEN EXISTS (SELECT 1 FROM staging.changed c WHERE c.account = r.account) THEN 'updated' ELSE 'unchanged' END
+           {columns}
+         FROM staging.{table} v
+         CROSS JOIN staging.identifiers_{layout} i ON i.identifier = v.identifier
+         CROSS JOIN staging.resolved r ON r.identifier = v.identifier
+         ORDER BY v.position LIMIT {most}",
+        last = merge.last_account,
+        table = rows.name,
+        layout = rows.layout,
+    );
+    merge.db.rows(WHAT, &sql, [], |row| {
+        let (table, row_index) = place(&staged.tables, row.get(0)?);
+        let mut identifier = Map::new();
+        for (index, name) in keys.iter().enumerate() {
+            if let Some(value) = row.get::<_, Option<String>>(index + 2)? {
+                identifier.insert(name.clone(), value.into());
+            }
+        }
+        let mut values = Map::new();
+        for (index, (name, _)) in fields.iter().enumerate() {
+            match row.get_ref(index + 2 + keys.len())? {
+                ValueRef::Null => {}
+                // The mark of a value that is erased.
+                ValueRef::Blob(_) => drop(values.insert((*name).to_owned(), Value::Null)),
+                present => drop(values.insert((*name).to_owned(), as_json(present, 1.0))),
+            }
+        }
+        let change: String = row.get(1)?;
+        Ok(json!({ "table": table, "row": row_index, "change": change, "identifier": identifier, "fields": values }))
+    })
+}
+
+fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
+    let staged = merge.staged;
+    let identifiers: Vec<String> = (0..staged.layouts.len())
+        .map(|layout| {
+            let pairs = key_names(merge, layout)
+                .iter()
+                .enumerate()
+                .fold(String::new(), |mut pairs, (index, name)| {
+                    let separator = if index == 0 { "" } else { ", " };
+                    pairs.push_str(&format!("{separator}'{}', k{index}", name.replace('\'', "''")));
+                    pairs
+                });
+            format!("SELECT identifier, json_object({pairs}) AS keys FROM staging.identifiers_{layout}")
+        })
+        .collect();
+    if staged.series.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT v.position, v.series, date(v.period_start * 86400, 'unixepoch'), date(v.date * 86400, 'unixepoch'), v.value,
+           u.value, CASE WHEN r.account < 0 THEN 'unmatched' WHEN r.account = 0 THEN 'ambiguous'
+             WHEN NOT EXISTS (SELECT 1 FROM staging.touched_usage t
+               CROSS JOIN main.usage_contributions c ON c.series = t.series AND c.period_start = t.period_start
+                 AND c.account = t.account AND c.user = t.user AND c.ingestion <> {me}
+               WHERE t.series = s.series AND t.period_start = v.period_start AND t.account = r.account AND t.user = w.id)
+               THEN 'created'
+             ELSE 'updated' END,
+           (SELECT keys FROM ({identifiers}) i WHERE i.identifier = v.identifier)
+         FROM staging.usage_values v
+         CROSS JOIN staging.resolved r ON r.identifier = v.identifier
+         CROSS JOIN staging.series s ON s.staged = v.series
+         CROSS JOIN staging.users_resolved w ON w.user = v.user
+         LEFT JOIN staging.users u ON u.user = v.user
+         ORDER BY v.position LIMIT {EXAMPLES}",
+        me = merge.ingestion,
+        identifiers = identifiers.join(" UNION ALL "),
+    );
+    merge.db.rows(WHAT, &sql, [], |row| {
+        let (table, row_index) = place(&staged.tables, row.get(0)?);
+        let series = staged.series.get(row.get::<_, u32>(1)? as usize);
+        let (period_start, date): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+        let (user, change): (Option<String>, String) = (row.get(5)?, row.get(6)?);
+        let keys: Option<String> = row.get(7)?;
+        let mut identifier: Map<String, Value> = keys
+            .and_then(|keys| serde_json::from_str(&keys).ok())
+            .unwrap_or_default();
+        identifier.retain(|_, value| !value.is_null());
+        let divisor = match series.map(|series| series.value_type) {
+            Some(ValueType::Decimal(scale)) => 10_f64.powi(scale.into()),
+            _ => 1.0,
+        };
+        Ok(json!({
+            "table": table,
+            "row": row_index,
+            "change": change,
+            "identifier": identifier,
+            "product": series.map(|series| &series.product),
+            "metric": series.map(|series| &series.metric),
+            "unit": series.and_then(|series| series.unit.as_ref()),
+            "user": user,
+            "date": date,
+            "period_start": period_start,
+            "value": as_json(row.get_ref(4)?, divisor),
+        }))
+    })
+}
+
+/// The names of a layout's keys, in the order of their columns; a key that stands in several strategies is numbered.
+fn key_names(merge: &Merge<'_>, layout: usize) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for key in merge.staged.layouts.get(layout).into_iter().flatten().flatten() {
+        let name = key_name(key);
+        let same = names
+            .iter()
+            .filter(|known| **known == name || known.starts_with(&format!("{name} #")))
+            .count();
+        names.push(if same == 0 {
+            name
+        } else {
+            format!("{name} #{}", same + 1)
+        });
+    }
+    names
+}
+
+fn key_name(key: &MatchKey) -> String {
+    match key {
+        MatchKey::CrmId => "crm_id".to_owned(),
+        MatchKey::Domain => "domain".to_owned(),
+        MatchKey::Name => "name".to_owned(),
+        MatchKey::Id => "id".to_owned(),
+        MatchKey::Field(field) => format!("field:{field}"),
+    }
+}
+
+/// A value as JSON; whole numbers that stand for decimals are divided.
+fn as_json(value: ValueRef<'_>, divisor: f64) -> Value {
+    match value {
+        ValueRef::Null | ValueRef::Blob(_) => Value::Null,
+        ValueRef::Integer(number) if divisor != 1.0 => (number as f64 / divisor).into(),
+        ValueRef::Integer(number) => number.into(),
+        ValueRef::Real(number) => number.into(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned().into(),
+    }
+}
