@@ -1,0 +1,187 @@
+//! HTTP: connections, and the place where ordered faults happen.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt, TryStreamExt};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::{Service, service_fn};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::service::S3Service;
+use tokio::sync::oneshot;
+
+use crate::faults::{Fault, Faults, Operation};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Body = UnsyncBoxBody<Bytes, Failure>;
+
+/// Accepts connections until told to stop.
+pub(crate) async fn serve(listener: TcpListener, service: S3Service, faults: Faults, stopped: oneshot::Receiver<()>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
+    tokio::pin!(stopped);
+    loop {
+        let stream = tokio::select! {
+            _ = &mut stopped => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(_) => continue,
+            },
+        };
+        // Without it, an answer's head and body wait for each other's acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let (service, faults) = (service.clone(), faults.clone());
+        tokio::spawn(async move {
+            let respond = service_fn(|request| respond(&service, &faults, request));
+            let mut http = hyper::server::conn::http1::Builder::new();
+            // A connection that breaks is the client's affair, or was ordered.
+            let _ = http
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), respond)
+                .await;
+        });
+    }
+}
+
+async fn respond(service: &S3Service, faults: &Faults, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+    let fault = match operation(&request) {
+        Some((operation, bucket, key)) => faults.of(operation, &bucket, &key),
+        None => None,
+    };
+    match &fault {
+        Some(Fault::Refuse {
+            status,
+            code,
+            message,
+            headers,
+        }) => return refusal(*status, code, message, headers),
+        Some(Fault::Reset) => return Err(broken()),
+        _ => {}
+    }
+    let response = Service::call(service, request).await?;
+    let (head, body) = response.into_parts();
+    let pieces = BodyStream::new(body).try_filter_map(|frame| async move { Ok(frame.into_data().ok()) });
+    let size = head
+        .headers
+        .get("content-length")
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let body = match fault {
+        Some(Fault::Truncate { after }) => streamed(truncated(pieces, after)),
+        Some(Fault::Corrupt { at }) => streamed(corrupted(pieces, at)),
+        Some(Fault::Slow { pause }) => streamed(pieces.then(move |piece| async move {
+            tokio::time::sleep(pause).await;
+            piece
+        })),
+        _ => streamed(pieces),
+    };
+    // Without a length, hyper would send an empty body in chunks.
+    match size {
+        Some(0) | None => {
+            let whole = body.collect().await?.to_bytes();
+            Ok(Response::from_parts(head, full(whole)))
+        }
+        Some(_) => Ok(Response::from_parts(head, body)),
+    }
+}
+
+fn broken() -> Failure {
+    io::Error::from(io::ErrorKind::ConnectionReset).into()
+}
+
+fn full(bytes: Bytes) -> Body {
+    Full::new(bytes)
+        .map_err(|never: Infallible| match never {})
+        .boxed_unsync()
+}
+
+fn streamed(pieces: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static) -> Body {
+    StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync()
+}
+
+fn truncated(
+    pieces: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
+    after: u64,
+) -> impl Stream<Item = Result<Bytes, Failure>> + Send + 'static {
+    let cut = pieces.scan(after, |left, piece| {
+        let piece = piece.map(|piece| piece.slice(..piece.len().min(usize::try_from(*left).unwrap_or(usize::MAX))));
+        let over = *left == 0;
+        *left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        futures::future::ready((!over).then_some(piece))
+    });
+    // What was cut must be on its way before the connection ends.
+    let end = futures::stream::once(async {
+        tokio::task::yield_now().await;
+        Err(broken())
+    });
+    cut.chain(end)
+}
+
+fn corrupted(
+    pieces: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
+    at: u64,
+) -> impl Stream<Item = Result<Bytes, Failure>> + Send + 'static {
+    let mut start = 0;
+    pieces.map_ok(move |piece| {
+        let inside = at.checked_sub(start).and_then(|at| usize::try_from(at).ok());
+        start += piece.len() as u64;
+        let mut piece = BytesMut::from(piece);
+        if let Some(byte) = inside.and_then(|inside| piece.get_mut(inside)) {
+            *byte ^= 1;
+        }
+        piece.freeze()
+    })
+}
+
+fn refusal(status: u16, code: &str, message: &str, headers: &[(String, String)]) -> Result<Response<Body>, Failure> {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
+         <RequestId>0</RequestId></Error>"
+    );
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", "application/xml");
+    let response = headers
+        .iter()
+        .fold(response, |response, (name, value)| response.header(name, value));
+    Ok(response.body(full(text.into()))?)
+}
+
+/// The operation, bucket and key of a request; none of those that no fault is for.
+fn operation<B>(request: &Request<B>) -> Option<(Operation, String, String)> {
+    let path = request.uri().path().strip_prefix('/')?;
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    let query = request.uri().query().unwrap_or_default();
+    let operation = match (request.method(), bucket, key) {
+        (&Method::GET, "", _) => Operation::ListBuckets,
+        (&Method::GET, _, "") if query.contains("list-type=2") => Operation::ListObjectsV2,
+        (&Method::GET, _, key) if !key.is_empty() => Operation::GetObject,
+        (&Method::HEAD, _, key) if !key.is_empty() => Operation::HeadObject,
+        _ => return None,
+    };
+    Some((operation, decoded(bucket), decoded(key)))
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(code) if byte == b'%' => {
+                bytes.push(code);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
