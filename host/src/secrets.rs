@@ -1,1 +1,320 @@
-//! Secret references to secret values. It knows neither S3 nor what a secret is for.
+//! Secret references to secret values.
+//!
+//! A configuration never holds a secret, only a [`SecretReference`]: where the value stands. [`Secrets`] reads it when
+//! it is needed. This module knows nothing of S3 or of what a secret is for.
+//!
+//! Invariants:
+//! - A value leaves this module only inside a [`SecretString`], which neither prints nor compares, and is wiped when
+//!   dropped. The buffer it was read into is wiped as well.
+//! - An error or a warning names the reference, never a part of the value.
+//! - At most [`MAX_BYTES`] are read.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rustix::fs::OFlags;
+use secrecy::zeroize::Zeroizing;
+pub use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, Serializer};
+
+#[cfg(test)]
+mod tests;
+
+/// The largest value that is read, in bytes. Keys, tokens and certificates are far smaller; a reference to a log file
+/// or a device is a mistake.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// Where a secret value stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SecretReference {
+    /// A systemd credential: a file of this name in `$CREDENTIALS_DIRECTORY`.
+    Credential(CredentialName),
+    /// A file, by its absolute path.
+    File(PathBuf),
+    /// A variable of the daemon's environment.
+    Environment(VariableName),
+}
+
+impl fmt::Display for SecretReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Credential(name) => write!(f, "credential `{name}`"),
+            Self::File(path) => write!(f, "file `{}`", path.display()),
+            Self::Environment(name) => write!(f, "environment variable `{name}`"),
+        }
+    }
+}
+
+impl Serialize for SecretReference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+macro_rules! reference_name {
+    ($(#[$doc:meta])* $name:ident, $error:ident, $rule:literal, $allowed:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        /// The text is not such a name. The text itself is not repeated: it may be a secret in the wrong place.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+        #[error($rule)]
+        pub struct $error;
+
+        impl FromStr for $name {
+            type Err = $error;
+            fn from_str(text: &str) -> Result<Self, $error> {
+                let allowed: fn(&[u8]) -> bool = $allowed;
+                if text.len() <= 255 && allowed(text.as_bytes()) { Ok(Self(text.into())) } else { Err($error) }
+            }
+        }
+    };
+}
+
+reference_name!(
+    /// The name of a systemd credential: letters, digits, `_`, `-` and `.`, not first a `.`. It can therefore never lead
+    /// out of the credentials directory.
+    CredentialName, CredentialNameError,
+    "a credential name has 1 to 255 letters, digits, `_`, `-` and `.`, and does not begin with `.`",
+    |text| {
+        text.first().is_some_and(|first| *first != b'.')
+            && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(byte))
+    }
+);
+reference_name!(
+    /// The name of an environment variable: letters, digits and `_`, not first a digit.
+    VariableName, VariableNameError,
+    "a variable name has 1 to 255 letters, digits and `_`, and does not begin with a digit",
+    |text| {
+        text.first().is_some_and(|first| !first.is_ascii_digit())
+            && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    }
+);
+
+/// Why a secret has no value.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Only a service that systemd started can see its credentials, so nothing is known of this one (R14).
+    #[error("{reference} can be read only inside the unit: `$CREDENTIALS_DIRECTORY` is not set")]
+    OutsideUnit {
+        /// The reference.
+        reference: SecretReference,
+    },
+    /// Nothing stands there.
+    #[error("{reference} does not exist")]
+    Missing {
+        /// The reference.
+        reference: SecretReference,
+    },
+    /// The system refused.
+    #[error("cannot read {reference}")]
+    Read {
+        /// The reference.
+        reference: SecretReference,
+        /// The system's own words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A directory, pipe or device.
+    #[error("{reference} is not a regular file")]
+    NotAFile {
+        /// The reference.
+        reference: SecretReference,
+    },
+    /// More than [`MAX_BYTES`].
+    #[error("{reference} has more than {MAX_BYTES} bytes")]
+    TooLong {
+        /// The reference.
+        reference: SecretReference,
+    },
+    /// Empty, or nothing but a line end.
+    #[error("{reference} is empty")]
+    Empty {
+        /// The reference.
+        reference: SecretReference,
+    },
+    /// Not text.
+    #[error("{reference} is not UTF-8")]
+    NotUtf8 {
+        /// The reference.
+        reference: SecretReference,
+    },
+}
+
+impl SecretError {
+    /// Whether nothing can be said of the secret from here, so that it is neither good nor bad (R14).
+    pub fn is_not_checked(&self) -> bool {
+        matches!(self, Self::OutsideUnit { .. })
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::OutsideUnit { .. } => Some("it is checked when the service starts".into()),
+            Self::Missing {
+                reference: SecretReference::Credential(name),
+            } => Some(format!(
+                "add `LoadCredentialEncrypted={name}:/etc/credstore.encrypted/{name}` to the unit (`systemctl edit gristmill`)"
+            )),
+            Self::Missing {
+                reference: SecretReference::Environment(name),
+            } => Some(format!(
+                "set it in the unit, for instance by `EnvironmentFile=` with a line `{name}=…`"
+            )),
+            Self::Missing { .. }
+            | Self::Read { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLong { .. }
+            | Self::Empty { .. }
+            | Self::NotUtf8 { .. } => None,
+        }
+    }
+}
+
+/// A secret that was read.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The value, less one line end.
+    pub value: SecretString,
+    /// What should be mended all the same.
+    pub warning: Option<SecretWarning>,
+}
+
+/// What is wrong with the place of a secret, although it could be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretWarning {
+    /// Others than its owner and group may read the file.
+    #[error("{reference} can be read by every user of this machine (mode {mode:03o})")]
+    ReadableByOthers {
+        /// The reference.
+        reference: SecretReference,
+        /// The permission bits.
+        mode: u32,
+    },
+}
+
+/// Reads secrets. Cheap to make; holds no value.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    credentials_directory: Option<PathBuf>,
+}
+
+impl Secrets {
+    /// With the credentials that systemd gave this process, if it did.
+    pub fn from_environment() -> Self {
+        Self::new(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
+    }
+
+    /// With the credentials in a directory.
+    pub fn new(credentials_directory: Option<PathBuf>) -> Self {
+        Self { credentials_directory }
+    }
+
+    /// Reads the value anew; one line end is taken off its end. Blocks on the file system.
+    pub fn resolve(&self, reference: &SecretReference) -> Result<Resolved, SecretError> {
+        match reference {
+            SecretReference::Credential(name) => match &self.credentials_directory {
+                // The directory's own mode keeps others out, so the file's does not matter.
+                Some(directory) => {
+                    read(&directory.join(name.as_str()), reference).map(|(value, _)| Resolved { value, warning: None })
+                }
+                None => Err(SecretError::OutsideUnit {
+                    reference: reference.clone(),
+                }),
+            },
+            SecretReference::File(path) => {
+                let (value, mode) = read(path, reference)?;
+                let exposed = mode & 0o004 != 0;
+                let warning = exposed.then(|| SecretWarning::ReadableByOthers {
+                    reference: reference.clone(),
+                    mode,
+                });
+                Ok(Resolved { value, warning })
+            }
+            SecretReference::Environment(name) => match std::env::var_os(OsStr::from_bytes(name.as_str().as_bytes())) {
+                Some(value) => {
+                    let bytes = Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value));
+                    Ok(Resolved {
+                        value: text(&bytes, reference)?,
+                        warning: None,
+                    })
+                }
+                None => Err(SecretError::Missing {
+                    reference: reference.clone(),
+                }),
+            },
+        }
+    }
+}
+
+/// The file's value and its permission bits.
+fn read(path: &Path, reference: &SecretReference) -> Result<(SecretString, u32), SecretError> {
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => SecretError::Missing {
+            reference: reference.clone(),
+        },
+        _ => SecretError::Read {
+            reference: reference.clone(),
+            source,
+        },
+    };
+    // Without `NONBLOCK`, opening a pipe would wait for its writer for ever.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+    let file: File = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(SecretError::NotAFile {
+            reference: reference.clone(),
+        });
+    }
+    // Room for everything from the start: a buffer that grew would leave copies of the value behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
+    file.take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok((text(&bytes, reference)?, metadata.mode() & 0o777))
+}
+
+fn text(bytes: &[u8], reference: &SecretReference) -> Result<SecretString, SecretError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(SecretError::TooLong {
+            reference: reference.clone(),
+        });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| SecretError::NotUtf8 {
+        reference: reference.clone(),
+    })?;
+    let text = text
+        .strip_suffix('\n')
+        .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    if text.is_empty() {
+        return Err(SecretError::Empty {
+            reference: reference.clone(),
+        });
+    }
+    Ok(SecretString::from(text))
+}

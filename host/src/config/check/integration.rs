@@ -1,0 +1,287 @@
+//! The integrations, and what each refers to.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use toml::de::DeValue;
+
+use super::{DEFAULT_DESTINATION, Tables, mapping};
+use crate::config::document::Document;
+use crate::config::path::TomlPath;
+use crate::config::raw::integration::{RawBackfill, RawIntegration, RawOnRevert};
+use crate::config::report::{Advice, Report};
+use crate::config::{
+    Backfill, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice, OnRevert, Timezone, Transform,
+};
+use crate::destination::Matching;
+use crate::object::{ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+
+/// What integrations may refer to.
+pub(super) struct Names<'a> {
+    pub(super) connections: &'a Tables<ConnectionKey, Connection>,
+    pub(super) mappers: &'a Tables<MapperName, Mapper>,
+    pub(super) destinations: &'a Tables<DestinationName, Destination>,
+    /// The first table that names a tenant (R13).
+    pub(super) tenant_named_in: Option<TomlPath>,
+    /// Of integrations that name none.
+    pub(super) poll_interval: Duration,
+}
+
+/// The integrations in order.
+pub(super) struct Integrations {
+    pub(super) active: BTreeMap<IntegrationName, Integration>,
+    pub(super) switched_off: BTreeMap<IntegrationName, Integration>,
+}
+
+/// Checks every `[integrations.NAME]`. What is wrong in one that is switched off is nobody's concern (R15).
+pub(super) fn check(report: &mut Report<'_, '_>, names: &Names<'_>) -> Integrations {
+    let mut integrations = Integrations {
+        active: BTreeMap::new(),
+        switched_off: BTreeMap::new(),
+    };
+    let section = TomlPath::default().key("integrations");
+    for key in report.tables_in(&section) {
+        let path = section.key(&key);
+        let mut aside = report.aside();
+        let mut raw: RawIntegration = aside.read(&path);
+        let switched_on = raw.enabled.take().unwrap_or(true);
+        let name = super::named(&mut aside, &path, &key);
+        let integration = check_one(&mut aside, &path, raw, name, names);
+        let in_order = !aside.condemns(&path);
+        let into = if switched_on {
+            report.append(aside);
+            &mut integrations.active
+        } else {
+            &mut integrations.switched_off
+        };
+        into.extend(
+            integration
+                .filter(|_| in_order)
+                .map(|integration| (integration.name.clone(), integration)),
+        );
+    }
+    integrations
+}
+
+/// The first table that names a tenant (R13).
+pub(super) fn tenant_named_in(document: &Document<'_>) -> Option<TomlPath> {
+    ["connections", "integrations", "mappers", "destinations"]
+        .into_iter()
+        .find_map(|section| {
+            let section = TomlPath::default().key(section);
+            let DeValue::Table(tables) = document.get(&section)?.get_ref() else {
+                return None;
+            };
+            let mut names = tables.keys().map(|name| section.key(name.get_ref().as_ref()));
+            names.find(|table| document.get(&table.key("tenant")).is_some())
+        })
+}
+
+fn check_one(
+    report: &mut Report<'_, '_>,
+    path: &TomlPath,
+    mut raw: RawIntegration,
+    name: Option<IntegrationName>,
+    names: &Names<'_>,
+) -> Option<Integration> {
+    let transforms = mapping::check(report, path, &mut raw, names.mappers);
+    let tenant = tenant(report, path, raw.tenant, names.tenant_named_in.as_ref());
+
+    let place = path.key("connection");
+    let written = report.required(&place, raw.connection);
+    let connection: Option<ConnectionKey> = report.parsed(&place, written, str::parse);
+    if let Some(key) = &connection
+        && let Some(found) = names.connections.follow(report, &place, key)
+    {
+        serves(
+            report,
+            &place,
+            format_args!("connection `{key}`"),
+            found.tenant.as_ref(),
+            tenant.as_ref(),
+        );
+    }
+
+    let place = path.key("destination");
+    let written = raw.destination.unwrap_or_else(|| DEFAULT_DESTINATION.to_owned());
+    let destination: Option<DestinationName> = report.parsed(&place, Some(written), str::parse);
+    if let Some(name) = &destination
+        && let Some(found) = names.destinations.follow(report, &place, name)
+    {
+        serves(
+            report,
+            &place,
+            format_args!("destination `{name}`"),
+            found.tenant.as_ref(),
+            tenant.as_ref(),
+        );
+    }
+
+    for (key, transform) in [("field_mapping", &transforms.0), ("product_usage", &transforms.1)] {
+        if let Some(Transform {
+            mapper: MapperChoice::Named(name),
+            ..
+        }) = transform
+            && let Some(found) = names.mappers.named.get(name)
+        {
+            let place = path.key("mapper").key(key);
+            serves(
+                report,
+                &place,
+                format_args!("mapper `{name}`"),
+                found.tenant.as_ref(),
+                tenant.as_ref(),
+            );
+        }
+    }
+
+    let place = path.key("bucket");
+    let written = report.required(&place, raw.bucket);
+    let bucket = report.parsed(&place, written, bucket);
+    let place = path.key("poll_interval");
+    let poll_interval = super::duration(report, &place, raw.poll_interval, Duration::from_secs(1));
+    let decode = super::decode::check(report, path, raw.csv, raw.excel, raw.limits);
+    let timezone = timezone(report, &path.key("timezone"), raw.timezone);
+    let zone = timezone
+        .as_ref()
+        .map_or(TimeZone::UTC, |timezone| timezone.zone.clone());
+    let backfill = backfill(report, &path.key("backfill"), raw.backfill, &zone);
+    let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
+    Some(Integration {
+        name: name?,
+        tenant: tenant?,
+        connection: connection?,
+        bucket: bucket?,
+        prefix: raw.prefix.unwrap_or_default(),
+        destination: destination?,
+        poll_interval: poll_interval.unwrap_or(names.poll_interval),
+        timezone: timezone?,
+        content_hash: if raw.content_hash.unwrap_or(true) {
+            ContentHashing::On
+        } else {
+            ContentHashing::Off
+        },
+        on_revert: match raw.on_revert {
+            Some(RawOnRevert::Skip) | None => OnRevert::Skip,
+            Some(RawOnRevert::Ingest) => OnRevert::Ingest,
+        },
+        backfill: backfill?,
+        backfill_limit: backfill_limit.unwrap_or(10_000),
+        decode,
+        matching: Matching {
+            on_no_match: raw
+                .matching
+                .and_then(|matching| matching.on_no_match)
+                .unwrap_or_default(),
+        },
+        field_mapping: transforms.0,
+        product_usage: transforms.1,
+    })
+}
+
+/// R13: once any table names a tenant, every integration must.
+fn tenant(
+    report: &mut Report<'_, '_>,
+    path: &TomlPath,
+    raw: Option<String>,
+    named_in: Option<&TomlPath>,
+) -> Option<TenantName> {
+    let place = path.key("tenant");
+    match (raw, named_in) {
+        (None, None) => Some(TenantName::default()),
+        (None, Some(elsewhere)) => {
+            let message = format!("this key is missing; `{elsewhere}` names a tenant, so every integration must");
+            report.missing(&place, message, Advice::Example);
+            None
+        }
+        (Some(text), _) => report.parsed(&place, Some(text), str::parse),
+    }
+}
+
+/// R13: what names a tenant serves only it.
+fn serves(
+    report: &mut Report<'_, '_>,
+    path: &TomlPath,
+    what: std::fmt::Arguments<'_>,
+    only: Option<&TenantName>,
+    tenant: Option<&TenantName>,
+) {
+    if let (Some(only), Some(tenant)) = (only, tenant)
+        && only != tenant
+    {
+        let message = format!("the {what} serves the tenant `{only}` alone, and this integration is `{tenant}`'s");
+        report.wrong(
+            path,
+            message,
+            Advice::HintOnly(format!("use one of `{tenant}`'s, or one without a `tenant`")),
+        );
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum BucketError {
+    #[error(transparent)]
+    Name(#[from] crate::object::NameError),
+    #[error("a bucket's name has no `/`, blanks or control characters; a part of the bucket is chosen by `prefix`")]
+    Character,
+}
+
+fn bucket(text: &str) -> Result<crate::object::BucketName, BucketError> {
+    if text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
+        return Err(BucketError::Character);
+    }
+    Ok(text.parse()?)
+}
+
+fn timezone(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>) -> Option<Timezone> {
+    let name = raw.unwrap_or_else(|| "UTC".to_owned());
+    if name == "UTC" {
+        return Some(Timezone {
+            name,
+            zone: TimeZone::UTC,
+        });
+    }
+    match TimeZone::get(&name) {
+        Ok(zone) => Some(Timezone { name, zone }),
+        Err(_) => {
+            report.wrong(
+                path,
+                format!("`{name}` is not the name of a time zone"),
+                Advice::HintOnly(
+                    "names are those of the IANA database, such as `Europe/Berlin` or `America/New_York`".into(),
+                ),
+            );
+            None
+        }
+    }
+}
+
+fn backfill(
+    report: &mut Report<'_, '_>,
+    path: &TomlPath,
+    raw: Option<RawBackfill>,
+    zone: &TimeZone,
+) -> Option<Backfill> {
+    let since = match raw {
+        None | Some(RawBackfill::All) => return Some(Backfill::All),
+        Some(RawBackfill::None) => return Some(Backfill::None),
+        Some(RawBackfill::Since(value)) => value,
+    };
+    let text = match since {
+        toml::Value::Datetime(datetime) => Some(datetime.to_string()),
+        toml::Value::String(text) => Some(text),
+        _ => None,
+    };
+    let date = text.and_then(|text| jiff::fmt::temporal::DateTimeParser::new().parse_date(text).ok());
+    let start = date.and_then(|date: Date| date.to_zoned(zone.clone()).ok());
+    if start.is_none() {
+        report.wrong(
+            &path.key("since"),
+            "a day such as `2026-01-31` is expected here",
+            Advice::Example,
+        );
+    }
+    start.map(|start| Backfill::Since(start.timestamp()))
+}

@@ -1,0 +1,161 @@
+//! A checked integration.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
+
+use crate::decode::DecodeOptions;
+use crate::destination::Matching;
+use crate::object::{BucketName, ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+
+/// One bucket and prefix on one connection, and what to do with its files.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Integration {
+    /// Its name.
+    pub name: IntegrationName,
+    /// Whose it is.
+    pub tenant: TenantName,
+    /// A key of [`Config::connections`].
+    pub connection: ConnectionKey,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// What the keys begin with; empty for the whole bucket.
+    pub prefix: String,
+    /// A name in [`Config::destinations`].
+    pub destination: DestinationName,
+    /// The time from one pass to the next; at least a second.
+    #[serde(serialize_with = "super::units::serialize_duration")]
+    pub poll_interval: Duration,
+    /// Where its days begin (R8).
+    pub timezone: Timezone,
+    /// Whether bytes count beside ETags (R5).
+    pub content_hash: ContentHashing,
+    /// What happens when a key goes back to an earlier content (R4).
+    pub on_revert: OnRevert,
+    /// Which of the objects of the first pass are taken (R16).
+    pub backfill: Backfill,
+    /// With more objects on the first pass, the integration asks first (R16).
+    pub backfill_limit: u64,
+    /// How its files are read.
+    pub decode: DecodeOptions,
+    /// How identifiers become accounts.
+    pub matching: Matching,
+    /// What makes account records. At least one of this and `product_usage` is there.
+    pub field_mapping: Option<Transform>,
+    /// What makes usage records.
+    pub product_usage: Option<Transform>,
+}
+
+impl Integration {
+    /// The custom mappers that it uses; one that makes both kinds of records stands here twice.
+    pub fn mappers(&self) -> impl Iterator<Item = &MapperName> {
+        [&self.field_mapping, &self.product_usage]
+            .into_iter()
+            .flatten()
+            .filter_map(|transform| match &transform.mapper {
+                MapperChoice::BuiltIn => None,
+                MapperChoice::Named(name) => Some(name),
+            })
+    }
+}
+
+/// A mapper and its settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Transform {
+    /// Which mapper.
+    pub mapper: MapperChoice,
+    /// Its settings: a JSON object, keys sorted. For the built-in mapper `{"identifiers": […], "fields": […], "usage":
+    /// […]}`, the same for both transforms.
+    #[serde(serialize_with = "serialize_text")]
+    pub settings: Arc<str>,
+}
+
+/// Which mapper.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MapperChoice {
+    /// The one that ships with the daemon.
+    BuiltIn,
+    /// A name in [`Config::mappers`].
+    Named(MapperName),
+}
+
+impl fmt::Display for MapperChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => f.write_str("built-in"),
+            Self::Named(name) => name.fmt(f),
+        }
+    }
+}
+
+/// A time zone with its IANA name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Timezone {
+    pub(super) name: String,
+    pub(super) zone: TimeZone,
+}
+
+impl Timezone {
+    /// The IANA name, as it was written.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The zone.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+}
+
+impl fmt::Debug for Timezone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.name, f)
+    }
+}
+
+impl Serialize for Timezone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name)
+    }
+}
+
+/// Whether bytes count beside ETags (R5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentHashing {
+    /// Bytes that were taken under the same key are not taken again.
+    On,
+    /// A new ETag is enough to be taken.
+    Off,
+}
+
+/// What happens when a key goes back to an earlier content (R4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnRevert {
+    /// It is skipped, with a warning.
+    Skip,
+    /// It is taken again.
+    Ingest,
+}
+
+/// Which of the objects of the first pass are taken (R16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backfill {
+    /// All.
+    All,
+    /// None: those listed are recorded as skipped.
+    None,
+    /// Those modified at this time or later: the first moment of the given day in the integration's time zone.
+    Since(Timestamp),
+}
+
+fn serialize_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}

@@ -1,0 +1,178 @@
+//! The structs that mirror the file, key by key. Nothing is checked here but the types that TOML knows.
+//!
+//! Their doc comments are the manual: the example file and the examples beside error messages are made of them
+//! ([`super::manual`]). A block marked `toml` is an example that works as it stands; one marked `text` shows another
+//! choice.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+pub(super) mod connection;
+pub(super) mod daemon;
+pub(super) mod decode;
+pub(super) mod destination;
+pub(super) mod integration;
+pub(super) mod mapper;
+pub(super) mod mapping;
+
+/// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
+/// pen.
+pub(super) const LATER: [(&str, &[&str]); 11] = [
+    ("connections.*", &["access_grants", "assume_role"]),
+    ("connections.*.access_key.access_key_id", LATER_SECRETS),
+    ("connections.*.access_key.secret_access_key", LATER_SECRETS),
+    ("connections.*.access_key.session_token", LATER_SECRETS),
+    (
+        "integrations.*",
+        &[
+            "expect_file_within",
+            "listing",
+            "max_reject_ratio",
+            "max_rejects",
+            "max_unmatched_ratio",
+            "notify",
+            "renamed_from",
+        ],
+    ),
+    ("integrations.*.matching", &["conflict", "on_blank", "on_multiple"]),
+    ("integrations.*.identifiers", &["columns", "name_match", "normalize"]),
+    (
+        "integrations.*.fields",
+        &[
+            "aliases",
+            "default",
+            "default_on",
+            "from",
+            "null_tokens",
+            "on_blank",
+            "on_invalid",
+            "required",
+            "transforms",
+            "write",
+        ],
+    ),
+    ("integrations.*.usage", &["layout", "level", "timezone"]),
+    ("mappers.*", &["signature"]),
+    ("destinations.*", &["postgresql", "resolve", "webhook"]),
+];
+
+const LATER_SECRETS: &[&str] = &[
+    "aws_secrets_manager",
+    "google_secret_manager",
+    "hashicorp_vault",
+    "secret",
+];
+
+/// A raw struct with its documentation.
+pub(super) trait Documented {
+    /// The lines of the table's doc comment.
+    const DOCS: &'static [&'static str];
+    /// The keys, in the order of the struct.
+    const KEYS: &'static [KeyDocs];
+}
+
+/// The documentation of one key.
+pub(super) struct KeyDocs {
+    name: &'static str,
+    /// The lines of the key's doc comment.
+    pub(super) docs: &'static [&'static str],
+}
+
+impl KeyDocs {
+    /// The key as it stands in the file.
+    pub(super) fn name(&self) -> &'static str {
+        self.name.strip_prefix("r#").unwrap_or(self.name)
+    }
+}
+
+/// Declares raw structs. Every key is optional in them: the checks say what is required, with better words than a
+/// deserializer has.
+macro_rules! tables {
+    ($(
+        $(#[doc = $docs:literal])*
+        $(#[derive($derive:path)])?
+        struct $table:ident { $( $(#[doc = $key_docs:literal])* $key:ident: $type:ty, )* }
+    )*) => { $(
+        $(#[doc = $docs])*
+        #[derive(Debug, Default, serde::Deserialize $(, $derive)?)]
+        #[serde(deny_unknown_fields)]
+        pub(in crate::config) struct $table { $(
+            $(#[doc = $key_docs])*
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(in crate::config) $key: Option<$type>,
+        )* }
+
+        impl $crate::config::raw::Documented for $table {
+            const DOCS: &'static [&'static str] = &[$($docs),*];
+            const KEYS: &'static [$crate::config::raw::KeyDocs] =
+                &[$($crate::config::raw::KeyDocs { name: stringify!($key), docs: &[$($key_docs),*] }),*];
+        }
+    )* };
+}
+use tables;
+
+tables! {
+    /// Where a secret stands: exactly one of these keys.
+    struct RawSecretReference {
+        /// The name of a systemd credential, which the unit loads with `LoadCredentialEncrypted=`.
+        credential: String,
+        /// The absolute path of a file that holds nothing but the secret.
+        file: String,
+        /// The name of a variable of the daemon's environment.
+        env: String,
+    }
+}
+
+/// A secret as the file has it. A text that stands there itself is dropped at once, so that nothing can show it.
+#[derive(Debug)]
+pub(super) enum RawSecret {
+    /// The secret itself, where only a reference may stand.
+    PlainText,
+    /// A reference.
+    Reference(RawSecretReference),
+}
+
+/// A text that may stand in the file, or a reference to it.
+#[derive(Debug)]
+pub(super) enum RawText {
+    /// The text itself.
+    PlainText(String),
+    /// A reference.
+    Reference(RawSecretReference),
+}
+
+impl<'de> Deserialize<'de> for RawSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match deserializer.deserialize_any(TextOrReference)? {
+            RawText::PlainText(_) => Self::PlainText,
+            RawText::Reference(reference) => Self::Reference(reference),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for RawText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextOrReference)
+    }
+}
+
+struct TextOrReference;
+
+impl<'de> Visitor<'de> for TextOrReference {
+    type Value = RawText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reference such as { credential = \"NAME\" }")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<RawText, E> {
+        Ok(RawText::PlainText(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawText, A::Error> {
+        RawSecretReference::deserialize(MapAccessDeserializer::new(map)).map(RawText::Reference)
+    }
+}

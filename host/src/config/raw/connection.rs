@@ -1,0 +1,82 @@
+//! `[connections.KEY]`.
+
+use super::{RawSecret, RawText, tables};
+
+tables! {
+    /// A connection: credentials and the place of a server, under a key of letters, digits, `_` and `-`. Any number of
+    /// integrations may use it. It needs exactly one of the tables `access_key` and `default_chain`.
+    struct RawConnection {
+        /// A name for people. The default is the key.
+        ///
+        /// ```toml
+        /// name = "Acme's exports"
+        /// ```
+        name: String,
+        /// The buckets' region. Required, except with `endpoint_url`, where the default is `us-east-1`.
+        ///
+        /// ```toml
+        /// region = "eu-central-1"
+        /// ```
+        region: String,
+        /// The address of an S3-compatible server. The default is Amazon's own.
+        ///
+        /// ```toml
+        /// endpoint_url = "https://s3.example.com"
+        /// ```
+        endpoint_url: String,
+        /// Whether the bucket stands in the path (`https://HOST/BUCKET/KEY`) and not in the host name. Most S3-compatible
+        /// servers need it. The default is `true` with `endpoint_url`, else `false`.
+        ///
+        /// ```toml
+        /// force_path_style = true
+        /// ```
+        force_path_style: bool,
+        /// The only tenant whose integrations may use this connection. The default is any.
+        ///
+        /// ```toml
+        /// tenant = "acme"
+        /// ```
+        tenant: String,
+        /// A pair of keys.
+        access_key: RawAccessKey,
+        /// Required where there is no `access_key`: whatever the AWS SDK finds, such as the role of the machine.
+        ///
+        /// ```text
+        /// default_chain = {}
+        /// ```
+        default_chain: RawDefaultChain,
+    }
+
+    /// A pair of keys. A secret never stands in this file: it is `{ credential = "NAME" }` (a systemd credential),
+    /// `{ file = "/PATH" }` or `{ env = "NAME" }`.
+    struct RawAccessKey {
+        /// The access key id, or a reference to it. Required.
+        ///
+        /// ```toml
+        /// access_key_id = "AKIAIOSFODNN7EXAMPLE"
+        /// ```
+        access_key_id: RawText,
+        /// A reference to the secret access key. Required.
+        ///
+        /// ```toml
+        /// secret_access_key = { credential = "acme-secret-access-key" }
+        /// ```
+        ///
+        /// Or:
+        ///
+        /// ```text
+        /// secret_access_key = { file = "/etc/gristmill/acme.key" }
+        /// secret_access_key = { env = "ACME_SECRET_ACCESS_KEY" }
+        /// ```
+        secret_access_key: RawSecret,
+        /// A reference to a session token, for temporary keys.
+        ///
+        /// ```text
+        /// session_token = { credential = "acme-session-token" }
+        /// ```
+        session_token: RawSecret,
+    }
+
+    /// Whatever the AWS SDK finds: environment, profile, web identity, container or machine role. It has no keys.
+    struct RawDefaultChain {}
+}

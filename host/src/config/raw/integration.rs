@@ -1,0 +1,168 @@
+//! `[integrations.NAME]`.
+
+use serde::Deserialize;
+
+use super::decode::{RawCsv, RawDecodeLimits, RawExcel};
+use super::mapping::{RawField, RawIdentifier, RawUsage};
+use super::tables;
+use crate::destination::OnNoMatch;
+
+tables! {
+    /// An integration: one bucket and prefix on one connection, and what to do with its files, under a name of letters,
+    /// digits, `_` and `-`. Files that end in `.csv`, `.xlsx` or `.xls` are taken, each once for each content; a mistake
+    /// in this table switches off this integration alone.
+    struct RawIntegration {
+        /// The key of the connection. Required.
+        ///
+        /// ```toml
+        /// connection = "acme"
+        /// ```
+        connection: String,
+        /// The bucket. Required. It is never written.
+        ///
+        /// ```toml
+        /// bucket = "acme-exports"
+        /// ```
+        bucket: String,
+        /// What the keys begin with. The default is nothing: the whole bucket.
+        ///
+        /// ```toml
+        /// prefix = "daily/"
+        /// ```
+        prefix: String,
+        /// `false` switches the integration off; then nothing else in it is complained about.
+        ///
+        /// ```toml
+        /// enabled = true
+        /// ```
+        enabled: bool,
+        /// Whose integration it is. The default is `default`; once any table names a tenant, every integration must.
+        ///
+        /// ```toml
+        /// tenant = "acme"
+        /// ```
+        tenant: String,
+        /// The name of the destination.
+        ///
+        /// ```toml
+        /// destination = "main"
+        /// ```
+        destination: String,
+        /// How often to look for new files. The default is the daemon's.
+        ///
+        /// ```toml
+        /// poll_interval = "15m"
+        /// ```
+        poll_interval: String,
+        /// The time zone (IANA name) in which a file's day is reckoned and dates without an offset are read. The
+        /// machine's own does not matter.
+        ///
+        /// ```toml
+        /// timezone = "UTC"
+        /// ```
+        timezone: String,
+        /// Whether a file whose bytes were taken before under the same key is left alone although its ETag is new.
+        ///
+        /// ```toml
+        /// content_hash = true
+        /// ```
+        content_hash: bool,
+        /// What happens when a key goes back to a content that was taken before: `skip` or `ingest`.
+        ///
+        /// ```toml
+        /// on_revert = "skip"
+        /// ```
+        on_revert: RawOnRevert,
+        /// Which of the files that are there on the first pass are taken: `all`, `none`, or those modified since a day.
+        ///
+        /// ```toml
+        /// backfill = "all"
+        /// ```
+        ///
+        /// Or:
+        ///
+        /// ```text
+        /// backfill = "none"
+        /// backfill = { since = 2026-01-31 }
+        /// ```
+        backfill: RawBackfill,
+        /// With more files than this on the first pass the integration pauses until `gristmill backfill` says what to do
+        /// with them.
+        ///
+        /// ```toml
+        /// backfill_limit = 10000
+        /// ```
+        backfill_limit: i64,
+        /// How CSV files are read.
+        csv: RawCsv,
+        /// How workbooks are read.
+        excel: RawExcel,
+        /// The most that is taken of a file.
+        limits: RawDecodeLimits,
+        /// How identifiers become accounts.
+        matching: RawMatching,
+        /// Which account a row belongs to.
+        identifiers: Vec<RawIdentifier>,
+        /// Which column becomes which account field.
+        fields: Vec<RawField>,
+        /// Which columns hold how much of a product an account used.
+        usage: Vec<RawUsage>,
+        /// Custom mappers in the place of the built-in one.
+        mapper: RawMapperChoice,
+    }
+
+    /// How identifiers become accounts.
+    struct RawMatching {
+        /// What happens to a row whose identifier matches no account: `skip` leaves it out and counts it, `create` makes
+        /// the account.
+        ///
+        /// ```toml
+        /// on_no_match = "skip"
+        /// ```
+        on_no_match: OnNoMatch,
+    }
+
+    /// Custom mappers in the place of the built-in one, for either transform or both.
+    struct RawMapperChoice {
+        /// The mapper that makes account records, in the place of `fields`.
+        ///
+        /// ```toml
+        /// field_mapping = "acme"
+        /// ```
+        field_mapping: String,
+        /// The mapper that makes usage records, in the place of `usage`.
+        ///
+        /// ```toml
+        /// product_usage = "acme"
+        /// ```
+        product_usage: String,
+        /// The mapper's own settings, handed to it as JSON. Dates become text.
+        ///
+        /// ```toml
+        /// settings = { anything = "the mapper's own" }
+        /// ```
+        settings: toml::Table,
+    }
+}
+
+/// What happens when a key goes back to a content that was taken before.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawOnRevert {
+    /// It is left alone.
+    Skip,
+    /// It is taken again.
+    Ingest,
+}
+
+/// Which of the files that are there on the first pass are taken.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawBackfill {
+    /// All.
+    All,
+    /// None.
+    None,
+    /// Those modified since a day, which TOML writes as a date or as a text.
+    Since(toml::Value),
+}

@@ -1,0 +1,89 @@
+//! `[mappers.NAME]`.
+
+use super::tables;
+
+tables! {
+    /// A mapper of your own: a WebAssembly component for the contract `gristmill:mapper`. Integrations name it in their
+    /// `mapper` table.
+    struct RawMapper {
+        /// The component's file. A relative path begins at the directory of the file that has this line.
+        /// Required.
+        ///
+        /// ```toml
+        /// path = "mappers/acme.wasm"
+        /// ```
+        path: String,
+        /// The file's SHA-256, as `sha256sum` prints it. A file with another one is not loaded. Required.
+        ///
+        /// ```toml
+        /// sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+        /// ```
+        sha256: String,
+        /// The only tenant whose integrations may use this mapper. The default is any.
+        ///
+        /// ```toml
+        /// tenant = "acme"
+        /// ```
+        tenant: String,
+        /// What the mapper may use.
+        limits: RawLimits,
+    }
+
+    /// What the mapper may use. A file on which it wants more is failed.
+    struct RawLimits {
+        /// The size of the component's file.
+        ///
+        /// ```toml
+        /// component_size = "32MiB"
+        /// ```
+        component_size: String,
+        /// Memory of one instance. Python needs `256MiB`.
+        ///
+        /// ```toml
+        /// memory = "64MiB"
+        /// ```
+        memory: String,
+        /// Table elements of one instance.
+        ///
+        /// ```toml
+        /// table_elements = 100000
+        /// ```
+        table_elements: i64,
+        /// Processor time for one batch.
+        ///
+        /// ```toml
+        /// cpu_per_batch = "1s"
+        /// ```
+        cpu_per_batch: String,
+        /// Processor time for one file, to which `cpu_per_mib` adds.
+        ///
+        /// ```toml
+        /// cpu_per_file = "60s"
+        /// ```
+        cpu_per_file: String,
+        /// Processor time for each MiB of the file.
+        ///
+        /// ```toml
+        /// cpu_per_mib = "1s"
+        /// ```
+        cpu_per_mib: String,
+        /// Processor time for compiling the component.
+        ///
+        /// ```toml
+        /// compile_cpu = "30s"
+        /// ```
+        compile_cpu: String,
+        /// Time by the clock for compiling it.
+        ///
+        /// ```toml
+        /// compile_time = "2m"
+        /// ```
+        compile_time: String,
+        /// Address space for compiling it.
+        ///
+        /// ```toml
+        /// compile_memory = "2GiB"
+        /// ```
+        compile_memory: String,
+    }
+}
