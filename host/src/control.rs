@@ -1,1 +1,245 @@
-//! The local socket that the command line speaks to. It knows neither wasmtime nor SDKs.
+//! The local socket that the command line speaks to (R14).
+//!
+//! A request is one line of JSON; the answer is lines of JSON, the last of which is `done` or `failed`. Who may connect
+//! is settled by the file system: the socket is `control.sock` in the runtime directory, mode 0660. This module moves
+//! lines; what they mean is the desk's business. It knows neither wasmtime nor SDKs.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ledger::{Again, StateName};
+use crate::object::{BucketName, ConnectionKey, IntegrationName, ObjectKey};
+
+mod server;
+
+pub use server::{Answers, listen};
+
+/// The longest request line, in bytes.
+const LONGEST_REQUEST: u64 = 64 * 1024;
+
+/// What the command line asks of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Everything at a glance.
+    Status,
+    /// Begin a pass now.
+    Poll {
+        /// Whose.
+        integration: IntegrationName,
+    },
+    /// Begin no more passes.
+    Pause {
+        /// Whose.
+        integration: IntegrationName,
+    },
+    /// Begin passes again.
+    Resume {
+        /// Whose.
+        integration: IntegrationName,
+    },
+    /// Why an object was, was not, or will be taken.
+    Explain {
+        /// Whose.
+        integration: IntegrationName,
+        /// Its key.
+        key: ObjectKey,
+    },
+    /// Which objects a first pass takes (R16).
+    Backfill {
+        /// Whose.
+        integration: IntegrationName,
+        /// Which.
+        choice: BackfillChoice,
+    },
+    /// Ledger entries.
+    LedgerList {
+        /// Whose; all integrations if none.
+        integration: Option<IntegrationName>,
+        /// Only entries in one of these states; all if none.
+        states: Vec<StateName>,
+        /// Only keys that begin so.
+        prefix: String,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Every version of one key.
+    LedgerShow {
+        /// Whose.
+        integration: IntegrationName,
+        /// Its key.
+        key: ObjectKey,
+    },
+    /// The whole ledger as lines.
+    LedgerExport,
+    /// Take objects again (R1): `replay` the listed versions, in a pass that begins at once; `forget` whichever
+    /// version a listing shows next.
+    Again {
+        /// Whose.
+        integration: IntegrationName,
+        /// Which.
+        selection: Selection,
+        /// How much of each key.
+        again: Again,
+    },
+    /// What a connection can do.
+    ConnectionTest {
+        /// Which.
+        connection: ConnectionKey,
+        /// Where to try; the integrations' buckets if none.
+        target: Option<Target>,
+    },
+    /// A dry run of one object, writing nothing.
+    Test {
+        /// By whose mapping.
+        integration: IntegrationName,
+        /// The integration's bucket.
+        bucket: BucketName,
+        /// The key.
+        key: String,
+    },
+}
+
+/// Which objects a first pass takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackfillChoice {
+    /// All that are there.
+    All,
+    /// None that are there now.
+    None,
+    /// Those last modified on this day or later, in the integration's time zone.
+    Since(Date),
+}
+
+/// Which objects to take again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// One key.
+    Key(ObjectKey),
+    /// The keys that begin so.
+    Prefix(String),
+    /// The keys whose listed version was last modified on this day or later, in the integration's time zone.
+    Since(Date),
+}
+
+/// A bucket and a prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The prefix; may be empty.
+    pub prefix: String,
+}
+
+/// One line of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// One of many.
+    Item(Value),
+    /// The end, with what there is to say.
+    Done(Value),
+    /// The end: it was not done.
+    Failed(Refusal),
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What is wrong.
+    pub message: String,
+    /// What a person can do.
+    pub hint: Option<String>,
+}
+
+impl Refusal {
+    /// With no advice.
+    pub fn new(message: impl ToString) -> Self {
+        Self { message: message.to_string(), hint: None }
+    }
+
+    /// With an error's whole chain.
+    pub fn of(error: &dyn std::error::Error) -> Self {
+        Self::new(crate::events::Chain(error))
+    }
+
+    /// With advice.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Why the daemon could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The socket refused.
+    #[error("cannot {what} the control socket `{}`", path.display())]
+    Socket {
+        /// The step.
+        what: &'static str,
+        /// The socket.
+        path: PathBuf,
+        /// The system's own words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An answer was not understood.
+    #[error("the daemon's answer was cut short or not understood")]
+    Answer,
+    /// The daemon refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// The socket's path in a runtime directory.
+pub fn socket_path(runtime_directory: &Path) -> PathBuf {
+    runtime_directory.join("control.sock")
+}
+
+/// A daemon that answers.
+pub struct Client {
+    stream: UnixStream,
+    path: PathBuf,
+}
+
+impl Client {
+    /// Connects; none when no daemon runs.
+    pub fn connect(runtime_directory: &Path) -> Result<Option<Self>, ControlError> {
+        let path = socket_path(runtime_directory);
+        match UnixStream::connect(&path) {
+            Ok(stream) => Ok(Some(Self { stream, path })),
+            Err(error)
+                if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) =>
+            {
+                Ok(None)
+            }
+            Err(source) => Err(ControlError::Socket { what: "connect to", path, source }),
+        }
+    }
+
+    /// Asks, hands each item to `item`, and returns the last word.
+    pub fn ask(mut self, request: &Request, mut item: impl FnMut(Value)) -> Result<Value, ControlError> {
+        let mut line = serde_json::to_vec(request).map_err(|_| ControlError::Answer)?;
+        line.push(b'\n');
+        let failed = |what, source| ControlError::Socket { what, path: self.path.clone(), source };
+        self.stream.write_all(&line).map_err(|error| failed("write to", error))?;
+        for line in BufReader::new(&self.stream).lines() {
+            let line = line.map_err(|error| failed("read from", error))?;
+            match serde_json::from_str(&line).map_err(|_| ControlError::Answer)? {
+                Reply::Item(value) => item(value),
+                Reply::Done(value) => return Ok(value),
+                Reply::Failed(refusal) => return Err(refusal.into()),
+            }
+        }
+        Err(ControlError::Answer)
+    }
+}

@@ -1,1 +1,337 @@
-//! A task per integration, signals, reload, drain, readiness, watchdog. It does not know what happens inside a pass.
+//! The daemon: a task per integration, signals, reload, drain, readiness, watchdog.
+//!
+//! It does not know what happens inside a pass. A ledger error ends it (I4), with exit code 74; a mistake inside one
+//! connection, integration or mapper disables that alone (R15).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
+
+use crate::config::{self, Config, Loaded};
+use crate::control;
+use crate::events;
+use crate::ledger::LedgerError;
+use crate::object::IntegrationName;
+use crate::oversight::{Oversight, Stop, Watch};
+use crate::pass::{PassError, PassReport};
+
+mod assembly;
+mod desk;
+mod notify;
+mod schedule;
+mod status;
+
+pub use assembly::{Assembly, AssemblyError, PartError, Workshop, destination_for_reading};
+pub use desk::Desk;
+pub use schedule::Scheduled;
+pub use status::{Activity, IntegrationStatus};
+
+/// How long files at work have to be given back once the grace is over.
+const GIVING_BACK: Duration = Duration::from_secs(5);
+
+/// Why the daemon ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The shared parts could not be put together.
+    #[error(transparent)]
+    Assembly(#[from] AssemblyError),
+    /// The control socket could not be bound.
+    #[error(transparent)]
+    Control(#[from] control::ControlError),
+    /// The ledger failed (I4).
+    #[error("the ledger failed")]
+    Ledger(#[from] LedgerError),
+    /// Signals could not be waited for.
+    #[error("cannot wait for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// The daemon's moving parts: what a reload replaces and what the desk looks at.
+pub struct Daemon {
+    config_path: PathBuf,
+    running: Mutex<Running>,
+}
+
+struct Running {
+    assembly: Arc<Assembly>,
+    integrations: BTreeMap<IntegrationName, Scheduled>,
+    /// One line for each part that is disabled.
+    problems: Vec<String>,
+    watch: Watch,
+}
+
+/// Runs until SIGTERM or SIGINT, then drains.
+pub async fn run(config_path: PathBuf, loaded: Loaded) -> Result<(), DaemonError> {
+    let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
+    let problems = say_problems(&loaded);
+    let assembly = open(loaded.config).await?;
+    let runtime_directory = assembly.config.daemon.runtime_dir.clone();
+    let (grace, stall_after) = (assembly.config.daemon.shutdown_grace, assembly.config.daemon.stall_after);
+    let watch = Watch::default();
+    let mut running = Running { assembly, integrations: BTreeMap::new(), problems, watch: watch.clone() };
+    running.start_missing();
+    let integrations = running.integrations.len();
+    let disabled = running.problems.len();
+    let daemon = Arc::new(Daemon { config_path, running: Mutex::new(running) });
+
+    let socket = control::listen(&runtime_directory, Arc::new(Desk::beside(Arc::clone(&daemon))))?;
+    tokio::spawn(notify::feed_watchdog(watch.clone(), stall_after));
+    tokio::spawn(beat_of_the_runtime(watch));
+    events::DaemonStarted { integrations, disabled }.emit();
+    // Ready before mappers are compiled: an upgrade that voids the compile cache must not time out the start (R15).
+    notify::tell(&[NotifyState::Ready, NotifyState::Status(&format!("watching {integrations} integrations"))]);
+
+    let ended = daemon.serve(&mut signals).await;
+    notify::tell(&[NotifyState::Stopping]);
+    let drained = daemon.drain(grace).await;
+    socket.abort();
+    ended.and(drained)
+}
+
+/// One pass of every active integration, then the end.
+pub async fn run_once(
+    loaded: Loaded,
+    oversight: Oversight,
+) -> Result<Vec<(IntegrationName, Result<PassReport, OnceError>)>, DaemonError> {
+    say_problems(&loaded);
+    let assembly = open(loaded.config).await?;
+    let mut passes = tokio::task::JoinSet::new();
+    for settings in assembly.config.integrations.values().cloned() {
+        let (assembly, oversight) = (Arc::clone(&assembly), oversight.clone());
+        passes.spawn(async move {
+            let name = settings.name.clone();
+            (name, one_pass(&assembly, settings, &oversight).await)
+        });
+    }
+    let mut reports = Vec::new();
+    while let Some(ended) = passes.join_next().await {
+        match ended {
+            Ok((_, Err(OnceError::Pass(PassError::Ledger(error))))) if error.is_fatal() => return Err(error.into()),
+            Ok(report) => reports.push(report),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+    reports.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(reports)
+}
+
+/// Why an integration's only pass did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum OnceError {
+    /// Its parts could not be put together.
+    #[error(transparent)]
+    Part(#[from] PartError),
+    /// The pass ended early.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// A person paused it.
+    #[error("it is paused: {0}")]
+    Paused(String),
+}
+
+impl OnceError {
+    /// What a person can do about it.
+    pub fn hint(&self, integration: &str) -> Option<String> {
+        match self {
+            Self::Part(error) => error.hint(),
+            Self::Pass(error) => error.hint(integration),
+            Self::Paused(_) => Some(format!("gristmill resume {integration}")),
+        }
+    }
+}
+
+async fn one_pass(
+    assembly: &Arc<Assembly>,
+    settings: config::Integration,
+    oversight: &Oversight,
+) -> Result<PassReport, OnceError> {
+    let control = assembly.ledger.control(&settings.name).await.map_err(PassError::from)?;
+    if let Some(paused) = control.paused {
+        return Err(OnceError::Paused(paused.reason));
+    }
+    let pipeline = assembly.pipeline(&settings).await?;
+    let began = std::time::Instant::now();
+    let report = crate::pass::pass(&pipeline, &assembly.slots, oversight).await?;
+    events::PassFinished { integration: &settings.name, report: &report, took: began.elapsed() }.emit();
+    Ok(report)
+}
+
+impl Daemon {
+    async fn serve(&self, signals: &mut Signals) -> Result<(), DaemonError> {
+        let mut look = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    "SIGHUP" => self.reload().await,
+                    signal => {
+                        events::DaemonStopping { signal }.emit();
+                        return Ok(());
+                    }
+                },
+                _ = look.tick() => {
+                    if let Some(ended) = self.take_ended().await {
+                        ended.stopped().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// An integration's task ends by itself only when its ledger failed.
+    async fn take_ended(&self) -> Option<Scheduled> {
+        let mut running = self.running.lock().await;
+        let name = running.integrations.iter().find(|(_, scheduled)| scheduled.has_ended())?.0.clone();
+        running.integrations.remove(&name)
+    }
+
+    /// Takes a new configuration, or keeps the old one and says so. What did not change goes on undisturbed.
+    async fn reload(&self) {
+        notify::tell(&[NotifyState::Reloading]);
+        let path = self.config_path.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
+        let refused = match loaded {
+            Ok(Ok(loaded)) if !loaded.is_fatal() => self.take(loaded).await,
+            Ok(Ok(loaded)) => Err(config::render_problems(&loaded.problems)),
+            Ok(Err(error)) => Err(events::Chain(&error).to_string()),
+            Err(panic) => Err(panic.to_string()),
+        };
+        if let Err(problems) = refused {
+            events::ConfigRefused { problems: &problems }.emit();
+        }
+        notify::tell(&[NotifyState::Ready]);
+    }
+
+    async fn take(&self, loaded: Loaded) -> Result<(), String> {
+        let mut running = self.running.lock().await;
+        let problems = say_problems(&loaded);
+        let assembly = running.assembly.reload(loaded.config).map_err(|error| events::Chain(&error).to_string())?;
+        let changed = running.changed(&assembly.config);
+        running.assembly = Arc::new(assembly);
+        running.problems = problems;
+        let mut stopping = Vec::new();
+        for name in &changed {
+            if let Some(scheduled) = running.integrations.remove(name) {
+                scheduled.ask_to_stop();
+                stopping.push(scheduled);
+            }
+        }
+        let stopped = stopping.len();
+        for scheduled in stopping {
+            // An integration never runs twice at once; a ledger error shows again at the next write.
+            let _ = scheduled.stopped().await;
+        }
+        let kept = running.integrations.len();
+        running.start_missing();
+        let started = running.integrations.len() - kept;
+        events::ConfigReloaded { started, stopped, kept }.emit();
+        Ok(())
+    }
+
+    /// Lets files in flight finish; those that take longer than `grace` are given back at their next batch.
+    async fn drain(&self, grace: Duration) -> Result<(), DaemonError> {
+        let integrations = std::mem::take(&mut self.running.lock().await.integrations);
+        let stops: Vec<Stop> = integrations.values().map(Scheduled::stop).collect();
+        integrations.values().for_each(Scheduled::ask_to_stop);
+        let mut stopped = std::pin::pin!(async {
+            for scheduled in integrations.into_values() {
+                scheduled.stopped().await?;
+            }
+            Ok::<(), LedgerError>(())
+        });
+        if let Ok(stopped) = tokio::time::timeout(grace, &mut stopped).await {
+            return Ok(stopped?);
+        }
+        stops.iter().for_each(Stop::give_up);
+        // What is still at work after this is not recorded, so the next start takes it again (I3).
+        tokio::time::timeout(GIVING_BACK, stopped).await.unwrap_or(Ok(())).map_err(DaemonError::from)
+    }
+}
+
+impl Running {
+    fn start_missing(&mut self) {
+        let wanted: Vec<config::Integration> = self
+            .assembly
+            .config
+            .integrations
+            .values()
+            .filter(|settings| !self.integrations.contains_key(&settings.name))
+            .cloned()
+            .collect();
+        for settings in wanted {
+            let oversight = Oversight { watch: self.watch.clone(), ..Oversight::default() };
+            let scheduled = Scheduled::start(Arc::clone(&self.assembly), settings.clone(), oversight);
+            self.integrations.insert(settings.name, scheduled);
+        }
+    }
+
+    /// Integrations that are gone, or made of something that is no longer the same.
+    fn changed(&self, new: &Config) -> Vec<IntegrationName> {
+        let old = &self.assembly.config;
+        let same = |scheduled: &Scheduled| {
+            let settings = &scheduled.settings;
+            new.integrations.get(&settings.name) == Some(settings)
+                && old.connections.get(&settings.connection) == new.connections.get(&settings.connection)
+                && old.destinations.get(&settings.destination) == new.destinations.get(&settings.destination)
+                && settings.mappers().all(|name| old.mappers.get(name) == new.mappers.get(name))
+        };
+        self.integrations.iter().filter(|(_, scheduled)| !same(scheduled)).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.reload.recv() => "SIGHUP",
+        }
+    }
+}
+
+async fn open(config: Config) -> Result<Arc<Assembly>, DaemonError> {
+    match tokio::task::spawn_blocking(move || Assembly::open(config)).await {
+        Ok(assembly) => Ok(Arc::new(assembly?)),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// Logs what is disabled, and keeps a line of each for the status.
+fn say_problems(loaded: &Loaded) -> Vec<String> {
+    loaded
+        .problems
+        .iter()
+        .map(|problem| {
+            events::PartDisabled { part: &problem.path, problem: &problem.message }.emit();
+            format!("{}: {}", problem.path, problem.message)
+        })
+        .collect()
+}
+
+/// A stalled async thread is a stalled task, too.
+async fn beat_of_the_runtime(watch: Watch) {
+    let beat = watch.begin("async runtime");
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        ticks.tick().await;
+        beat.beat();
+    }
+}

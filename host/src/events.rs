@@ -1,1 +1,351 @@
 //! Every log line as a type: what happened, with its fields. No control flow.
+//!
+//! An event's name stands in its `event` field and never changes its meaning, so that an alert may match on it. Text
+//! that comes from outside (keys, cells, a mapper's lines) is escaped by the formatter or before it stands here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+
+use crate::destination::Summary;
+use crate::ledger::State;
+use crate::mapper::{LogLevel, LogLine, LogSink};
+use crate::object::{ComponentDigest, ConnectionKey, IntegrationName, Object};
+use crate::secrets::SecretWarning;
+
+/// An error with its chain of causes on one line.
+pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'a));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// The daemon has read its configuration and begins.
+pub struct DaemonStarted {
+    /// How many integrations are active.
+    pub integrations: usize,
+    /// How many parts are disabled by a problem of their own (R15).
+    pub disabled: usize,
+}
+
+impl DaemonStarted {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integrations, disabled } = self;
+        info!(event = "daemon_started", version = env!("CARGO_PKG_VERSION"), integrations, disabled, "daemon started");
+    }
+}
+
+/// The daemon was asked to stop and waits for files in flight.
+pub struct DaemonStopping {
+    /// The signal.
+    pub signal: &'static str,
+}
+
+impl DaemonStopping {
+    /// Logs it.
+    pub fn emit(self) {
+        info!(event = "daemon_stopping", signal = self.signal, "stopping: files in flight are finished or given back");
+    }
+}
+
+/// A new configuration is in force.
+pub struct ConfigReloaded {
+    /// Integrations that were started anew.
+    pub started: usize,
+    /// Integrations that were stopped.
+    pub stopped: usize,
+    /// Integrations that go on as they were.
+    pub kept: usize,
+}
+
+impl ConfigReloaded {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { started, stopped, kept } = self;
+        info!(event = "config_reloaded", started, stopped, kept, "configuration reloaded");
+    }
+}
+
+/// A new configuration was refused; the old one stays in force.
+pub struct ConfigRefused<'a> {
+    /// What is wrong with it.
+    pub problems: &'a str,
+}
+
+impl ConfigRefused<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        error!(event = "config_refused", problems = self.problems, "configuration refused, the old one stays in force");
+    }
+}
+
+/// A mistake inside one part of the configuration disables that part alone (R15).
+pub struct PartDisabled<'a> {
+    /// What is disabled: `integrations.acme`.
+    pub part: &'a str,
+    /// Why.
+    pub problem: &'a dyn fmt::Display,
+}
+
+impl PartDisabled<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        error!(event = "part_disabled", part = self.part, problem = %self.problem, "disabled until this is mended");
+    }
+}
+
+/// A secret was read from a place that should be mended.
+pub struct SecretWarned<'a> {
+    /// The connection that it belongs to.
+    pub connection: &'a ConnectionKey,
+    /// What is wrong; names the place, never the value.
+    pub warning: &'a SecretWarning,
+}
+
+impl SecretWarned<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        warn!(event = "secret_warning", connection = %self.connection, warning = %self.warning, "mend this place");
+    }
+}
+
+/// An integration waits for a person.
+pub struct IntegrationPaused<'a> {
+    /// Which.
+    pub integration: &'a IntegrationName,
+    /// Why, with the command that ends it.
+    pub reason: &'a str,
+}
+
+impl IntegrationPaused<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        warn!(event = "integration_paused", integration = %self.integration, reason = self.reason, "paused");
+    }
+}
+
+/// A pass ended.
+pub struct PassFinished<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// What it found and did.
+    pub report: &'a crate::pass::PassReport,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl PassFinished<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, report, took } = self;
+        info!(
+            event = "pass_finished", %integration, listed = report.listed, ignored = report.ignored.total(),
+            known = report.known, succeeded = report.succeeded, partial = report.partial, skipped = report.skipped,
+            failed = report.failed, took_ms = took.as_millis() as u64, "pass finished"
+        );
+    }
+}
+
+/// A pass could not list its bucket, or was refused before it began.
+pub struct PassFailed<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Why.
+    pub error: &'a dyn std::error::Error,
+    /// What a person can do.
+    pub hint: Option<String>,
+    /// When it is tried again.
+    pub retry_in: Duration,
+}
+
+impl PassFailed<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, error, hint, retry_in } = self;
+        error!(
+            event = "pass_failed", %integration, error = %Chain(error), hint = hint.as_deref(),
+            retry_in_s = retry_in.as_secs(), "pass failed"
+        );
+    }
+}
+
+/// An object lies in the spool, verified.
+pub struct ObjectFetched<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Which.
+    pub object: &'a Object,
+}
+
+impl ObjectFetched<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, object } = self;
+        debug!(event = "object_fetched", %integration, %object, size = object.size, "object fetched");
+    }
+}
+
+/// The destination confirmed an object; the ledger does not know yet.
+pub struct ObjectMerged<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Which.
+    pub object: &'a Object,
+    /// What it brought.
+    pub summary: &'a Summary,
+}
+
+impl ObjectMerged<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, object, summary } = self;
+        debug!(event = "object_merged", %integration, %object, rows = summary.rows.read, "object merged");
+    }
+}
+
+/// An ingestion ended well and the ledger has it.
+pub struct ObjectCompleted<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Which.
+    pub object: &'a Object,
+    /// What it brought.
+    pub summary: &'a Summary,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl ObjectCompleted<'_> {
+    /// Logs it; a file with rejects is a warning.
+    pub fn emit(self) {
+        let Self { integration, object, summary, took } = self;
+        let (rows, merged) = (&summary.rows, &summary.merged);
+        let took_ms = took.as_millis() as u64;
+        macro_rules! line {
+            ($level:ident, $outcome:literal) => {
+                $level!(
+                    event = "object_completed", outcome = $outcome, %integration, %object, etag = %object.etag,
+                    rows = rows.read, rejected = rows.rejected, matched = merged.matched, created = merged.created,
+                    updated = merged.updated, unchanged = merged.unchanged, unmatched = merged.unmatched,
+                    ambiguous = merged.ambiguous, usage_records = merged.usage_records, took_ms, "object completed"
+                )
+            };
+        }
+        match rows.rejected {
+            0 => line!(info, "succeeded"),
+            _ => line!(warn, "partial"),
+        }
+    }
+}
+
+/// An object needs no records.
+pub struct ObjectSkipped<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Which.
+    pub object: &'a Object,
+    /// Why.
+    pub reason: &'a str,
+}
+
+impl ObjectSkipped<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, object, reason } = self;
+        info!(event = "object_skipped", %integration, %object, etag = %object.etag, reason, "object skipped");
+    }
+}
+
+/// A key shows content again that was processed before (R4).
+pub struct ObjectReverted<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Which.
+    pub object: &'a Object,
+}
+
+impl ObjectReverted<'_> {
+    /// Logs it with the command that takes it again.
+    pub fn emit(self) {
+        let Self { integration, object } = self;
+        warn!(
+            event = "object_reverted", %integration, %object, etag = %object.etag,
+            hint = format!("gristmill replay {integration} --key '{}'", object.key),
+            "this key shows content again that was processed before; skipped"
+        );
+    }
+}
+
+/// An ingestion failed.
+pub struct ObjectFailed<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Which.
+    pub object: &'a Object,
+    /// Whose fault, as a stable word.
+    pub class: &'static str,
+    /// Why.
+    pub error: &'a dyn std::error::Error,
+    /// Whether and when it is tried again.
+    pub state: &'a State,
+}
+
+impl ObjectFailed<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, object, class, error, state } = self;
+        let next = match state {
+            State::Failed { retry_after, .. } => format!("tried again after {retry_after:.0}"),
+            _ => format!("quarantined; once mended: gristmill replay {integration} --key '{}'", object.key),
+        };
+        error!(
+            event = "object_failed", %integration, %object, etag = %object.etag, class, error = %Chain(error), next,
+            "object failed"
+        );
+    }
+}
+
+/// A step has not beaten for longer than allowed; the watchdog is no longer fed.
+pub struct StepStalled {
+    /// The step.
+    pub step: &'static str,
+    /// The allowed time.
+    pub allowed: Duration,
+}
+
+impl StepStalled {
+    /// Logs it.
+    pub fn emit(self) {
+        let allowed_s = self.allowed.as_secs();
+        error!(event = "step_stalled", step = self.step, allowed_s, "a step has stalled; the watchdog is no longer fed");
+    }
+}
+
+/// Where the lines of one mapper at work on one object go.
+pub fn mapper_log(integration: &IntegrationName, mapper: &str, digest: ComponentDigest, object: &Object) -> LogSink {
+    let (integration, mapper, object) = (integration.clone(), mapper.to_owned(), object.to_string());
+    Arc::new(move |line: LogLine| {
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(event = "mapper_log", %integration, mapper, %digest, object, line = line.message, "mapper")
+            };
+        }
+        match line.level {
+            LogLevel::Debug => line!(debug),
+            LogLevel::Info => line!(info),
+            LogLevel::Warn => line!(warn),
+            LogLevel::Error => line!(error),
+        }
+    })
+}

@@ -1,1 +1,303 @@
-//! The flow, second screen: one object.
+//! The flow, second screen: one object, from the bucket to its destination.
+//!
+//! Fetch to the spool, decode, map, stage, merge. Every failure folds into an [`Outcome`]; nothing escapes. It knows no
+//! SDK, redb or wasmtime type.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use crate::config::{self, ContentHashing, OnRevert};
+use crate::decode::{DecodeError, Format};
+use crate::destination::{Delivery, Destination, DestinationError, RowCounts, Summary};
+use crate::events;
+use crate::ledger::{Ledger, LedgerError, NewObject, SameContent, SkipReason};
+use crate::mapper::{Mapper, MapperError};
+use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
+use crate::oversight::Oversight;
+use crate::rejects::{self, IssueLog, RejectsError};
+use crate::retry::ErrorClass;
+use crate::source::{Source, SourceError};
+use crate::spool::{Spool, SpoolError, SpooledObject};
+use crate::worker::Launcher;
+
+mod transform;
+
+pub use transform::{Again, OpenedTable, Transformed, open_decoder, transform};
+
+/// An integration ready to run: everything an ingestion needs beside its object.
+pub struct Pipeline<S> {
+    /// What the configuration says of it.
+    pub settings: config::Integration,
+    /// Where its objects are.
+    pub source: S,
+    /// What is done to them.
+    pub recipe: Recipe,
+    /// Where their records go.
+    pub destination: Arc<dyn Destination>,
+    /// What happened to them.
+    pub ledger: Ledger,
+    /// Where local copies lie.
+    pub spool: Spool,
+    /// Where reject files go.
+    pub rejects_directory: PathBuf,
+}
+
+/// What decides how an object's bytes become records, whatever it is delivered to.
+pub struct Recipe {
+    /// The integration's name, as mappers see it.
+    pub integration: IntegrationName,
+    /// How files are read.
+    pub decode: crate::decode::DecodeOptions,
+    /// Makes account records.
+    pub fields: Option<Transform>,
+    /// Makes usage records.
+    pub usage: Option<Transform>,
+    /// The time zone that dates are read in (R8).
+    pub timezone: TimeZone,
+    /// Its IANA name.
+    pub timezone_name: String,
+    /// How workers are started.
+    pub launcher: Launcher,
+}
+
+/// One transform: a mapper and the settings it is opened with.
+pub struct Transform {
+    /// The component.
+    pub mapper: Arc<Mapper>,
+    /// Its settings, as JSON.
+    pub settings: Arc<str>,
+}
+
+impl Recipe {
+    /// The digest of everything that decides what rows become (R6).
+    pub fn digest(&self) -> MappingDigest {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        part(serde_json::json!(self.decode).to_string().as_bytes());
+        part(self.timezone_name.as_bytes());
+        for transform in [&self.fields, &self.usage] {
+            match transform {
+                Some(transform) => {
+                    part(transform.mapper.digest().as_bytes());
+                    part(transform.settings.as_bytes());
+                }
+                None => part(&[]),
+            }
+        }
+        MappingDigest::from_bytes(*hasher.finalize().as_bytes())
+    }
+}
+
+/// What became of one object.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Merged, less its rejected rows.
+    Merged(Summary),
+    /// Nothing of it counts, and nothing of it needs to.
+    Skipped(Skip),
+    /// Nothing of it was merged.
+    Failed(Failure),
+}
+
+/// Why an object needs no records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// An earlier version of the key had the same bytes (R5, R4).
+    SameContent(SameContent),
+    /// It was deleted since it was listed.
+    Gone,
+    /// It was replaced since it was listed; the next pass sees the new version.
+    Changed,
+}
+
+impl Skip {
+    /// As it stands in the log.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::SameContent(SameContent::Unchanged { .. }) => "same content as the version before",
+            Self::SameContent(SameContent::Reverted { .. }) => "same content as an older version",
+            Self::Gone => "deleted since it was listed",
+            Self::Changed => "replaced since it was listed",
+        }
+    }
+
+    /// As the ledger keeps it; none where the next listing shows what stands there now.
+    pub fn reason(&self) -> Option<SkipReason> {
+        match self {
+            Self::SameContent(SameContent::Unchanged { of }) => Some(SkipReason::SameContent { of: of.clone() }),
+            Self::SameContent(SameContent::Reverted { to }) => Some(SkipReason::Reverted { to: to.clone() }),
+            Self::Gone => Some(SkipReason::Gone),
+            Self::Changed => None,
+        }
+    }
+}
+
+/// Why an ingestion failed; says whose fault it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The object could not be read from the bucket.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// There was no room for the local copy.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The file is not what it should be.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Its name does not say what it is; a listing leaves such keys out.
+    #[error("`{0}` is neither .csv nor .xlsx nor .xls")]
+    UnknownFormat(ObjectKey),
+    /// The local copy could not be opened again.
+    #[error("cannot open the local copy")]
+    LocalCopy(#[source] std::io::Error),
+    /// A mapper refused the file or broke its contract.
+    #[error("mapper `{mapper}` failed")]
+    Mapper {
+        /// The mapper's name.
+        mapper: String,
+        /// What it did.
+        #[source]
+        source: MapperError,
+    },
+    /// The destination did not take it.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// The reject file could not be written.
+    #[error(transparent)]
+    Rejects(#[from] RejectsError),
+    /// The ledger could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The daemon is stopping; the object stays new.
+    #[error("stopped before the file was merged")]
+    Stopped,
+    /// A thread of ours panicked.
+    #[error("a step of the ingestion ended unexpectedly")]
+    Panicked,
+}
+
+impl Failure {
+    /// What decides whether it is tried again.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Source(error) => error.class(),
+            Self::Spool(error) => error.class(),
+            Self::Rejects(_) | Self::Ledger(_) | Self::Panicked => ErrorClass::Ours,
+            Self::Decode(error) if error.is_files_fault() => ErrorClass::Content,
+            Self::UnknownFormat(_) => ErrorClass::Content,
+            Self::Decode(_) | Self::Stopped | Self::LocalCopy(_) => ErrorClass::Ours,
+            Self::Mapper { source, .. } if source.is_mappers_fault() => ErrorClass::Mapper,
+            Self::Mapper { .. } => ErrorClass::Ours,
+            Self::Destination(_) => ErrorClass::Destination,
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Source(error) => error.hint(),
+            Self::Spool(error) => error.hint(),
+            Self::Ledger(error) => error.hint().map(str::to_owned),
+            _ => None,
+        }
+    }
+}
+
+/// Takes one object the whole way. It is safe to repeat after a crash at any point (I3).
+pub async fn ingest<S: Source>(pipeline: &Arc<Pipeline<S>>, new: &NewObject, oversight: &Oversight) -> Outcome {
+    match deliver(pipeline, new, oversight).await {
+        Ok(outcome) => outcome,
+        Err(Failure::Source(error)) if error.class() == ErrorClass::Gone => Outcome::Skipped(Skip::Gone),
+        Err(Failure::Source(error)) if error.class() == ErrorClass::Changed => Outcome::Skipped(Skip::Changed),
+        Err(failure) => Outcome::Failed(failure),
+    }
+}
+
+async fn deliver<S: Source>(pipeline: &Arc<Pipeline<S>>, new: &NewObject, oversight: &Oversight) -> Result<Outcome, Failure> {
+    if let Some(summary) = confirmed(pipeline, new).await? {
+        return Ok(Outcome::Merged(summary));
+    }
+    let reservation = pipeline.spool.reserve_when_free(new.object().size).await?;
+    let spooled = pipeline.source.fetch(new.object(), reservation).await?;
+    events::ObjectFetched { integration: &pipeline.settings.name, object: new.object() }.emit();
+    if let Some(same) = same_content(pipeline, new, &spooled).await? {
+        return Ok(Outcome::Skipped(Skip::SameContent(same)));
+    }
+    let delivery = Delivery {
+        identity: new.identity().clone(),
+        object: new.object().clone(),
+        tenant: pipeline.settings.tenant.clone(),
+        as_of: new.as_of().clone(),
+        mapping: pipeline.recipe.digest(),
+        content: spooled.content(),
+        matching: pipeline.settings.matching,
+    };
+    let pipeline = Arc::clone(pipeline);
+    let oversight = oversight.clone();
+    blocking(move || merge(&pipeline, delivery, &spooled, &oversight)).await
+}
+
+/// Decodes, maps and stages the spooled file, writes its rejects, and merges it whole (I8).
+fn merge<S: Source>(
+    pipeline: &Pipeline<S>,
+    delivery: Delivery,
+    spooled: &SpooledObject,
+    oversight: &Oversight,
+) -> Result<Outcome, Failure> {
+    let object = delivery.object.clone();
+    let identity = delivery.identity.clone();
+    let mut staging = pipeline.destination.stage(delivery)?;
+    let issues = IssueLog::create(pipeline.spool.directory())?;
+    let mut transformed =
+        transform(&pipeline.recipe, &object, spooled.open()?, staging.as_mut(), issues, oversight)?;
+    if transformed.rows.rejected > 0 {
+        // Before the merge: a crash between the two must not lose the rejects of a file that is confirmed.
+        let again = Again::open(&pipeline.recipe, &object, spooled.open()?)?;
+        let (issues, directory) = (&mut transformed.issues, &pipeline.rejects_directory);
+        rejects::write_rejects(issues, again, directory, &identity, &object, |rows| staging.rejects(rows))?;
+    }
+    let summary = staging.merge(transformed.rows)?;
+    events::ObjectMerged { integration: &pipeline.settings.name, object: &object, summary: &summary }.emit();
+    Ok(Outcome::Merged(summary))
+}
+
+/// What a run that was cut short after its merge left behind (I3).
+async fn confirmed<S: Source>(pipeline: &Arc<Pipeline<S>>, new: &NewObject) -> Result<Option<Summary>, Failure> {
+    let pipeline = Arc::clone(pipeline);
+    let identity = new.identity().clone();
+    blocking(move || Ok(pipeline.destination.confirmed(&pipeline.settings.tenant, &identity)?)).await
+}
+
+/// Whether a completed version of this key had the same bytes (R5). Where a key going back is to be ingested, only the
+/// newest one counts (R4).
+async fn same_content<S>(
+    pipeline: &Pipeline<S>,
+    new: &NewObject,
+    spooled: &SpooledObject,
+) -> Result<Option<SameContent>, Failure> {
+    if pipeline.settings.content_hash == ContentHashing::Off {
+        return Ok(None);
+    }
+    let same = pipeline.ledger.same_content(new, spooled.content()).await?;
+    Ok(same.filter(|same| match same {
+        SameContent::Unchanged { .. } => true,
+        SameContent::Reverted { .. } => pipeline.settings.on_revert == OnRevert::Skip,
+    }))
+}
+
+/// Runs blocking work off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Failure::Panicked))
+}
+
+/// The format of an object, which its listing has already been filtered by.
+pub fn format_of(object: &Object) -> Result<Format, Failure> {
+    Format::of_key(object.key.as_str()).ok_or_else(|| Failure::UnknownFormat(object.key.clone()))
+}

@@ -37,6 +37,7 @@
 
 pub mod object;
 pub mod batch;
+pub mod oversight;
 pub mod pass;
 pub mod ingest;
 pub mod source;
@@ -46,6 +47,7 @@ pub mod mapper;
 pub mod destination;
 pub mod rejects;
 pub mod ledger;
+pub mod dry_run;
 pub mod retry;
 pub mod worker;
 pub mod secrets;

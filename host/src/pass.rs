@@ -1,1 +1,347 @@
-//! The flow, first screen: one pass.
+//! The flow, first screen: one pass over one integration, from its listing to its ledger.
+//!
+//! List a page, drop what the ledger knows, ingest each new object, record the outcome. The next page is listed while
+//! one is worked, and several objects are at work at once, as many as there are slots. Only listing and ledger errors
+//! escape; what happens to an object is an outcome. It knows no SDK, redb or wasmtime type.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::config;
+use crate::destination::{DestinationError, OnNoMatch};
+use crate::events;
+use crate::ingest::{Failure, Outcome, Pipeline, ingest};
+use crate::ledger::{self, AdmitPolicy, Backfill, Facts, LedgerError, NewObject, Recorded, SkipReason, State};
+use crate::oversight::Oversight;
+use crate::retry::{self, ErrorClass, Step};
+use crate::source::{Ignored, Page, PageToken, Source, SourceError};
+
+mod slots;
+
+pub use slots::{Slot, Slots};
+
+/// What a pass found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PassReport {
+    /// CSV and Excel objects in the listing.
+    pub listed: u64,
+    /// What else was in it.
+    pub ignored: Ignored,
+    /// Objects whose state asks for nothing now.
+    pub known: u64,
+    /// Objects merged without a reject.
+    pub succeeded: u64,
+    /// Objects merged less their rejects.
+    pub partial: u64,
+    /// Objects that needed no records.
+    pub skipped: u64,
+    /// Objects of which nothing was merged.
+    pub failed: u64,
+}
+
+/// Why a pass ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The bucket could not be listed.
+    #[error("cannot list the bucket")]
+    List(#[from] SourceError),
+    /// The ledger failed; a failed write ends the process (I4).
+    #[error("the ledger failed")]
+    Ledger(#[from] LedgerError),
+    /// The destination could not say whether it has accounts.
+    #[error("the destination failed")]
+    Destination(#[from] DestinationError),
+    /// There is nothing to match against yet (R7).
+    #[error("there are no accounts yet, and rows that match none are skipped")]
+    NoAccounts,
+    /// The bucket holds more than a first pass takes unasked (R16).
+    #[error("the first listing shows more than {limit} objects")]
+    BackfillUndecided {
+        /// The limit that was exceeded.
+        limit: u64,
+    },
+    /// What stopped one object would stop every other.
+    #[error("the pass was given up")]
+    GivenUp(#[source] Failure),
+    /// A task of ours panicked.
+    #[error("a step of the pass ended unexpectedly")]
+    Panicked(#[from] JoinError),
+}
+
+impl PassError {
+    /// What a person can do about it.
+    pub fn hint(&self, integration: &str) -> Option<String> {
+        match self {
+            Self::List(error) => error.hint(),
+            Self::GivenUp(failure) => failure.hint(),
+            Self::NoAccounts => Some(
+                "set `on_no_match = \"create\"` under `matching`, or let another integration create the accounts".into(),
+            ),
+            Self::BackfillUndecided { .. } => {
+                Some(format!("say which to take: gristmill backfill {integration} all|none|DATE"))
+            }
+            Self::Ledger(_) | Self::Destination(_) | Self::Panicked(_) => None,
+        }
+    }
+}
+
+/// Takes everything that is new, once.
+pub async fn pass<S: Source>(
+    pipeline: &Arc<Pipeline<S>>,
+    slots: &Slots,
+    oversight: &Oversight,
+) -> Result<PassReport, PassError> {
+    refuse_empty_store(pipeline).await?;
+    decide_backfill(pipeline).await?;
+    let mut pass = Pass { pipeline, oversight, report: PassReport::default(), at_work: JoinSet::new(), stops: None };
+    let mut listing = Listing::begin(pipeline);
+    while let Some(page) = listing.next().await? {
+        for new in pass.admit(page).await? {
+            let slot = slots.take(&pipeline.settings.tenant).await;
+            if oversight.stop.asked() || pass.stops.is_some() {
+                return pass.finish().await;
+            }
+            pass.start(new, slot)?;
+        }
+    }
+    pass.finish().await
+}
+
+struct Pass<'a, S> {
+    pipeline: &'a Arc<Pipeline<S>>,
+    oversight: &'a Oversight,
+    report: PassReport,
+    at_work: JoinSet<Result<Ended, LedgerError>>,
+    /// Why no more objects are begun, once that is so.
+    stops: Option<Failure>,
+}
+
+/// How an object that was at work counts.
+enum Ended {
+    Succeeded,
+    Partial,
+    Skipped,
+    Failed,
+    /// The daemon is stopping; the object stays as it was.
+    GivenBack,
+    /// Every other object would meet the same; the object stays as it was.
+    PassStops(Failure),
+}
+
+impl<S: Source> Pass<'_, S> {
+    async fn admit(&mut self, page: Page) -> Result<Vec<NewObject>, LedgerError> {
+        let listed = page.objects.len() as u64;
+        self.report.listed += listed;
+        self.report.ignored += page.ignored;
+        let policy = AdmitPolicy {
+            now: Timestamp::now(),
+            on_revert: match self.pipeline.settings.on_revert {
+                config::OnRevert::Skip => ledger::OnRevert::Skip,
+                config::OnRevert::Ingest => ledger::OnRevert::Ingest,
+            },
+            mapping: self.pipeline.recipe.digest(),
+        };
+        let admitted = self.pipeline.ledger.admit(&self.pipeline.settings.name, page.objects, &policy).await?;
+        for object in &admitted.reverted {
+            events::ObjectReverted { integration: &self.pipeline.settings.name, object }.emit();
+        }
+        self.report.known += listed - admitted.work.len() as u64;
+        Ok(admitted.work)
+    }
+
+    fn start(&mut self, new: NewObject, slot: Slot) -> Result<(), PassError> {
+        let (pipeline, oversight) = (Arc::clone(self.pipeline), self.oversight.clone());
+        self.at_work.spawn(async move {
+            let began = Instant::now();
+            let outcome = ingest(&pipeline, &new, &oversight).await;
+            let ended = record(&pipeline, &new, outcome, began).await;
+            drop(slot);
+            ended
+        });
+        while let Some(ended) = self.at_work.try_join_next() {
+            self.count(ended??);
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<PassReport, PassError> {
+        while let Some(ended) = self.at_work.join_next().await {
+            self.count(ended??);
+        }
+        match self.stops {
+            None => Ok(self.report),
+            Some(failure) => Err(PassError::GivenUp(failure)),
+        }
+    }
+
+    fn count(&mut self, ended: Ended) {
+        match ended {
+            Ended::Succeeded => self.report.succeeded += 1,
+            Ended::Partial => self.report.partial += 1,
+            Ended::Skipped => self.report.skipped += 1,
+            Ended::Failed => self.report.failed += 1,
+            Ended::GivenBack => {}
+            Ended::PassStops(failure) => self.stops = Some(failure),
+        }
+    }
+}
+
+/// Records what became of an object. It is complete only now, after its destination confirmed it (I1).
+async fn record<S: Source>(
+    pipeline: &Pipeline<S>,
+    new: &NewObject,
+    outcome: Outcome,
+    began: Instant,
+) -> Result<Ended, LedgerError> {
+    let (integration, object) = (&pipeline.settings.name, new.object());
+    let mut facts = Facts::at(Timestamp::now());
+    let (state, ended) = match outcome {
+        Outcome::Merged(ref summary) => {
+            facts.content = Some(summary.content);
+            facts.mapping = Some(pipeline.recipe.digest());
+            facts.summary = serde_json::to_value(summary).ok();
+            (State::Completed, if summary.rows.rejected == 0 { Ended::Succeeded } else { Ended::Partial })
+        }
+        Outcome::Skipped(ref skip) => match skip.reason() {
+            Some(reason) => (State::Skipped { reason }, Ended::Skipped),
+            None => {
+                events::ObjectSkipped { integration, object, reason: skip.as_str() }.emit();
+                return Ok(Ended::Skipped);
+            }
+        },
+        Outcome::Failed(Failure::Stopped) => return Ok(Ended::GivenBack),
+        Outcome::Failed(failure) => {
+            let class = failure.class();
+            let attempts = new.attempts() + 1;
+            let state = match retry::next_step(class, attempts, random()) {
+                Step::Stop => return Ok(Ended::PassStops(failure)),
+                Step::Forget => return Ok(Ended::GivenBack),
+                Step::Quarantine => State::Quarantined { reason: events::Chain(&failure).to_string() },
+                Step::Retry { after } => State::Failed {
+                    attempts,
+                    retry_after: Timestamp::now().saturating_add(after).unwrap_or(Timestamp::MAX),
+                },
+            };
+            // Another mapping may help where the file or the mapper is to blame, and only there (R6).
+            facts.mapping = matches!(class, ErrorClass::Content | ErrorClass::Mapper).then(|| pipeline.recipe.digest());
+            facts.failure =
+                Some(ledger::Failure { class: class.to_string(), message: events::Chain(&failure).to_string() });
+            events::ObjectFailed { integration, object, class: class.as_str(), error: &failure, state: &state }.emit();
+            pipeline.ledger.record(new, state, facts).await?;
+            return Ok(Ended::Failed);
+        }
+    };
+    let recorded = pipeline.ledger.record(new, state, facts).await?;
+    match outcome {
+        Outcome::Merged(summary) if recorded == Recorded::Stored => {
+            events::ObjectCompleted { integration, object, summary: &summary, took: began.elapsed() }.emit();
+        }
+        Outcome::Skipped(skip) => events::ObjectSkipped { integration, object, reason: skip.as_str() }.emit(),
+        Outcome::Merged(_) | Outcome::Failed(_) => {}
+    }
+    Ok(ended)
+}
+
+/// A number from 0 to 1 that spreads pauses.
+pub fn random() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
+}
+
+/// R7: with an empty store and `skip`, every row would be lost without a trace.
+async fn refuse_empty_store<S: Source>(pipeline: &Arc<Pipeline<S>>) -> Result<(), PassError> {
+    if pipeline.settings.matching.on_no_match == OnNoMatch::Create {
+        return Ok(());
+    }
+    let asked = Arc::clone(pipeline);
+    match tokio::task::spawn_blocking(move || asked.destination.lacks_accounts(&asked.settings.tenant)).await?? {
+        Some(true) => Err(PassError::NoAccounts),
+        Some(false) | None => Ok(()),
+    }
+}
+
+/// R16: the first pass over a big bucket waits for a person; what is left out is recorded, never a time bookmark.
+async fn decide_backfill<S: Source>(pipeline: &Arc<Pipeline<S>>) -> Result<(), PassError> {
+    let (ledger, integration) = (&pipeline.ledger, &pipeline.settings.name);
+    let control = ledger.control(integration).await?;
+    if control.settled.is_some() {
+        return Ok(());
+    }
+    let decided = match (control.backfill, pipeline.settings.backfill) {
+        (Some(decided), _) => decided,
+        (None, config::Backfill::None) => Backfill::None,
+        (None, config::Backfill::Since(since)) => Backfill::Since(since),
+        (None, config::Backfill::All) => {
+            refuse_big_backfill(pipeline).await?;
+            Backfill::All
+        }
+    };
+    let taken_from = match decided {
+        Backfill::All => Timestamp::MIN,
+        Backfill::None => Timestamp::MAX,
+        Backfill::Since(since) => since,
+    };
+    if taken_from > Timestamp::MIN {
+        let mut listing = Listing::begin(pipeline);
+        while let Some(page) = listing.next().await? {
+            let left_out = page.objects.into_iter().filter(|object| object.last_modified < taken_from).collect();
+            ledger.skip_all(integration, left_out, SkipReason::Backfill, Timestamp::now()).await?;
+        }
+    }
+    let now = Timestamp::now();
+    ledger.change_control(integration, move |control| control.settled = Some(now)).await?;
+    Ok(())
+}
+
+async fn refuse_big_backfill<S: Source>(pipeline: &Arc<Pipeline<S>>) -> Result<(), PassError> {
+    let limit = pipeline.settings.backfill_limit;
+    let mut listing = Listing::begin(pipeline);
+    let mut found = 0;
+    while let Some(page) = listing.next().await? {
+        found += page.objects.len() as u64;
+        if found > limit {
+            return Err(PassError::BackfillUndecided { limit });
+        }
+    }
+    Ok(())
+}
+
+/// The pages of one listing, the next of which is fetched while one is worked.
+struct Listing<S> {
+    pipeline: Arc<Pipeline<S>>,
+    next: Option<tokio::task::JoinHandle<Result<Page, SourceError>>>,
+}
+
+impl<S: Source> Listing<S> {
+    fn begin(pipeline: &Arc<Pipeline<S>>) -> Self {
+        let mut listing = Self { pipeline: Arc::clone(pipeline), next: None };
+        listing.fetch(None);
+        listing
+    }
+
+    fn fetch(&mut self, after: Option<PageToken>) {
+        let pipeline = Arc::clone(&self.pipeline);
+        self.next = Some(tokio::spawn(async move { pipeline.source.list(after.as_ref()).await }));
+    }
+
+    async fn next(&mut self) -> Result<Option<Page>, PassError> {
+        let Some(next) = self.next.take() else { return Ok(None) };
+        let page = next.await??;
+        if page.next.is_some() {
+            self.fetch(page.next.clone());
+        }
+        Ok(Some(page))
+    }
+}
+
+impl<S> Drop for Listing<S> {
+    fn drop(&mut self) {
+        if let Some(next) = &self.next {
+            next.abort();
+        }
+    }
+}

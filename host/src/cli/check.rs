@@ -1,0 +1,98 @@
+//! `gristmill check`: everything that can be known of a configuration without contacting anyone.
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::Paint;
+use super::{CONFIGURATION, Failed, Shared, UNWELL, output};
+use crate::config::{self, Problem};
+use crate::daemon::{PartError, Workshop};
+use crate::events::Chain;
+use crate::worker::Launcher;
+
+/// Read the configuration as the daemon does, compile the mappers, and contact nothing.
+///
+/// Everything that is wrong is said at once, each with its file, its place and a valid example. Exits 0 when nothing
+/// is, 1 when single parts would be disabled, 78 when the daemon would not start.
+#[derive(Debug, Args)]
+pub struct Check {}
+
+impl Check {
+    pub fn run(self, shared: &Shared) -> Result<(), Failed> {
+        let loaded = config::load(&shared.config).map_err(|error| Failed::of(CONFIGURATION, &error))?;
+        let fatal = loaded.is_fatal();
+        let config = &loaded.config;
+        let mut parts = Vec::new();
+        let scratch = tempfile::tempdir()?;
+        let workshop = Workshop::open(scratch.path(), Launcher::this_binary())
+            .map_err(|error| Failed::of(super::BUG, &error))?;
+        for settings in config.integrations.values() {
+            if let Err(error) = workshop.recipe(config, settings) {
+                parts.push((format!("integrations.{}", settings.name), error));
+            }
+        }
+        let secrets = crate::secrets::Secrets::from_environment();
+        for (key, connection) in &config.connections {
+            for reference in connection.secrets() {
+                match secrets.resolve(reference) {
+                    Ok(_) => {}
+                    Err(error) if error.is_not_checked() => note(shared, &format!("connections.{key}"), &error),
+                    Err(source) => {
+                        let error = PartError::Secret { connection: key.clone(), source };
+                        parts.push((format!("connections.{key}"), error));
+                    }
+                }
+            }
+        }
+        say(shared, &loaded.problems, &parts);
+        let count = loaded.problems.len() + parts.len();
+        match (fatal, count) {
+            (true, _) => Err(Failed::new(CONFIGURATION, "the daemon would not start")),
+            (false, 0) => {
+                if !shared.json {
+                    output::print(format!(
+                        "{}: {} connections, {} integrations, {} mappers, {} destinations",
+                        Paint::of(&std::io::stdout()).green("sound"),
+                        config.connections.len(),
+                        config.integrations.len(),
+                        config.mappers.len(),
+                        config.destinations.len()
+                    ));
+                }
+                Ok(())
+            }
+            (false, count) => Err(Failed::new(UNWELL, format!("{count} problems; what they concern would be disabled"))),
+        }
+    }
+}
+
+/// A secret that only the service can read is not a problem (R14).
+fn note(shared: &Shared, place: &str, what: &crate::secrets::SecretError) {
+    if shared.json {
+        output::print_json(&json!({ "path": place, "not_checked": Chain(what).to_string() }));
+    } else {
+        output::print(format!("{place}: not checked: {}", Chain(what)));
+    }
+}
+
+fn say(shared: &Shared, problems: &[Problem], parts: &[(String, PartError)]) {
+    if shared.json {
+        for problem in problems {
+            output::print_json(&serde_json::to_value(problem).unwrap_or_default());
+        }
+    } else if !problems.is_empty() {
+        output::print(config::render_problems(problems).trim_end());
+    }
+    for (path, error) in parts {
+        let faults = match error {
+            PartError::Settings { faults, .. } => faults.clone(),
+            error => vec![Chain(error).to_string()],
+        };
+        for fault in faults {
+            match shared.json {
+                true => output::print_json(&json!({ "path": path, "message": fault })),
+                false => output::print(format!("{path}: {}", output::printable(&fault))),
+            }
+        }
+    }
+}

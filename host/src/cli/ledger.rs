@@ -1,0 +1,245 @@
+//! `gristmill ledger` and `gristmill replay`: what happened to each object, and taking objects again.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::civil::Date;
+use serde_json::Value;
+
+use super::output::text;
+use super::{Failed, LEDGER, Shared, UNWELL, load, output};
+use crate::control::{Client, Request, Selection};
+use crate::ledger::{Again, StateName};
+use crate::object::{IntegrationName, ObjectKey};
+
+/// Look into the ledger, the durable record of what happened to each object.
+#[derive(Debug, Args)]
+pub struct Ledger {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List objects and what happened to them.
+    List {
+        /// Only this integration's.
+        integration: Option<IntegrationName>,
+        /// Only objects in this state; may be given several times.
+        #[arg(long = "state", value_name = "STATE", value_parser = parse_state)]
+        states: Vec<StateName>,
+        /// Only keys that begin so.
+        #[arg(long, default_value = "")]
+        prefix: String,
+        /// At most so many.
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// Show every version of one key.
+    Show {
+        /// The integration.
+        integration: IntegrationName,
+        /// The key.
+        key: ObjectKey,
+    },
+    /// Take objects again at the next poll, as if they were new.
+    Forget {
+        /// The integration.
+        integration: IntegrationName,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Write the whole ledger as lines of JSON.
+    Export {
+        /// Where to; standard output if none.
+        file: Option<PathBuf>,
+    },
+    /// Read an export into an empty ledger. The daemon must not run.
+    Import {
+        /// The export.
+        file: PathBuf,
+    },
+}
+
+/// Take objects again now, each exactly once.
+///
+/// What an object brought before is replaced in one transaction by what it brings now.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The integration.
+    integration: IntegrationName,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Which objects.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// This key.
+    #[arg(long)]
+    key: Option<ObjectKey>,
+    /// All keys that begin so; `--prefix ''` for all there are.
+    #[arg(long)]
+    prefix: Option<String>,
+    /// The keys last modified on this day or later, in the integration's time zone.
+    #[arg(long, value_name = "DATE")]
+    since: Option<Date>,
+}
+
+impl Which {
+    fn selection(self) -> Selection {
+        match (self.key, self.prefix, self.since) {
+            (Some(key), _, _) => Selection::Key(key),
+            (_, _, Some(date)) => Selection::Since(date),
+            (_, prefix, _) => Selection::Prefix(prefix.unwrap_or_default()),
+        }
+    }
+}
+
+impl Ledger {
+    pub fn run(self, shared: &Shared) -> Result<(), Failed> {
+        match self.command {
+            Command::List { integration, states, prefix, limit } => {
+                let entries = collect(shared, Request::LedgerList { integration, states, prefix, limit })?;
+                show(&entries, shared)
+            }
+            Command::Show { integration, key } => {
+                let named = format!("no version of `{}` is known", output::printable(key.as_str()));
+                let entries = collect(shared, Request::LedgerShow { integration, key })?;
+                match entries.is_empty() {
+                    true => Err(Failed::new(UNWELL, named)),
+                    false => show(&entries, shared),
+                }
+            }
+            Command::Forget { integration, which } => again(shared, integration, which, Again::Every),
+            Command::Export { file } => export(shared, file),
+            Command::Import { file } => import(shared, &file),
+        }
+    }
+}
+
+impl Replay {
+    pub fn run(self, shared: &Shared) -> Result<(), Failed> {
+        again(shared, self.integration, self.which, Again::Listed)
+    }
+}
+
+fn again(shared: &Shared, integration: IntegrationName, which: Which, again: Again) -> Result<(), Failed> {
+    let running = Client::connect(&load(&shared.config)?.config.daemon.runtime_dir)?.is_some();
+    let request = Request::Again { integration, selection: which.selection(), again };
+    let asked = super::ask(shared, request, |_| {})?;
+    if asked.get("keys").and_then(Value::as_u64) == Some(0) {
+        return Err(Failed::new(UNWELL, "nothing matches: no such key has been listed yet"));
+    }
+    if shared.json {
+        output::print_json(&asked);
+        return Ok(());
+    }
+    let examples = asked.get("examples").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    for object in examples {
+        output::print(format!("again: {}", output::printable(text(object, "key"))));
+    }
+    output::print(match (running, again) {
+        (true, Again::Listed) => "the daemon takes them now; `gristmill status` shows how far it is",
+        (true, Again::Every) => "the daemon takes them at its next poll",
+        (false, _) => "no daemon is running: `gristmill run --once` takes them",
+    });
+    Ok(())
+}
+
+fn parse_state(name: &str) -> Result<StateName, String> {
+    let known = StateName::ALL.into_iter().find(|state| state.as_str() == name);
+    known.ok_or_else(|| format!("one of {}", StateName::ALL.map(StateName::as_str).join(", ")))
+}
+
+fn collect(shared: &Shared, request: Request) -> Result<Vec<Value>, Failed> {
+    let mut items = Vec::new();
+    super::ask(shared, request, |item| items.push(item))?;
+    Ok(items)
+}
+
+fn show(entries: &[Value], shared: &Shared) -> Result<(), Failed> {
+    if shared.json {
+        entries.iter().for_each(output::print_json);
+    } else {
+        output::print(versions(entries));
+    }
+    Ok(())
+}
+
+/// Entries as a table.
+pub fn versions(entries: &[Value]) -> String {
+    let rows: Vec<Vec<String>> = entries
+        .iter()
+        .map(|entry| {
+            let object = entry.get("object").unwrap_or(&Value::Null);
+            vec![
+                text(entry, "integration").to_owned(),
+                state(entry),
+                text(object, "last_modified").to_owned(),
+                text(object, "etag").chars().take(12).collect(),
+                entry.get("generation").map(Value::to_string).unwrap_or_default(),
+                key(entry),
+                why(entry),
+            ]
+        })
+        .collect();
+    output::table(&["integration", "state", "last modified", "etag", "gen", "key", "why"], &rows)
+}
+
+fn key(entry: &Value) -> String {
+    output::printable(entry.get("object").map(|object| text(object, "key")).unwrap_or_default())
+}
+
+fn state(entry: &Value) -> String {
+    match entry.get("state") {
+        Some(Value::String(name)) => name.clone(),
+        Some(Value::Object(state)) => state.keys().next().cloned().unwrap_or_default(),
+        _ => "new".to_owned(),
+    }
+}
+
+fn why(entry: &Value) -> String {
+    let failure = entry.get("failure").map(|failure| text(failure, "message")).unwrap_or_default();
+    let reason = entry.get("state").and_then(|state| state.get("skipped")).and_then(|skipped| skipped.get("reason"));
+    match reason {
+        Some(Value::String(reason)) => reason.clone(),
+        Some(Value::Object(reason)) => reason.keys().next().cloned().unwrap_or_default(),
+        _ => output::printable(failure),
+    }
+}
+
+fn export(shared: &Shared, file: Option<PathBuf>) -> Result<(), Failed> {
+    let mut out: BufWriter<Box<dyn Write>> = BufWriter::new(match &file {
+        Some(path) => Box::new(File::create_new(path).map_err(|error| {
+            Failed::new(UNWELL, format!("cannot create `{}`: {error}", path.display()))
+        })?),
+        None => Box::new(std::io::stdout()),
+    });
+    let mut written = Ok(());
+    super::ask(shared, Request::LedgerExport, |line| {
+        if written.is_ok() {
+            written = writeln!(out, "{line}");
+        }
+    })?;
+    written?;
+    out.flush()?;
+    Ok(())
+}
+
+fn import(shared: &Shared, file: &PathBuf) -> Result<(), Failed> {
+    let config = load(&shared.config)?.config;
+    if Client::connect(&config.daemon.runtime_dir)?.is_some() {
+        return Err(Failed::new(UNWELL, "the daemon is running").hint(Some("stop it before an import".to_owned())));
+    }
+    let opened = File::open(file)
+        .map_err(|error| Failed::new(UNWELL, format!("cannot read `{}`: {error}", file.display())))?;
+    let path = config.daemon.state_dir.join("ledger.redb");
+    let ledger = crate::ledger::Ledger::open(&path).map_err(|error| Failed::of(LEDGER, &error).hint(error.hint().map(str::to_owned)))?;
+    let imported = ledger.import(&mut BufReader::new(opened)).map_err(|error| Failed::of(LEDGER, &error))?;
+    output::print(format!("{} integrations, {} objects imported", imported.integrations, imported.objects));
+    Ok(())
+}

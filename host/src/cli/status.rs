@@ -1,0 +1,78 @@
+//! `gristmill status`: everything at a glance, the unhealthy first.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::output::{Paint, text};
+use super::{Failed, Shared, UNWELL, output};
+use crate::control::Request;
+
+/// Show what each integration is doing, the unhealthy first; exits 1 when one is unhealthy.
+#[derive(Debug, Args)]
+pub struct Status {}
+
+impl Status {
+    pub fn run(self, shared: &Shared) -> Result<(), Failed> {
+        let answer = super::ask(shared, Request::Status, |_| {})?;
+        let integrations = answer.get("integrations").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let problems = answer.get("problems").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if shared.json {
+            output::print_json(&answer);
+        } else {
+            show(&answer, integrations, problems);
+        }
+        let unhealthy = integrations.iter().filter(|status| is_unhealthy(status)).count() + problems.len();
+        match unhealthy {
+            0 => Ok(()),
+            count => Err(Failed::new(UNWELL, format!("{count} of them want a look"))),
+        }
+    }
+}
+
+fn is_unhealthy(status: &Value) -> bool {
+    matches!(text(status, "activity"), "disabled" | "failing") || count(status, "quarantined") > 0
+}
+
+fn count(status: &Value, state: &str) -> u64 {
+    status.get("objects").and_then(|objects| objects.get(state)).and_then(Value::as_u64).unwrap_or_default()
+}
+
+fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
+    let paint = Paint::of(&std::io::stdout());
+    match answer.get("daemon") {
+        Some(Value::Bool(true)) => output::print(format!("gristmill {} is running", text(answer, "version"))),
+        _ => output::print("no daemon is running; this is what the state directory says"),
+    }
+    for problem in problems.iter().filter_map(Value::as_str) {
+        output::print(format!("{} {}", paint.red("disabled"), output::printable(problem)));
+    }
+    for status in integrations {
+        let activity = text(status, "activity");
+        let painted = match activity {
+            "disabled" | "failing" => paint.red(activity),
+            "paused" => paint.yellow(activity),
+            _ => paint.green(activity),
+        };
+        let counts = ["completed", "new", "failed", "quarantined", "skipped"]
+            .into_iter()
+            .filter(|state| *state == "completed" || count(status, state) > 0)
+            .map(|state| format!("{} {state}", count(status, state)))
+            .collect::<Vec<_>>()
+            .join(", ");
+        output::print(format!("{painted} {}: {counts}", paint.bold(text(status, "integration"))));
+        for (what, value) in [("why", "reason"), ("hint", "hint")] {
+            if !text(status, value).is_empty() {
+                output::print(format!("  {what}: {}", output::printable(text(status, value))));
+            }
+        }
+        if count(status, "quarantined") > 0 {
+            let name = text(status, "integration");
+            output::print(format!("  hint: gristmill ledger list {name} --state quarantined"));
+        }
+        for (what, value) in [("last pass", "last_pass_at"), ("next pass", "next_pass_at")] {
+            if !text(status, value).is_empty() {
+                output::print(format!("  {what}: {}", text(status, value)));
+            }
+        }
+    }
+}

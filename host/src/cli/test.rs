@@ -1,0 +1,122 @@
+//! `gristmill test`: a dry run of one file, writing nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::output::{Paint, printable, text};
+use super::{Failed, Shared, UNWELL, connection, load, output, runtime};
+use crate::control::Request;
+use crate::dry_run::{self, DryRunError};
+use crate::object::IntegrationName;
+use crate::oversight::Oversight;
+
+/// Show what a file would become, writing nothing: how it is read, its first records, what would be created, updated,
+/// left as it is and rejected.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// The integration whose mapping is tried.
+    integration: IntegrationName,
+    /// A file on this machine, or s3://BUCKET/KEY in the integration's bucket.
+    sample: String,
+}
+
+impl Test {
+    pub fn run(self, shared: &Shared) -> Result<(), Failed> {
+        let report = match self.sample.strip_prefix("s3://") {
+            Some(_) => {
+                let target = connection::parse_target(&self.sample).map_err(|error| Failed::new(UNWELL, error))?;
+                let request =
+                    Request::Test { integration: self.integration, bucket: target.bucket, key: target.prefix };
+                super::ask(shared, request, |_| {})?
+            }
+            None => local(shared, &self.integration, self.sample.into())?,
+        };
+        if shared.json {
+            output::print_json(&report);
+        } else {
+            show(&report);
+        }
+        Ok(())
+    }
+}
+
+fn local(shared: &Shared, integration: &IntegrationName, path: PathBuf) -> Result<Value, Failed> {
+    let config = load(&shared.config)?.config;
+    let bar = super::draws_progress(shared).then(|| super::run::spinner("test"));
+    let oversight = Oversight::default();
+    let counted = oversight.clone();
+    let report = runtime()?.block_on(async move {
+        let trial = tokio::task::spawn_blocking({
+            let integration = integration.clone();
+            move || dry_run::Trial::of_local_files(&config, &integration)
+        });
+        let trial = Arc::new(trial.await.map_err(|_| DryRunError::Panicked)??);
+        let mut running = std::pin::pin!(dry_run::local(&trial, path, &oversight));
+        loop {
+            tokio::select! {
+                done = &mut running => return done,
+                () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {
+                    if let Some(bar) = &bar {
+                        bar.set_position(counted.progress.rows());
+                    }
+                }
+            }
+        }
+    });
+    let report = report.map_err(|error| Failed::of(UNWELL, &error).hint(error.hint()))?;
+    serde_json::to_value(&report).map_err(|error| Failed::of(super::BUG, &error))
+}
+
+fn show(report: &Value) {
+    let paint = Paint::of(&std::io::stdout());
+    let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or_default();
+    output::print(paint.bold(&printable(text(report, "sample"))));
+    if let Some(facts) = report.get("facts").and_then(Value::as_object) {
+        for (what, value) in facts.iter().filter(|(_, value)| !value.is_null()) {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            output::print(format!("  {}: {}", what.replace('_', " "), printable(&value)));
+        }
+    }
+    for table in report.get("tables").and_then(Value::as_array).into_iter().flatten() {
+        if !text(table, "sheet").is_empty() {
+            output::print(format!("  sheet: {}", printable(text(table, "sheet"))));
+        }
+        for list in ["header", "fields", "unused_columns"] {
+            let names: Vec<String> =
+                table.get(list).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(printable).collect();
+            if !names.is_empty() {
+                output::print(format!("  {}: {}", list.replace('_', " "), names.join(", ")));
+            }
+        }
+    }
+    let rows = report.get("rows").unwrap_or(&Value::Null);
+    output::print(format!("rows: {} read, {} rejected", number(rows.get("read")), number(rows.get("rejected"))));
+    let preview = report.get("preview").unwrap_or(&Value::Null);
+    let merged = preview.get("merged").unwrap_or(&Value::Null);
+    let counts = ["created", "updated", "unchanged", "unmatched", "ambiguous"]
+        .map(|what| format!("{} {what}", number(merged.get(what))));
+    output::print(format!("accounts: {}", counts.join(", ")));
+    output::print(format!("usage records: {}", number(merged.get("usage_records"))));
+    for (heading, list) in [("first accounts", "accounts"), ("first usage records", "usage")] {
+        let records = preview.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if !records.is_empty() {
+            output::print(paint.bold(heading));
+            records.iter().for_each(|record| output::print(format!("  {record}")));
+        }
+    }
+    let rejects = report.get("rejects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if !rejects.is_empty() {
+        output::print(paint.bold("first rejects"));
+    }
+    for reject in rejects {
+        let column = text(reject, "column");
+        let place = match column.is_empty() {
+            true => format!("line {}", number(reject.get("line"))),
+            false => format!("line {}, column `{}`", number(reject.get("line")), printable(column)),
+        };
+        output::print(format!("  {place}: {} ({})", printable(text(reject, "message")), text(reject, "code")));
+    }
+}

@@ -1,0 +1,71 @@
+//! The daemon's end of the socket.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+
+use super::{ControlError, LONGEST_REQUEST, Refusal, Reply, Request, socket_path};
+
+/// What answers requests.
+pub trait Answers: Send + Sync + 'static {
+    /// Answers one request; every line goes to `reply`, the last being `done` or `failed`.
+    fn answer(self: Arc<Self>, request: Request, reply: mpsc::Sender<Reply>) -> impl Future<Output = ()> + Send;
+}
+
+/// Binds the socket and answers until the returned task is aborted. A socket file that nobody listens on is replaced.
+pub fn listen<A: Answers>(
+    runtime_directory: &Path,
+    answers: Arc<A>,
+) -> Result<tokio::task::JoinHandle<()>, ControlError> {
+    let path = socket_path(runtime_directory);
+    let failed = |what| {
+        let path = path.clone();
+        move |source| ControlError::Socket { what, path, source }
+    };
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("replace")(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(failed("bind"))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660)).map_err(failed("set the mode of"))?;
+    Ok(tokio::spawn(async move {
+        loop {
+            // An accept that fails (too many descriptors, say) must not end the daemon nor spin.
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(serve(stream, Arc::clone(&answers)))),
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            }
+        }
+    }))
+}
+
+async fn serve<A: Answers>(stream: UnixStream, answers: Arc<A>) {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    let mut read = BufReader::new(read.take(LONGEST_REQUEST));
+    if read.read_line(&mut line).await.is_err() {
+        return;
+    }
+    let (reply, mut replies) = mpsc::channel(64);
+    match serde_json::from_str::<Request>(&line) {
+        Ok(request) => drop(tokio::spawn(answers.answer(request, reply))),
+        Err(_) => {
+            let refusal = Refusal::new("the daemon does not know this request")
+                .hint("the command line and the daemon may be of different versions");
+            let _ = reply.send(Reply::Failed(refusal)).await;
+            drop(reply);
+        }
+    }
+    while let Some(reply) = replies.recv().await {
+        let Ok(mut line) = serde_json::to_vec(&reply) else { return };
+        line.push(b'\n');
+        // Whoever asked may have gone; the work goes on.
+        if write.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! Answers the command line: beside a running daemon over its socket, or alone over the state directory (R14).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{Assembly, Daemon, PartError, Scheduled};
+use crate::config::Integration;
+use crate::control::{Answers, BackfillChoice, Refusal, Reply, Request, Selection, Target};
+use crate::decode::Format;
+use crate::dry_run;
+use crate::events::Chain;
+use crate::ingest::Pipeline;
+use crate::ledger::{
+    Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Selector, SkipReason, State,
+};
+use crate::object::{ConnectionKey, IntegrationName, ObjectKey};
+use crate::oversight::Oversight;
+use crate::source::S3Source;
+
+/// What answers requests.
+pub struct Desk {
+    place: Place,
+}
+
+enum Place {
+    /// In the daemon.
+    Beside(Arc<Daemon>),
+    /// In a command of its own, which holds the state directory.
+    Alone(Arc<Assembly>),
+}
+
+type Items = mpsc::Sender<Reply>;
+
+impl Answers for Desk {
+    async fn answer(self: Arc<Self>, request: Request, reply: Items) {
+        let last = match self.carry_out(request, &reply).await {
+            Ok(done) => Reply::Done(done),
+            Err(refusal) => Reply::Failed(refusal),
+        };
+        // Whoever asked may have gone.
+        let _ = reply.send(last).await;
+    }
+}
+
+impl Desk {
+    /// A desk in the daemon.
+    pub fn beside(daemon: Arc<Daemon>) -> Self {
+        Self { place: Place::Beside(daemon) }
+    }
+
+    /// A desk without a daemon.
+    pub fn alone(assembly: Arc<Assembly>) -> Self {
+        Self { place: Place::Alone(assembly) }
+    }
+
+    async fn assembly(&self) -> Arc<Assembly> {
+        match &self.place {
+            Place::Beside(daemon) => Arc::clone(&daemon.running.lock().await.assembly),
+            Place::Alone(assembly) => Arc::clone(assembly),
+        }
+    }
+
+    async fn carry_out(&self, request: Request, items: &Items) -> Result<Value, Refusal> {
+        let assembly = self.assembly().await;
+        let ledger = &assembly.ledger;
+        match request {
+            Request::Status => self.status(&assembly).await,
+            Request::Poll { integration } => {
+                known(&assembly, &integration)?;
+                self.nudge(&integration).await?;
+                Ok(json!({ "integration": integration, "polling": true }))
+            }
+            Request::Pause { integration } => {
+                known(&assembly, &integration)?;
+                let pause = Pause { reason: "paused by hand".to_owned(), since: Timestamp::now() };
+                ledger.change_control(&integration, |control| control.paused = Some(pause)).await.map_err(refused)?;
+                self.nudge_if_running(&integration).await;
+                Ok(json!({ "integration": integration, "paused": true }))
+            }
+            Request::Resume { integration } => {
+                known(&assembly, &integration)?;
+                ledger.change_control(&integration, |control| control.paused = None).await.map_err(refused)?;
+                self.nudge_if_running(&integration).await;
+                Ok(json!({ "integration": integration, "paused": false }))
+            }
+            Request::Explain { integration, key } => explain(&assembly, &integration, &key).await,
+            Request::Backfill { integration, choice } => {
+                let settings = known(&assembly, &integration)?;
+                let decided = match choice {
+                    BackfillChoice::All => Backfill::All,
+                    BackfillChoice::None => Backfill::None,
+                    BackfillChoice::Since(date) => Backfill::Since(midnight(settings, date)?),
+                };
+                let change = |control: &mut crate::ledger::Control| control.backfill = Some(decided);
+                let control = ledger.change_control(&integration, change).await.map_err(refused)?;
+                self.nudge_if_running(&integration).await;
+                Ok(json!({ "integration": integration, "backfill": choice, "settled": control.settled }))
+            }
+            Request::LedgerList { integration, states, prefix, limit } => {
+                let mut sent = 0;
+                let mut names: Vec<IntegrationName> = assembly.config.integrations.keys().cloned().collect();
+                names.extend(assembly.config.switched_off.keys().cloned());
+                if let Some(integration) = integration {
+                    names = vec![integration];
+                }
+                for name in names {
+                    let filter = Filter { prefix: prefix.clone(), states: states.clone(), ..Filter::default() };
+                    sent += list(ledger, &name, filter, limit - sent, items).await?;
+                }
+                Ok(json!({ "count": sent }))
+            }
+            Request::LedgerShow { integration, key } => {
+                let versions = ledger.show(&integration, &key).await.map_err(refused)?;
+                send_all(items, &versions).await
+            }
+            Request::LedgerExport => export(ledger.clone(), items).await,
+            Request::Again { integration, selection, again } => {
+                let settings = known(&assembly, &integration)?;
+                let selector = match selection {
+                    Selection::Key(key) => Selector::Key(key),
+                    Selection::Prefix(prefix) => Selector::Prefix(prefix),
+                    Selection::Since(date) => Selector::Since(midnight(settings, date)?),
+                };
+                let asked = ledger.ask_again(&integration, selector, again, Timestamp::now()).await.map_err(refused)?;
+                if again == Again::Listed {
+                    self.nudge_if_running(&integration).await;
+                }
+                to_value(&asked)
+            }
+            Request::ConnectionTest { connection, target } => {
+                self.test_connection(&assembly, connection, target, items).await
+            }
+            Request::Test { integration, bucket, key } => {
+                let pipeline = self.pipeline(&assembly, &integration).await?;
+                if pipeline.settings.bucket != bucket {
+                    let own = &pipeline.settings.bucket;
+                    return Err(Refusal::new(format!("`{integration}` takes files from the bucket `{own}`")));
+                }
+                let report = dry_run::of_key(&pipeline, &key, &Oversight::default()).await;
+                to_value(&report.map_err(|error| Refusal::of(&error))?)
+            }
+        }
+    }
+
+    async fn status(&self, assembly: &Assembly) -> Result<Value, Refusal> {
+        let (mut integrations, problems) = match &self.place {
+            Place::Beside(daemon) => {
+                let running = daemon.running.lock().await;
+                let integrations = running.integrations.values().map(|scheduled| scheduled.board.read()).collect();
+                (integrations, running.problems.clone())
+            }
+            Place::Alone(assembly) => {
+                let boards: Vec<_> = assembly.config.integrations.values().map(super::status::idle).collect();
+                (boards, Vec::new())
+            }
+        };
+        for status in &mut integrations {
+            let counts = assembly.ledger.counts(&status.integration).await.map_err(refused)?;
+            status.objects = counts.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect();
+        }
+        integrations.sort_by(|one, other| {
+            (&one.activity, &one.integration).cmp(&(&other.activity, &other.integration))
+        });
+        Ok(json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "daemon": matches!(self.place, Place::Beside(_)),
+            "integrations": to_value(&integrations)?,
+            "problems": problems,
+        }))
+    }
+
+    async fn test_connection(
+        &self,
+        assembly: &Arc<Assembly>,
+        connection: ConnectionKey,
+        target: Option<Target>,
+        items: &Items,
+    ) -> Result<Value, Refusal> {
+        let targets: Vec<Target> = match target {
+            Some(target) => vec![target],
+            None => assembly
+                .config
+                .integrations
+                .values()
+                .filter(|settings| settings.connection == connection)
+                .map(|settings| Target { bucket: settings.bucket.clone(), prefix: settings.prefix.clone() })
+                .collect(),
+        };
+        if targets.is_empty() {
+            return Err(Refusal::new(format!("no integration uses the connection `{connection}`"))
+                .hint(format!("name a bucket: gristmill connection test {connection} s3://BUCKET/PREFIX")));
+        }
+        let mut sound = true;
+        let opened = assembly.connection(&connection).await.map_err(|error| part_refused(&error))?;
+        for target in targets {
+            let probe = opened.source(target.bucket.clone(), target.prefix.clone()).probe().await;
+            sound &= probe.is_sound();
+            send(items, to_value(&probe)?).await?;
+        }
+        Ok(json!({ "connection": connection, "sound": sound }))
+    }
+
+    async fn pipeline(
+        &self,
+        assembly: &Arc<Assembly>,
+        integration: &IntegrationName,
+    ) -> Result<Arc<Pipeline<S3Source>>, Refusal> {
+        let settings = known(assembly, integration)?;
+        if let Place::Beside(daemon) = &self.place {
+            let running = daemon.running.lock().await;
+            let ready = running.integrations.get(integration).and_then(|scheduled| scheduled.pipeline.borrow().clone());
+            if let Some(pipeline) = ready {
+                return Ok(pipeline);
+            }
+        }
+        assembly.pipeline(settings).await.map_err(|error| part_refused(&error))
+    }
+
+    async fn nudge(&self, integration: &IntegrationName) -> Result<(), Refusal> {
+        if self.nudge_if_running(integration).await {
+            return Ok(());
+        }
+        Err(match &self.place {
+            Place::Beside(_) => Refusal::new(format!("the integration `{integration}` is not active")),
+            Place::Alone(_) => Refusal::new("no daemon is running").hint("one pass without a daemon: gristmill run --once"),
+        })
+    }
+
+    async fn nudge_if_running(&self, integration: &IntegrationName) -> bool {
+        let Place::Beside(daemon) = &self.place else { return false };
+        let running = daemon.running.lock().await;
+        running.integrations.get(integration).map(Scheduled::nudge).is_some()
+    }
+}
+
+async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &ObjectKey) -> Result<Value, Refusal> {
+    let settings = known(assembly, integration)?;
+    let versions = assembly.ledger.show(integration, key).await.map_err(refused)?;
+    let paused = assembly.ledger.control(integration).await.map_err(refused)?.paused;
+    let verdict = if !key.as_str().starts_with(&settings.prefix) {
+        format!("never taken: it is outside the prefix `{}`", settings.prefix)
+    } else if Format::of_key(key.as_str()).is_none() {
+        "never taken: only .csv, .xlsx and .xls files are".to_owned()
+    } else {
+        match versions.iter().find(|entry| entry.current) {
+            None => "not seen in a listing yet: the next pass takes it if it is there and not empty".to_owned(),
+            Some(entry) => explanation(entry, integration),
+        }
+    };
+    Ok(json!({
+        "integration": integration, "key": key, "verdict": verdict,
+        "enabled": assembly.config.integrations.contains_key(integration),
+        "paused": paused.map(|paused| paused.reason), "versions": to_value(&versions)?,
+    }))
+}
+
+/// What a person wants to know of an object's newest version.
+fn explanation(entry: &Entry, integration: &IntegrationName) -> String {
+    let again = format!("to take it again: gristmill replay {integration} --key '{}'", entry.object.key);
+    let failure = entry.failure.as_ref().map(|failure| failure.message.as_str()).unwrap_or_default();
+    if entry.reverted {
+        return format!("not taken: the bucket shows content again that was processed before; {again}");
+    }
+    match &entry.state {
+        None => "new: the next pass takes it".to_owned(),
+        Some(State::Delivered { confirmed }) => {
+            format!("{} of its destinations have it; the next pass brings it to the others", confirmed.len())
+        }
+        Some(State::Completed) => format!("taken: completed at {:.0}; {again}", entry.changed),
+        Some(State::Failed { attempts, retry_after }) => {
+            format!("failed {attempts} times, tried again after {retry_after:.0}: {failure}")
+        }
+        Some(State::Quarantined { reason }) => format!("quarantined: {reason}; once mended, {again}"),
+        Some(State::Skipped { reason }) => match reason {
+            SkipReason::Superseded => "skipped: a newer version of the key came before this one was finished".to_owned(),
+            SkipReason::Backfill => format!("skipped: it was there before the integration's first pass; {again}"),
+            SkipReason::SameContent { of } => format!("skipped: its bytes are those of `{of}`; {again}"),
+            SkipReason::Reverted { to } => format!("skipped: its bytes are those of the older `{to}`; {again}"),
+            SkipReason::Archived { look_again } => format!("archived: looked at again after {look_again:.0}"),
+            SkipReason::Gone => "deleted between the listing and the fetch; taken if a listing shows it again".to_owned(),
+        },
+    }
+}
+
+/// Sends entries page by page, so that a big ledger does not stand in memory. Returns how many.
+async fn list(
+    ledger: &Ledger,
+    integration: &IntegrationName,
+    mut filter: Filter,
+    limit: usize,
+    items: &Items,
+) -> Result<usize, Refusal> {
+    let mut sent = 0;
+    while sent < limit {
+        filter.limit = (limit - sent).min(1_000);
+        let listed = ledger.list(integration, filter.clone()).await.map_err(refused)?;
+        sent += listed.entries.len();
+        for entry in &listed.entries {
+            send(items, to_value(entry)?).await?;
+        }
+        filter.after = listed.next;
+        if filter.after.is_none() {
+            break;
+        }
+    }
+    Ok(sent)
+}
+
+/// Sends the whole ledger line by line; the export itself blocks.
+async fn export(ledger: Ledger, items: &Items) -> Result<Value, Refusal> {
+    struct Lines(Items, Vec<u8>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            for byte in bytes {
+                if *byte == b'\n' {
+                    let value = serde_json::from_slice(&self.1)?;
+                    self.1.clear();
+                    self.0.blocking_send(Reply::Item(value)).map_err(std::io::Error::other)?;
+                } else {
+                    self.1.push(*byte);
+                }
+            }
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut lines = Lines(items.clone(), Vec::new());
+    let exported = tokio::task::spawn_blocking(move || ledger.export(&mut lines)).await;
+    exported.map_err(|error| Refusal::of(&error))?.map_err(refused)?;
+    Ok(json!({ "exported": true }))
+}
+
+fn midnight(settings: &Integration, date: Date) -> Result<Timestamp, Refusal> {
+    let zoned = date.to_zoned(settings.timezone.zone().clone()).map_err(|error| Refusal::of(&error))?;
+    Ok(zoned.timestamp())
+}
+
+fn known<'a>(assembly: &'a Assembly, integration: &IntegrationName) -> Result<&'a Integration, Refusal> {
+    assembly.config.integration(integration).ok_or_else(|| {
+        let names: Vec<&str> = assembly.config.integrations.keys().map(IntegrationName::as_str).collect();
+        Refusal::new(format!("there is no integration `{integration}`, or a problem of its own disables it"))
+            .hint(format!("configured: {}", names.join(", ")))
+    })
+}
+
+async fn send(items: &Items, item: Value) -> Result<(), Refusal> {
+    items.send(Reply::Item(item)).await.map_err(|_| Refusal::new("nobody listens"))
+}
+
+async fn send_all<T: serde::Serialize>(items: &Items, all: &[T]) -> Result<Value, Refusal> {
+    for item in all {
+        send(items, to_value(item)?).await?;
+    }
+    Ok(json!({ "count": all.len() }))
+}
+
+fn to_value(value: &impl serde::Serialize) -> Result<Value, Refusal> {
+    serde_json::to_value(value).map_err(|error| Refusal::of(&error))
+}
+
+fn refused(error: LedgerError) -> Refusal {
+    Refusal::new(Chain(&error))
+}
+
+fn part_refused(error: &PartError) -> Refusal {
+    let refusal = Refusal::of(error);
+    match error.hint() {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
+    }
+}

@@ -1,0 +1,178 @@
+//! One integration's task: assemble, then a pass whenever one is due, asked for, or overdue after a failure.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::assembly::Assembly;
+use super::status::{Activity, Board};
+use crate::config::Integration;
+use crate::events;
+use crate::ingest::Pipeline;
+use crate::ledger::LedgerError;
+use crate::oversight::{Oversight, Stop};
+use crate::pass::{PassError, pass, random};
+use crate::retry::{self, ErrorClass, Step};
+use crate::source::S3Source;
+
+/// An integration at work.
+pub struct Scheduled {
+    /// What it is made from; when that changes, it is started anew.
+    pub settings: Integration,
+    /// What it says of itself.
+    pub board: Board,
+    /// Its parts, once they are put together.
+    pub pipeline: watch::Receiver<Option<Arc<Pipeline<S3Source>>>>,
+    oversight: Oversight,
+    nudge: Arc<Notify>,
+    task: JoinHandle<Result<(), LedgerError>>,
+}
+
+impl Scheduled {
+    /// Starts it.
+    pub fn start(assembly: Arc<Assembly>, settings: Integration, oversight: Oversight) -> Self {
+        let board = Board::new(settings.name.clone(), settings.tenant.clone());
+        let nudge = Arc::new(Notify::new());
+        let (publish, pipeline) = watch::channel(None);
+        let schedule = Schedule {
+            assembly,
+            settings: settings.clone(),
+            board: board.clone(),
+            oversight: oversight.clone(),
+            nudge: Arc::clone(&nudge),
+        };
+        let task = tokio::spawn(schedule.run(publish));
+        Self { settings, board, pipeline, oversight, nudge, task }
+    }
+
+    /// Begins a pass now, or looks again whether it may.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// Asks it to begin no more objects and to end.
+    pub fn ask_to_stop(&self) {
+        self.oversight.stop.ask();
+        self.nudge.notify_one();
+    }
+
+    /// Where it looks whether to stop.
+    pub fn stop(&self) -> Stop {
+        self.oversight.stop.clone()
+    }
+
+    /// Waits until it has stopped; a ledger error is the process's end (I4).
+    pub async fn stopped(self) -> Result<(), LedgerError> {
+        self.task.await.unwrap_or(Ok(()))
+    }
+
+    /// Whether its task has ended.
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+struct Schedule {
+    assembly: Arc<Assembly>,
+    settings: Integration,
+    board: Board,
+    oversight: Oversight,
+    nudge: Arc<Notify>,
+}
+
+impl Schedule {
+    async fn run(self, publish: watch::Sender<Option<Arc<Pipeline<S3Source>>>>) -> Result<(), LedgerError> {
+        let Some(pipeline) = self.assemble().await else { return Ok(()) };
+        publish.send_replace(Some(Arc::clone(&pipeline)));
+        let mut failures = 0;
+        // A jittered first pass, so that a restart does not list every bucket at one moment.
+        let mut pause = self.settings.poll_interval.min(Duration::from_secs(5)).mul_f64(random());
+        while !self.oversight.stop.asked() {
+            self.rest(pause).await;
+            if self.oversight.stop.asked() {
+                break;
+            }
+            if let Some(paused) = self.assembly.ledger.control(&self.settings.name).await?.paused {
+                let hint = format!("gristmill resume {}", self.settings.name);
+                self.board.turn(Activity::Paused, Some(paused.reason), Some(hint));
+                pause = Duration::MAX;
+                continue;
+            }
+            self.board.turn(Activity::Polling, None, None);
+            let began = Instant::now();
+            match pass(&pipeline, &self.assembly.slots, &self.oversight).await {
+                Ok(report) => {
+                    failures = 0;
+                    let took = began.elapsed();
+                    events::PassFinished { integration: &self.settings.name, report: &report, took }.emit();
+                    self.board.pass_ended(report);
+                    self.board.turn(Activity::Waiting, None, None);
+                    // A pass that outlasts its interval skips the one it overran.
+                    pause = self.settings.poll_interval.mul_f64(0.9 + 0.2 * random());
+                }
+                Err(PassError::Ledger(error)) if error.is_fatal() => return Err(error),
+                Err(error) => {
+                    failures += 1;
+                    pause = self.pass_failed(&error, failures);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the pipeline together; a mistake in its own part disables it until a reload (R15).
+    async fn assemble(&self) -> Option<Arc<Pipeline<S3Source>>> {
+        let mut attempts = 0;
+        loop {
+            let beat = self.oversight.watch.begin("assembly");
+            let assembled = self.assembly.pipeline(&self.settings).await;
+            drop(beat);
+            let error = match assembled {
+                Ok(pipeline) => return Some(pipeline),
+                Err(error) => error,
+            };
+            attempts += 1;
+            let part = format!("integrations.{}", self.settings.name);
+            let hint = error.hint();
+            events::PartDisabled { part: &part, problem: &events::Chain(&error) }.emit();
+            self.board.turn(Activity::Disabled, Some(events::Chain(&error).to_string()), hint);
+            self.rest(Duration::from_secs(60).saturating_mul(attempts)).await;
+            if self.oversight.stop.asked() {
+                return None;
+            }
+        }
+    }
+
+    fn pass_failed(&self, error: &PassError, failures: u32) -> Duration {
+        let hint = error.hint(self.settings.name.as_str());
+        let waits_for_a_person = matches!(error, PassError::NoAccounts | PassError::BackfillUndecided { .. });
+        if waits_for_a_person {
+            let reason = error.to_string();
+            events::IntegrationPaused { integration: &self.settings.name, reason: &reason }.emit();
+            self.board.turn(Activity::Paused, Some(reason), hint);
+            return self.settings.poll_interval;
+        }
+        let retry_in = match retry::next_step(ErrorClass::Network, failures, random()) {
+            Step::Retry { after } => after.max(Duration::from_secs(1)),
+            Step::Forget | Step::Quarantine | Step::Stop => self.settings.poll_interval,
+        };
+        let integration = &self.settings.name;
+        events::PassFailed { integration, error, hint: hint.clone(), retry_in }.emit();
+        self.board.turn(Activity::Failing, Some(events::Chain(error).to_string()), hint);
+        retry_in
+    }
+
+    /// Waits for the time to pass or for a nudge.
+    async fn rest(&self, pause: Duration) {
+        if let Ok(at) = Timestamp::now().checked_add(pause) {
+            self.board.next_pass(at);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.nudge.notified() => {}
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What the daemon says of itself: one record an integration, the unhealthy first.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::object::{IntegrationName, TenantName};
+use crate::pass::PassReport;
+
+/// What one integration is doing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// A mistake in its own part of the configuration, until that is mended (R15).
+    Disabled,
+    /// Its last pass failed; it is tried again.
+    Failing,
+    /// It waits for a person.
+    Paused,
+    /// Its mappers are being compiled and its connection made.
+    Starting,
+    /// A pass is under way.
+    Polling,
+    /// It waits for its next pass.
+    Waiting,
+}
+
+impl Activity {
+    /// Whether someone should look at it.
+    pub fn is_unhealthy(&self) -> bool {
+        matches!(self, Self::Disabled | Self::Failing)
+    }
+}
+
+/// One integration at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IntegrationStatus {
+    /// What it is doing. Stands first, so that the unhealthy sort first.
+    pub activity: Activity,
+    /// Its name.
+    pub integration: IntegrationName,
+    /// Whose it is.
+    pub tenant: TenantName,
+    /// Why it is not at work.
+    pub reason: Option<String>,
+    /// The next command, or what to change.
+    pub hint: Option<String>,
+    /// What its last pass did.
+    pub last_pass: Option<PassReport>,
+    /// When that ended.
+    pub last_pass_at: Option<Timestamp>,
+    /// When the next one is due.
+    pub next_pass_at: Option<Timestamp>,
+    /// Objects by state, from the ledger.
+    pub objects: BTreeMap<String, u64>,
+}
+
+/// A status that its integration writes and others read.
+#[derive(Debug, Clone)]
+pub struct Board(Arc<Mutex<IntegrationStatus>>);
+
+impl Board {
+    /// For an integration that starts.
+    pub fn new(integration: IntegrationName, tenant: TenantName) -> Self {
+        Self(Arc::new(Mutex::new(IntegrationStatus {
+            activity: Activity::Starting,
+            integration,
+            tenant,
+            reason: None,
+            hint: None,
+            last_pass: None,
+            last_pass_at: None,
+            next_pass_at: None,
+            objects: BTreeMap::new(),
+        })))
+    }
+
+    /// What it says now.
+    pub fn read(&self) -> IntegrationStatus {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the activity; the reason and the hint are those of this one.
+    pub fn turn(&self, activity: Activity, reason: Option<String>, hint: Option<String>) {
+        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        status.activity = activity;
+        status.reason = reason;
+        status.hint = hint;
+        status.next_pass_at = None;
+    }
+
+    /// Says when the next pass is due.
+    pub fn next_pass(&self, at: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).next_pass_at = Some(at);
+    }
+
+    /// Keeps what a pass did.
+    pub fn pass_ended(&self, report: PassReport) {
+        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        status.last_pass = Some(report);
+        status.last_pass_at = Some(Timestamp::now());
+    }
+}
+
+/// An integration that no daemon is running.
+pub fn idle(settings: &crate::config::Integration) -> IntegrationStatus {
+    let board = Board::new(settings.name.clone(), settings.tenant.clone());
+    board.turn(Activity::Waiting, None, None);
+    board.read()
+}

@@ -1,0 +1,342 @@
+//! Decode, map and stage, overlapping: three threads and two bounded channels for one object.
+//!
+//! An error travels downstream with the data, so the staging end sees the first failure in row order; a step whose
+//! receiver has gone just ends. Stop is looked at before each batch.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::{Failure, Recipe, RowCounts, Transform, format_of};
+use crate::batch::{AccountBatch, AccountLayout, Batch, Issues, TableHead, UsageBatch, UsageLayout};
+use crate::decode::{self, DecodeError, Decoder};
+use crate::destination::Staging;
+use crate::events;
+use crate::mapper::{FieldMapping, FileBudget, LogSink, MapperError, Source, UsageMapping};
+use crate::object::Object;
+use crate::oversight::{Beat, Oversight, Progress, Stop};
+use crate::rejects::{IssueLog, Part};
+
+/// Batches in flight between two steps. Two keep both busy; more only take memory (I6).
+const IN_FLIGHT: usize = 2;
+
+/// What the steps leave behind once everything is staged.
+pub struct Transformed {
+    /// How many rows were read and refused.
+    pub rows: RowCounts,
+    /// What is wrong with them.
+    pub issues: IssueLog,
+    /// What each table said of itself and how it is mapped.
+    pub tables: Vec<OpenedTable>,
+}
+
+/// A table and what its mappers make of it.
+#[derive(Debug, Clone)]
+pub struct OpenedTable {
+    /// Its header.
+    pub head: TableHead,
+    /// What becomes of its rows as accounts.
+    pub accounts: Option<AccountLayout>,
+    /// What becomes of its rows as usage.
+    pub usage: Option<UsageLayout>,
+}
+
+enum Decoded {
+    /// A table begins; the mappers answer with the columns they want of it.
+    Table(TableHead, SyncSender<Vec<u32>>),
+    Batch(Batch),
+}
+
+enum Mapped {
+    Table(OpenedTable),
+    Records(Records),
+}
+
+#[derive(Default)]
+struct Records {
+    rows: u64,
+    decoder: Option<Issues>,
+    accounts: Option<AccountBatch>,
+    usage: Option<UsageBatch>,
+}
+
+/// Takes the file through decode and map into `staging`. Nothing is merged.
+pub fn transform(
+    recipe: &Recipe,
+    object: &Object,
+    file: File,
+    staging: &mut dyn Staging,
+    issues: IssueLog,
+    oversight: &Oversight,
+) -> Result<Transformed, Failure> {
+    let decoder = open_decoder(recipe, object, file)?;
+    let mappers = Mappers::instantiate(recipe, object)?;
+    std::thread::scope(|scope| {
+        let (decoded_in, decoded) = sync_channel(IN_FLIGHT);
+        let (mapped_in, mapped) = sync_channel(IN_FLIGHT);
+        std::thread::Builder::new()
+            .name("decode".into())
+            .spawn_scoped(scope, move || decode_tables(decoder, &decoded_in, &oversight.stop))
+            .map_err(|_| Failure::Panicked)?;
+        std::thread::Builder::new()
+            .name("map".into())
+            .spawn_scoped(scope, move || mappers.map_tables(decoded, &mapped_in))
+            .map_err(|_| Failure::Panicked)?;
+        Stage::new(staging, issues, oversight).stage_all(mapped)
+    })
+}
+
+/// The file's parts once more, all columns of them, for the reject file.
+pub struct Again(Decoder);
+
+impl Again {
+    /// Opens the file again.
+    pub fn open(recipe: &Recipe, object: &Object, file: File) -> Result<Self, Failure> {
+        Ok(Self(open_decoder(recipe, object, file)?))
+    }
+
+    fn next_part(&mut self) -> Result<Option<Part>, DecodeError> {
+        if let Some(batch) = self.0.next_batch()? {
+            return Ok(Some(Part::Batch(batch)));
+        }
+        Ok(self.0.next_table()?.map(Part::Table))
+    }
+}
+
+impl Iterator for Again {
+    type Item = Result<Part, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_part().transpose()
+    }
+}
+
+/// Opens a decoder over the file, positioned at its start.
+pub fn open_decoder(recipe: &Recipe, object: &Object, file: File) -> Result<Decoder, Failure> {
+    Ok(decode::open(file, format_of(object)?, &recipe.decode, &recipe.launcher)?)
+}
+
+fn decode_tables(mut decoder: Decoder, out: &SyncSender<Result<Decoded, Failure>>, stop: &Stop) {
+    // A failed send means that a later step has failed and has the word.
+    let mut next_table = || -> Result<bool, Failure> {
+        let Some(head) = decoder.next_table()? else { return Ok(false) };
+        let (answer, wanted) = sync_channel(1);
+        if out.send(Ok(Decoded::Table(head, answer))).is_err() {
+            return Ok(false);
+        }
+        let Ok(wanted) = wanted.recv() else { return Ok(false) };
+        decoder.want(&wanted);
+        while let Some(batch) = decoder.next_batch()? {
+            if stop.given_up() {
+                return Err(Failure::Stopped);
+            }
+            if out.send(Ok(Decoded::Batch(batch))).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    loop {
+        match next_table() {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(failure) => {
+                let _ = out.send(Err(failure));
+                return;
+            }
+        }
+    }
+}
+
+/// The instances that serve one file, with what they are told of it.
+struct Mappers {
+    source: Source,
+    fields: Option<Open<FieldMapping>>,
+    usage: Option<Open<UsageMapping>>,
+}
+
+struct Open<M> {
+    name: String,
+    settings: Arc<str>,
+    instance: M,
+}
+
+impl<M> Open<M> {
+    fn instantiate(
+        transform: &Transform,
+        object: &Object,
+        recipe: &Recipe,
+        instantiate: impl FnOnce(FileBudget, LogSink) -> Result<M, MapperError>,
+    ) -> Result<Self, Failure> {
+        let name = transform.mapper.name().to_string();
+        let log = events::mapper_log(&recipe.integration, &name, transform.mapper.digest(), object);
+        let instance = instantiate(FileBudget { bytes: object.size }, log)
+            .map_err(|source| Failure::Mapper { mapper: name.clone(), source })?;
+        Ok(Self { name, settings: Arc::clone(&transform.settings), instance })
+    }
+
+    fn call<T>(&mut self, call: impl FnOnce(&mut M, &str) -> Result<T, MapperError>) -> Result<T, Failure> {
+        call(&mut self.instance, &self.settings)
+            .map_err(|source| Failure::Mapper { mapper: self.name.clone(), source })
+    }
+}
+
+impl Mappers {
+    fn instantiate(recipe: &Recipe, object: &Object) -> Result<Self, Failure> {
+        let today = object.last_modified.to_zoned(recipe.timezone.clone()).date();
+        let epoch = jiff::civil::date(1970, 1, 1);
+        let source = Source {
+            integration: recipe.integration.to_string(),
+            connection: object.connection.to_string(),
+            bucket: object.bucket.to_string(),
+            key: object.key.to_string(),
+            etag: object.etag.to_string(),
+            size: object.size,
+            last_modified: object.last_modified.as_microsecond(),
+            sheet: None,
+            timezone: recipe.timezone_name.clone(),
+            today: today.since(epoch).map(|span| span.get_days()).unwrap_or_default(),
+        };
+        let fields = recipe.fields.as_ref().map(|transform| {
+            Open::instantiate(transform, object, recipe, |budget, log| transform.mapper.fields(budget, log))
+        });
+        let usage = recipe.usage.as_ref().map(|transform| {
+            Open::instantiate(transform, object, recipe, |budget, log| transform.mapper.usage(budget, log))
+        });
+        Ok(Self { source, fields: fields.transpose()?, usage: usage.transpose()? })
+    }
+
+    fn map_tables(mut self, decoded: Receiver<Result<Decoded, Failure>>, out: &SyncSender<Result<Mapped, Failure>>) {
+        let mut table_open = false;
+        for step in decoded {
+            let mapped = step.and_then(|step| self.map(step, &mut table_open, out));
+            let failed = mapped.is_err();
+            if out.send(mapped).is_err() || failed {
+                return;
+            }
+        }
+        if table_open {
+            let _ = out.send(self.finish().map(Mapped::Records));
+        }
+    }
+
+    fn map(
+        &mut self,
+        step: Decoded,
+        table_open: &mut bool,
+        out: &SyncSender<Result<Mapped, Failure>>,
+    ) -> Result<Mapped, Failure> {
+        match step {
+            Decoded::Table(head, wanted) => {
+                if std::mem::replace(table_open, true) {
+                    let held_back = self.finish()?;
+                    // A closed channel shows at the caller's own send.
+                    let _ = out.send(Ok(Mapped::Records(held_back)));
+                }
+                let table = self.open(head)?;
+                let _ = wanted.send(table.wanted());
+                Ok(Mapped::Table(table))
+            }
+            Decoded::Batch(batch) => Ok(Mapped::Records(Records {
+                rows: batch.rows() as u64,
+                accounts: self.fields.as_mut().map(|m| m.call(|i, _| i.map_batch(&batch))).transpose()?,
+                usage: self.usage.as_mut().map(|m| m.call(|i, _| i.map_batch(&batch))).transpose()?,
+                decoder: Some(batch.issues),
+            })),
+        }
+    }
+
+    fn open(&mut self, head: TableHead) -> Result<OpenedTable, Failure> {
+        self.source.sheet.clone_from(&head.sheet);
+        let Self { source, fields, usage } = self;
+        let accounts = fields.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
+        let usage = usage.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
+        Ok(OpenedTable { head, accounts, usage })
+    }
+
+    fn finish(&mut self) -> Result<Records, Failure> {
+        Ok(Records {
+            accounts: self.fields.as_mut().map(|m| m.call(|i, _| i.finish())).transpose()?,
+            usage: self.usage.as_mut().map(|m| m.call(|i, _| i.finish())).transpose()?,
+            ..Records::default()
+        })
+    }
+}
+
+impl OpenedTable {
+    /// The header indices that either transform reads, sorted.
+    pub fn wanted(&self) -> Vec<u32> {
+        let accounts = self.accounts.iter().flat_map(|layout| &layout.wanted);
+        let usage = self.usage.iter().flat_map(|layout| &layout.wanted);
+        let mut wanted: Vec<u32> = accounts.chain(usage).copied().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+}
+
+struct Stage<'a> {
+    staging: &'a mut dyn Staging,
+    progress: &'a Progress,
+    beat: Beat,
+    transformed: Transformed,
+    /// Rejected rows of the batch in hand, sorted; kept for its memory.
+    rejected: Vec<u32>,
+    /// The table-wide row after the last one staged; a reject below it came late.
+    staged_to: u32,
+}
+
+impl<'a> Stage<'a> {
+    fn new(staging: &'a mut dyn Staging, issues: IssueLog, oversight: &'a Oversight) -> Self {
+        let transformed = Transformed { rows: RowCounts::default(), issues, tables: Vec::new() };
+        let beat = oversight.watch.begin("ingestion");
+        Self { staging, progress: &oversight.progress, beat, transformed, rejected: Vec::new(), staged_to: 0 }
+    }
+
+    fn stage_all(mut self, mapped: Receiver<Result<Mapped, Failure>>) -> Result<Transformed, Failure> {
+        for step in mapped {
+            match step? {
+                Mapped::Table(table) => {
+                    self.staging.open_table(table.accounts.as_ref(), table.usage.as_ref())?;
+                    self.staged_to = 0;
+                    self.transformed.tables.push(table);
+                }
+                Mapped::Records(records) => self.stage(&records)?,
+            }
+        }
+        Ok(self.transformed)
+    }
+
+    /// A row rejected by the decoder or by either transform is rejected in both (R10).
+    fn stage(&mut self, records: &Records) -> Result<(), Failure> {
+        let issues = [
+            records.decoder.as_ref(),
+            records.accounts.as_ref().map(|batch| &batch.issues),
+            records.usage.as_ref().map(|batch| &batch.issues),
+        ];
+        let issues: Vec<&Issues> = issues.into_iter().flatten().filter(|issues| !issues.is_empty()).collect();
+        self.rejected.clear();
+        self.rejected.extend(issues.iter().flat_map(|issues| issues.rejected_rows()));
+        self.rejected.sort_unstable();
+        self.rejected.dedup();
+        let table = self.transformed.tables.len().saturating_sub(1) as u32;
+        for issues in issues {
+            self.transformed.issues.push(table, issues)?;
+        }
+        self.transformed.rows.rejected += self.rejected.len() as u64;
+        for row in self.rejected.iter().filter(|row| **row < self.staged_to) {
+            self.staging.reject_row(*row)?;
+        }
+        if let Some(accounts) = &records.accounts {
+            self.staging.accounts(accounts, &self.rejected)?;
+        }
+        if let Some(usage) = &records.usage {
+            self.staging.usage(usage, &self.rejected)?;
+        }
+        self.staged_to += records.rows as u32;
+        self.transformed.rows.read += records.rows;
+        self.progress.add_rows(records.rows);
+        self.beat.beat();
+        Ok(())
+    }
+}
