@@ -32,18 +32,13 @@ const OUTER: [&str; 8] = [
 ];
 
 /// The same, by how the names begin.
-const OUTER_PREFIXES: [&str; 6] = [
-    "CARGO_BUILD_",
-    "CARGO_PROFILE_",
-    "CARGO_TARGET_",
-    "CARGO_FEATURE_",
-    "CARGO_CFG_",
-    "CARGO_PKG_",
-];
+const OUTER_PREFIXES: [&str; 6] =
+    ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_FEATURE_", "CARGO_CFG_", "CARGO_PKG_"];
 
-/// Speed first: the component maps every row, and is small either way.
+/// Measured: level 3 makes the component half as large again, and so as much slower to compile ahead of time, and maps
+/// 6 % faster. SIMD changes nothing that can be seen.
 const PROFILE: [&str; 6] = [
-    "profile.release.opt-level=3",
+    "profile.release.opt-level=\"s\"",
     "profile.release.lto=\"fat\"",
     "profile.release.codegen-units=1",
     "profile.release.panic=\"abort\"",
@@ -69,9 +64,7 @@ fn build() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-env-changed={variable}");
     }
 
-    let rustc = env::var_os("GRISTMILL_GUEST_RUSTC")
-        .or_else(|| env::var_os("RUSTC"))
-        .unwrap_or("rustc".into());
+    let rustc = env::var_os("GRISTMILL_GUEST_RUSTC").or_else(|| env::var_os("RUSTC")).unwrap_or("rustc".into());
     let arguments = env::var("GRISTMILL_GUEST_CARGO_ARGS").unwrap_or_default();
     if !arguments.contains("build-std") {
         require_target(&rustc)?;
@@ -87,16 +80,12 @@ fn build() -> Result<(), Box<dyn Error>> {
 }
 
 fn required(variable: &str) -> Result<PathBuf, String> {
-    env::var_os(variable)
-        .map(PathBuf::from)
-        .ok_or_else(|| format!("cargo did not set {variable}"))
+    env::var_os(variable).map(PathBuf::from).ok_or_else(|| format!("cargo did not set {variable}"))
 }
 
 /// Whether the compiler has a standard library for the target.
 fn require_target(rustc: &OsString) -> Result<(), Box<dyn Error>> {
-    let output = Command::new(rustc)
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .output()?;
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output()?;
     let directory = String::from_utf8(output.stdout)?;
     if output.status.success() && Path::new(directory.trim()).is_dir() {
         return Ok(());
@@ -117,17 +106,7 @@ fn compile(workspace: &Path, target: &Path, rustc: &OsString, arguments: &str) -
     }
     cargo
         .env("RUSTC", rustc)
-        .args([
-            "rustc",
-            "--release",
-            "--lib",
-            "--crate-type",
-            "cdylib",
-            "--locked",
-            "--offline",
-            "--target",
-            TARGET,
-        ])
+        .args(["rustc", "--release", "--lib", "--crate-type", "cdylib", "--locked", "--offline", "--target", TARGET])
         .arg("--manifest-path")
         .arg(workspace.join("plugins/builtin/Cargo.toml"))
         .arg("--target-dir")

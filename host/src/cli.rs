@@ -54,7 +54,14 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 struct Shared {
     /// The configuration; `conf.d/*.toml` beside it is read, too.
-    #[arg(long, short, global = true, env = "GRISTMILL_CONFIG", default_value = "/etc/gristmill/gristmill.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "GRISTMILL_CONFIG",
+        default_value = "/etc/gristmill/gristmill.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     /// Answer in JSON.
     #[arg(long, global = true)]

@@ -87,11 +87,7 @@ fn load_in(path: &Path, environment: check::Environment<'_>) -> Result<Loaded, C
     let document = sources.parse(&mut problems);
     let (config, more) = check::check(&document, environment);
     problems.extend(more);
-    Ok(Loaded {
-        config,
-        problems,
-        files: sources.paths().map(Path::to_owned).collect(),
-    })
+    Ok(Loaded { config, problems, files: sources.paths().map(Path::to_owned).collect() })
 }
 
 /// A checked configuration.

@@ -220,11 +220,7 @@ impl Bench<'_> {
     fn delivery(&self, object: &Object, content: ContentHash) -> Delivery {
         let generation = Generation(u32::MAX);
         Delivery {
-            identity: Identity {
-                integration: self.settings.name.clone(),
-                dedup_key: object.dedup_key(),
-                generation,
-            },
+            identity: Identity { integration: self.settings.name.clone(), dedup_key: object.dedup_key(), generation },
             object: object.clone(),
             tenant: self.settings.tenant.clone(),
             as_of: AsOf {
@@ -248,14 +244,7 @@ impl DryTable {
             sheet: table.head.sheet.clone(),
             header: table.head.header.clone(),
             fields: table.accounts.iter().flat_map(|layout| &layout.fields).map(|field| field.name.clone()).collect(),
-            unused_columns: table
-                .head
-                .header
-                .iter()
-                .enumerate()
-                .filter(unused)
-                .map(|(_, name)| name.clone())
-                .collect(),
+            unused_columns: table.head.header.iter().enumerate().filter(unused).map(|(_, name)| name.clone()).collect(),
         }
     }
 }

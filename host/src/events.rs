@@ -328,7 +328,12 @@ impl StepStalled {
     /// Logs it.
     pub fn emit(self) {
         let allowed_s = self.allowed.as_secs();
-        error!(event = "step_stalled", step = self.step, allowed_s, "a step has stalled; the watchdog is no longer fed");
+        error!(
+            event = "step_stalled",
+            step = self.step,
+            allowed_s,
+            "a step has stalled; the watchdog is no longer fed"
+        );
     }
 }
 

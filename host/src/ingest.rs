@@ -218,7 +218,11 @@ pub async fn ingest<S: Source>(pipeline: &Arc<Pipeline<S>>, new: &NewObject, ove
     }
 }
 
-async fn deliver<S: Source>(pipeline: &Arc<Pipeline<S>>, new: &NewObject, oversight: &Oversight) -> Result<Outcome, Failure> {
+async fn deliver<S: Source>(
+    pipeline: &Arc<Pipeline<S>>,
+    new: &NewObject,
+    oversight: &Oversight,
+) -> Result<Outcome, Failure> {
     if let Some(summary) = confirmed(pipeline, new).await? {
         return Ok(Outcome::Merged(summary));
     }
@@ -253,8 +257,7 @@ fn merge<S: Source>(
     let identity = delivery.identity.clone();
     let mut staging = pipeline.destination.stage(delivery)?;
     let issues = IssueLog::create(pipeline.spool.directory())?;
-    let mut transformed =
-        transform(&pipeline.recipe, &object, spooled.open()?, staging.as_mut(), issues, oversight)?;
+    let mut transformed = transform(&pipeline.recipe, &object, spooled.open()?, staging.as_mut(), issues, oversight)?;
     if transformed.rows.rejected > 0 {
         // Before the merge: a crash between the two must not lose the rejects of a file that is confirmed.
         let again = Again::open(&pipeline.recipe, &object, spooled.open()?)?;
@@ -291,9 +294,7 @@ async fn same_content<S>(
 }
 
 /// Runs blocking work off the async threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Failure::Panicked))
 }
 

@@ -197,30 +197,20 @@ impl LedgerError {
     }
 
     fn exporting(error: std::io::Error) -> Self {
-        Self::Export {
-            source: Arc::new(error),
-        }
+        Self::Export { source: Arc::new(error) }
     }
 
     fn importing(line: u64, error: std::io::Error) -> Self {
-        Self::Import {
-            line,
-            source: Arc::new(error),
-        }
+        Self::Import { line, source: Arc::new(error) }
     }
 }
 
 fn reading(error: impl Into<redb::Error>) -> LedgerError {
-    LedgerError::Read {
-        source: Arc::new(error.into()),
-    }
+    LedgerError::Read { source: Arc::new(error.into()) }
 }
 
 fn writing(what: &'static str, error: impl Into<redb::Error>) -> LedgerError {
-    LedgerError::Write {
-        what,
-        source: Arc::new(error.into()),
-    }
+    LedgerError::Write { what, source: Arc::new(error.into()) }
 }
 
 /// Memory that redb may use for pages. The operating system caches the file as well.
@@ -240,38 +230,26 @@ struct Inner {
 impl Ledger {
     /// Opens the ledger at `path`, or makes an empty one. Blocks; a file that was not closed is repaired first.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let failed = |error: redb::Error| LedgerError::Open {
-            path: path.display().to_string(),
-            source: Arc::new(error),
-        };
+        let failed =
+            |error: redb::Error| LedgerError::Open { path: path.display().to_string(), source: Arc::new(error) };
         if !path.try_exists().map_err(|error| failed(error.into()))? {
             make(path).map_err(failed)?;
         }
-        let database = Builder::new()
-            .set_cache_size(CACHE)
-            .open(path)
-            .map_err(|error| match error {
-                redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse {
-                    path: path.display().to_string(),
-                },
-                other => failed(other.into()),
-            })?;
+        let database = Builder::new().set_cache_size(CACHE).open(path).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse { path: path.display().to_string() },
+            other => failed(other.into()),
+        })?;
         Self::start(database, &path.display().to_string())
     }
 
     fn start(database: Database, path: &str) -> Result<Self, LedgerError> {
         let found = schema(&database)?;
         if found != SCHEMA {
-            return Err(LedgerError::Schema {
-                path: path.to_owned(),
-                found,
-                known: SCHEMA,
-            });
+            return Err(LedgerError::Schema { path: path.to_owned(), found, known: SCHEMA });
         }
         let database = Arc::new(database);
-        let writer = Writer::start(database.clone()).map_err(|error| LedgerError::Thread {
-            source: Arc::new(error),
-        })?;
+        let writer =
+            Writer::start(database.clone()).map_err(|error| LedgerError::Thread { source: Arc::new(error) })?;
         Ok(Self(Arc::new(Inner { writer, database })))
     }
 
@@ -284,15 +262,11 @@ impl Ledger {
         policy: &AdmitPolicy,
     ) -> Result<Admitted, LedgerError> {
         let (name, rules) = (integration.clone(), policy.clone());
-        let (mut admitted, to_write) = self
-            .read(move |transaction| admit::look_up(transaction, &name, objects, &rules))
-            .await?;
+        let (mut admitted, to_write) =
+            self.read(move |transaction| admit::look_up(transaction, &name, objects, &rules)).await?;
         if !to_write.is_empty() {
             let (name, rules) = (integration.clone(), policy.clone());
-            admitted.join(
-                self.write(move |tables| admit::register(tables, &name, to_write, &rules))
-                    .await?,
-            );
+            admitted.join(self.write(move |tables| admit::register(tables, &name, to_write, &rules)).await?);
         }
         Ok(admitted)
     }
@@ -300,8 +274,7 @@ impl Ledger {
     /// Records what became of an object. Requests of one moment share a commit.
     pub async fn record(&self, new: &NewObject, state: State, facts: Facts) -> Result<Recorded, LedgerError> {
         let new = new.clone();
-        self.write(move |tables| record::record(tables, &new, state, facts))
-            .await
+        self.write(move |tables| record::record(tables, &new, state, facts)).await
     }
 
     /// The completed version of the same key that had these bytes, if there is one (R5, R4).
@@ -311,8 +284,7 @@ impl Ledger {
         content: ContentHash,
     ) -> Result<Option<SameContent>, LedgerError> {
         let new = new.clone();
-        self.read(move |transaction| admit::same_content(transaction, &new, &content))
-            .await
+        self.read(move |transaction| admit::same_content(transaction, &new, &content)).await
     }
 
     /// Registers objects as left out, unless they were worked on before (R16). Returns how many.
@@ -324,8 +296,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<u64, LedgerError> {
         let integration = integration.clone();
-        self.write(move |tables| record::skip_all(tables, &integration, objects, &reason, now))
-            .await
+        self.write(move |tables| record::skip_all(tables, &integration, objects, &reason, now)).await
     }
 
     /// Makes objects new again under their next generation (R1): `replay` and `ledger forget`. The next pass takes
@@ -338,8 +309,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<AskedAgain, LedgerError> {
         let integration = integration.clone();
-        self.write(move |tables| record::ask_again(tables, &integration, &selector, again, now))
-            .await
+        self.write(move |tables| record::ask_again(tables, &integration, &selector, again, now)).await
     }
 
     /// What stands for an integration; the default when nothing does yet.
@@ -370,22 +340,19 @@ impl Ledger {
     /// Some of an integration's entries.
     pub async fn list(&self, integration: &IntegrationName, filter: Filter) -> Result<Listed, LedgerError> {
         let integration = integration.clone();
-        self.read(move |transaction| browse::list(transaction, &integration, &filter))
-            .await
+        self.read(move |transaction| browse::list(transaction, &integration, &filter)).await
     }
 
     /// Every version of one key, newest first.
     pub async fn show(&self, integration: &IntegrationName, key: &ObjectKey) -> Result<Vec<Entry>, LedgerError> {
         let (integration, key) = (integration.clone(), key.clone());
-        self.read(move |transaction| browse::show(transaction, &integration, &key))
-            .await
+        self.read(move |transaction| browse::show(transaction, &integration, &key)).await
     }
 
     /// How many keys an integration has, by the state of their newest version. Reads each key's index once.
     pub async fn counts(&self, integration: &IntegrationName) -> Result<Counts, LedgerError> {
         let integration = integration.clone();
-        self.read(move |transaction| browse::counts(transaction, &integration))
-            .await
+        self.read(move |transaction| browse::counts(transaction, &integration)).await
     }
 
     /// Writes everything as lines of JSON, as it stood when this was called. Blocks.
@@ -396,11 +363,7 @@ impl Ledger {
     /// Reads what [`Ledger::export`] wrote into a ledger that holds nothing yet: all of it or, on an error, nothing.
     /// Blocks.
     pub fn import(&self, lines: &mut dyn BufRead) -> Result<Imported, LedgerError> {
-        let transaction = self
-            .0
-            .database
-            .begin_write()
-            .map_err(|error| writing("begin a change of", error))?;
+        let transaction = self.0.database.begin_write().map_err(|error| writing("begin a change of", error))?;
         let imported = transfer::import(&mut Tables::open(&transaction)?, lines)?;
         transaction.commit().map_err(|error| writing("commit to", error))?;
         Ok(imported)
@@ -434,10 +397,7 @@ impl Ledger {
 fn schema(database: &Database) -> Result<u64, LedgerError> {
     let transaction = database.begin_read().map_err(reading)?;
     match transaction.open_table(META) {
-        Ok(meta) => Ok(meta
-            .get("schema")
-            .map_err(reading)?
-            .map_or(0, |version| version.value())),
+        Ok(meta) => Ok(meta.get("schema").map_err(reading)?.map_or(0, |version| version.value())),
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
         Err(error) => Err(reading(error)),
     }

@@ -35,24 +35,24 @@
 //!
 //! # Modules, in reading order
 
-pub mod object;
 pub mod batch;
-pub mod oversight;
-pub mod pass;
-pub mod ingest;
-pub mod source;
-pub mod spool;
-pub mod decode;
-pub mod mapper;
-pub mod destination;
-pub mod rejects;
-pub mod ledger;
-pub mod dry_run;
-pub mod retry;
-pub mod worker;
-pub mod secrets;
+pub mod cli;
 pub mod config;
-pub mod events;
 pub mod control;
 pub mod daemon;
-pub mod cli;
+pub mod decode;
+pub mod destination;
+pub mod dry_run;
+pub mod events;
+pub mod ingest;
+pub mod ledger;
+pub mod mapper;
+pub mod object;
+pub mod oversight;
+pub mod pass;
+pub mod rejects;
+pub mod retry;
+pub mod secrets;
+pub mod source;
+pub mod spool;
+pub mod worker;

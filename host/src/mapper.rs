@@ -67,9 +67,6 @@ pub use limits::{CompileLimits, Limits};
 pub use log::{LogLevel, LogLine, LogSink};
 pub use product_usage::UsageMapping;
 
-/// The name of the mapper that ships in the binary. No configured mapper can have it.
-pub const BUILT_IN: &str = "built-in";
-
 /// Makes mappers, and keeps those that are in use.
 pub struct MapperHost {
     engine: Engine,
@@ -107,20 +104,13 @@ impl MapperHost {
         let cache = Cache::open(cache_dir, Compatibility::of(&engine))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         let linkers = Linkers::new(&engine)?;
-        Ok(Self {
-            engine,
-            ticker,
-            linkers,
-            cache,
-            launcher,
-            slots: Mutex::default(),
-        })
+        Ok(Self { engine, ticker, linkers, cache, launcher, slots: Mutex::default() })
     }
 
-    /// The mapper that ships in the binary.
+    /// The built-in mapper, under its own name, `built-in`. Its component is part of this program.
     pub fn built_in(&self) -> Result<Arc<Mapper>, MapperError> {
         let bytes = builtin_component::COMPONENT;
-        self.mapper(BUILT_IN, bytes, digest(bytes), Limits::default())
+        self.mapper("built-in", bytes, digest(bytes), Limits::default())
     }
 
     /// A mapper from a component file that the configuration pins by its digest.
@@ -148,12 +138,7 @@ impl MapperHost {
     ) -> Result<Arc<Mapper>, MapperError> {
         let outline = inspect::outline(bytes)?;
         let component = self.component(bytes, &digest, outline, &limits)?;
-        let mapper = Mapper {
-            name: name.into(),
-            digest,
-            limits,
-            component,
-        };
+        let mapper = Mapper { name: name.into(), digest, limits, component };
         mapper.prove()?;
         Ok(Arc::new(mapper))
     }
@@ -166,11 +151,7 @@ impl MapperHost {
         outline: Outline,
         limits: &Limits,
     ) -> Result<Arc<Loaded>, MapperError> {
-        let slot = Arc::clone(
-            lock(&self.slots)
-                .entry(*digest)
-                .or_insert_with(|| Arc::new(Mutex::new(Slot::Unknown))),
-        );
+        let slot = Arc::clone(lock(&self.slots).entry(*digest).or_insert_with(|| Arc::new(Mutex::new(Slot::Unknown))));
         let mut slot = lock(&slot);
         match &*slot {
             Slot::Loaded(component) => {
@@ -179,9 +160,7 @@ impl MapperHost {
                 }
             }
             Slot::Refused(refusal) if refusal.limits == limits.compile => {
-                return Err(MapperError::Compile {
-                    reason: refusal.reason.clone(),
-                });
+                return Err(MapperError::Compile { reason: refusal.reason.clone() });
             }
             Slot::Refused(_) | Slot::Unknown => {}
         }
@@ -192,10 +171,7 @@ impl MapperHost {
                 Ok(component)
             }
             Err(CompileError::Refused(reason)) => {
-                let refusal = Refusal {
-                    reason: reason.clone(),
-                    limits: limits.compile,
-                };
+                let refusal = Refusal { reason: reason.clone(), limits: limits.compile };
                 self.cache.keep_refusal(digest, &refusal)?;
                 *slot = Slot::Refused(refusal);
                 Err(MapperError::Compile { reason })
@@ -227,18 +203,9 @@ impl MapperHost {
         // never get here: those must begin as a WebAssembly component does.
         let component = unsafe { Component::deserialize(&self.engine, code) };
         let component = component.map_err(|error| engine::engine_error("load compiled code", error))?;
-        let linker = if outline.needs_sandbox {
-            &self.linkers.sandbox
-        } else {
-            &self.linkers.plain
-        };
-        let pre = linker
-            .instantiate_pre(&component)
-            .map_err(|error| instance::wrong_world(&error))?;
-        let Exports {
-            field_mapping,
-            product_usage,
-        } = outline.exports;
+        let linker = if outline.needs_sandbox { &self.linkers.sandbox } else { &self.linkers.plain };
+        let pre = linker.instantiate_pre(&component).map_err(|error| instance::wrong_world(&error))?;
+        let Exports { field_mapping, product_usage } = outline.exports;
         let field_mapping = field_mapping.then(|| raw_fields::GuestIndices::new(&pre)).transpose();
         let product_usage = product_usage.then(|| raw_usage::GuestIndices::new(&pre)).transpose();
         Ok(Loaded {
@@ -297,10 +264,7 @@ impl Mapper {
 
     /// That it starts within its limits, and that its functions have the contract's types.
     fn prove(&self) -> Result<(), MapperError> {
-        let Exports {
-            field_mapping,
-            product_usage,
-        } = self.exports();
+        let Exports { field_mapping, product_usage } = self.exports();
         if field_mapping {
             self.fields(FileBudget { bytes: 0 }, nowhere())?;
         }
@@ -329,14 +293,6 @@ fn digest(bytes: &[u8]) -> ComponentDigest {
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, MapperError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
-    read.map_err(|source| MapperError::Io {
-        what: "read the component",
-        path: path.to_owned(),
-        source,
-    })?;
-    if bytes.len() as u64 > limit {
-        Err(MapperError::TooLarge { limit })
-    } else {
-        Ok(bytes)
-    }
+    read.map_err(|source| MapperError::Io { what: "read the component", path: path.to_owned(), source })?;
+    if bytes.len() as u64 > limit { Err(MapperError::TooLarge { limit }) } else { Ok(bytes) }
 }

@@ -81,11 +81,7 @@ pub struct Beat {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self(Arc::new(Watched {
-            began: Instant::now(),
-            steps: Mutex::new(BTreeMap::new()),
-            next: AtomicU64::new(0),
-        }))
+        Self(Arc::new(Watched { began: Instant::now(), steps: Mutex::new(BTreeMap::new()), next: AtomicU64::new(0) }))
     }
 }
 

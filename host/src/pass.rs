@@ -79,7 +79,8 @@ impl PassError {
             Self::List(error) => error.hint(),
             Self::GivenUp(failure) => failure.hint(),
             Self::NoAccounts => Some(
-                "set `on_no_match = \"create\"` under `matching`, or let another integration create the accounts".into(),
+                "set `on_no_match = \"create\"` under `matching`, or let another integration create the accounts"
+                    .into(),
             ),
             Self::BackfillUndecided { .. } => {
                 Some(format!("say which to take: gristmill backfill {integration} all|none|DATE"))

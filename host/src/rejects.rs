@@ -40,14 +40,8 @@ mod name;
 mod tests;
 
 /// The columns after the original ones.
-pub const COLUMNS: [&str; 6] = [
-    "_gristmill_line",
-    "_gristmill_column",
-    "_gristmill_value",
-    "_gristmill_code",
-    "_gristmill_message",
-    ORIGIN,
-];
+pub const COLUMNS: [&str; 6] =
+    ["_gristmill_line", "_gristmill_column", "_gristmill_value", "_gristmill_code", "_gristmill_message", ORIGIN];
 
 /// The column by which a mended reject file is known.
 pub const ORIGIN: &str = "_gristmill_origin";
@@ -131,11 +125,7 @@ where
     let mut parts = parts.into_iter();
     while let Some((table, row)) = sorted.peek() {
         let missing = RejectsError::NoSuchRow { table, row };
-        match parts
-            .next()
-            .transpose()
-            .map_err(|error| RejectsError::Decode(error.into()))?
-        {
+        match parts.next().transpose().map_err(|error| RejectsError::Decode(error.into()))? {
             Some(Part::Table(head)) => {
                 finish(open.take(), &mut rejected)?;
                 if table < tables {
@@ -149,10 +139,7 @@ where
             }
             Some(Part::Batch(batch)) => {
                 let Some(file) = &mut open else { continue };
-                while sorted
-                    .peek()
-                    .is_some_and(|(of, row)| of == file.table && batch.has(row))
-                {
+                while sorted.peek().is_some_and(|(of, row)| of == file.table && batch.has(row)) {
                     let reasons = reasons_of_row(&mut sorted)?;
                     rejected.rows += 1;
                     rejected.rejects += reasons.len() as u64;
@@ -203,8 +190,7 @@ impl Batch {
 
     /// Where a table-wide row stands in this batch; beyond its rows when it does not.
     fn place_of(&self, row: u32) -> usize {
-        row.checked_sub(self.first_row)
-            .map_or(usize::MAX, |place| place as usize)
+        row.checked_sub(self.first_row).map_or(usize::MAX, |place| place as usize)
     }
 
     fn cell(&self, column: usize, place: usize) -> &str {
@@ -251,31 +237,17 @@ impl TableFile {
         let mut aside = path.clone().into_os_string();
         aside.push(".part");
         let aside = PathBuf::from(aside);
-        Ok(Self {
-            table,
-            head,
-            original,
-            origin_column,
-            origin,
-            path,
-            aside,
-            writer: None,
-        })
+        Ok(Self { table, head, original, origin_column, origin, path, aside, writer: None })
     }
 
     fn start(&self) -> Result<csv::Writer<BufWriter<File>>, RejectsError> {
         let mut file =
             BufWriter::with_capacity(1 << 16, File::create(&self.aside).map_err(failed("make", &self.aside))?);
-        file.write_all("\u{feff}".as_bytes())
-            .map_err(failed("write", &self.aside))?;
-        let mut writer = csv::WriterBuilder::new()
-            .terminator(csv::Terminator::CRLF)
-            .from_writer(file);
+        file.write_all("\u{feff}".as_bytes()).map_err(failed("write", &self.aside))?;
+        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(file);
         let original = self.original.iter().filter_map(|column| self.head.header.get(*column));
         let header = original.map(String::as_str).chain(COLUMNS);
-        writer
-            .write_record(header)
-            .map_err(|error| failed("write", &self.aside)(error.into()))?;
+        writer.write_record(header).map_err(|error| failed("write", &self.aside)(error.into()))?;
         Ok(writer)
     }
 
@@ -333,18 +305,12 @@ impl TableFile {
         let Some(writer) = self.writer.take() else {
             return Ok(None);
         };
-        let file = writer
-            .into_inner()
-            .map_err(|error| failed("write", &self.aside)(error.into_error()))?;
-        let file = file
-            .into_inner()
-            .map_err(|error| failed("write", &self.aside)(error.into_error()))?;
+        let file = writer.into_inner().map_err(|error| failed("write", &self.aside)(error.into_error()))?;
+        let file = file.into_inner().map_err(|error| failed("write", &self.aside)(error.into_error()))?;
         file.sync_all().map_err(failed("flush", &self.aside))?;
         fs::rename(&self.aside, &self.path).map_err(failed("put into place", &self.path))?;
         let directory = self.path.parent().unwrap_or(&self.path);
-        File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(failed("flush", directory))?;
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("flush", directory))?;
         Ok(Some(std::mem::take(&mut self.path)))
     }
 }

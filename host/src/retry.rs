@@ -133,11 +133,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 3_600;
 
 const fn retry(first: u64, longest: u64, attempts: Option<u32>) -> Policy {
-    Policy::Retry {
-        first: Duration::from_secs(first),
-        longest: Duration::from_secs(longest),
-        attempts,
-    }
+    Policy::Retry { first: Duration::from_secs(first), longest: Duration::from_secs(longest), attempts }
 }
 
 /// The table. Where someone must act first (a policy, a key, a destination), the counts give them about a day before
@@ -167,23 +163,15 @@ pub fn next_step(class: ErrorClass, attempts: u32, random: f64) -> Step {
         Policy::Forget => Step::Forget,
         Policy::Stop => Step::Stop,
         Policy::Quarantine => Step::Quarantine,
-        Policy::Retry {
-            attempts: Some(most), ..
-        } if attempts >= most => Step::Quarantine,
-        Policy::Retry { first, longest, .. } => Step::Retry {
-            after: pause(first, longest, attempts, random),
-        },
+        Policy::Retry { attempts: Some(most), .. } if attempts >= most => Step::Quarantine,
+        Policy::Retry { first, longest, .. } => Step::Retry { after: pause(first, longest, attempts, random) },
     }
 }
 
 fn pause(first: Duration, longest: Duration, attempts: u32, random: f64) -> Duration {
     let doublings = attempts.saturating_sub(1).min(31);
     let full = first.saturating_mul(1 << doublings).min(longest);
-    let spread = if random.is_finite() {
-        random.clamp(0.0, 1.0)
-    } else {
-        0.5
-    };
+    let spread = if random.is_finite() { random.clamp(0.0, 1.0) } else { 0.5 };
     full.mul_f64(0.5 + spread / 2.0)
 }
 
@@ -192,23 +180,15 @@ mod tests {
     use super::*;
 
     fn check_pause(class: ErrorClass, attempts: u32, random: f64, milliseconds: u64) {
-        let expected = Step::Retry {
-            after: Duration::from_millis(milliseconds),
-        };
+        let expected = Step::Retry { after: Duration::from_millis(milliseconds) };
         assert_eq!(next_step(class, attempts, random), expected, "{class} after {attempts}");
     }
 
     #[test]
     fn pauses_double_up_to_their_longest() {
-        for (attempts, milliseconds) in [
-            (0, 1_000),
-            (1, 1_000),
-            (2, 2_000),
-            (3, 4_000),
-            (10, 512_000),
-            (11, 600_000),
-            (u32::MAX, 600_000),
-        ] {
+        for (attempts, milliseconds) in
+            [(0, 1_000), (1, 1_000), (2, 2_000), (3, 4_000), (10, 512_000), (11, 600_000), (u32::MAX, 600_000)]
+        {
             check_pause(ErrorClass::Network, attempts, 1.0, milliseconds);
         }
         check_pause(ErrorClass::Archived, 1, 1.0, 3_600_000);
@@ -217,14 +197,9 @@ mod tests {
 
     #[test]
     fn randomness_spreads_the_upper_half_of_a_pause() {
-        for (random, milliseconds) in [
-            (0.0, 2_000),
-            (0.5, 3_000),
-            (1.0, 4_000),
-            (-7.0, 2_000),
-            (7.0, 4_000),
-            (f64::NAN, 3_000),
-        ] {
+        for (random, milliseconds) in
+            [(0.0, 2_000), (0.5, 3_000), (1.0, 4_000), (-7.0, 2_000), (7.0, 4_000), (f64::NAN, 3_000)]
+        {
             check_pause(ErrorClass::Network, 3, random, milliseconds);
         }
     }
@@ -264,10 +239,7 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .sum();
-        assert!(
-            (Duration::from_secs(16 * HOUR)..Duration::from_secs(30 * HOUR)).contains(&waited),
-            "{waited:?}"
-        );
+        assert!((Duration::from_secs(16 * HOUR)..Duration::from_secs(30 * HOUR)).contains(&waited), "{waited:?}");
     }
 
     #[test]

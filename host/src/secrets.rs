@@ -171,16 +171,12 @@ impl SecretError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::OutsideUnit { .. } => Some("it is checked when the service starts".into()),
-            Self::Missing {
-                reference: SecretReference::Credential(name),
-            } => Some(format!(
+            Self::Missing { reference: SecretReference::Credential(name) } => Some(format!(
                 "add `LoadCredentialEncrypted={name}:/etc/credstore.encrypted/{name}` to the unit (`systemctl edit gristmill`)"
             )),
-            Self::Missing {
-                reference: SecretReference::Environment(name),
-            } => Some(format!(
-                "set it in the unit, for instance by `EnvironmentFile=` with a line `{name}=…`"
-            )),
+            Self::Missing { reference: SecretReference::Environment(name) } => {
+                Some(format!("set it in the unit, for instance by `EnvironmentFile=` with a line `{name}=…`"))
+            }
             Self::Missing { .. }
             | Self::Read { .. }
             | Self::NotAFile { .. }
@@ -238,30 +234,20 @@ impl Secrets {
                 Some(directory) => {
                     read(&directory.join(name.as_str()), reference).map(|(value, _)| Resolved { value, warning: None })
                 }
-                None => Err(SecretError::OutsideUnit {
-                    reference: reference.clone(),
-                }),
+                None => Err(SecretError::OutsideUnit { reference: reference.clone() }),
             },
             SecretReference::File(path) => {
                 let (value, mode) = read(path, reference)?;
                 let exposed = mode & 0o004 != 0;
-                let warning = exposed.then(|| SecretWarning::ReadableByOthers {
-                    reference: reference.clone(),
-                    mode,
-                });
+                let warning = exposed.then(|| SecretWarning::ReadableByOthers { reference: reference.clone(), mode });
                 Ok(Resolved { value, warning })
             }
             SecretReference::Environment(name) => match std::env::var_os(OsStr::from_bytes(name.as_str().as_bytes())) {
                 Some(value) => {
                     let bytes = Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value));
-                    Ok(Resolved {
-                        value: text(&bytes, reference)?,
-                        warning: None,
-                    })
+                    Ok(Resolved { value: text(&bytes, reference)?, warning: None })
                 }
-                None => Err(SecretError::Missing {
-                    reference: reference.clone(),
-                }),
+                None => Err(SecretError::Missing { reference: reference.clone() }),
             },
         }
     }
@@ -270,51 +256,30 @@ impl Secrets {
 /// The file's value and its permission bits.
 fn read(path: &Path, reference: &SecretReference) -> Result<(SecretString, u32), SecretError> {
     let failed = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => SecretError::Missing {
-            reference: reference.clone(),
-        },
-        _ => SecretError::Read {
-            reference: reference.clone(),
-            source,
-        },
+        std::io::ErrorKind::NotFound => SecretError::Missing { reference: reference.clone() },
+        _ => SecretError::Read { reference: reference.clone(), source },
     };
     // Without `NONBLOCK`, opening a pipe would wait for its writer for ever.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
-    let file: File = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(failed)?;
+    let file: File = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(SecretError::NotAFile {
-            reference: reference.clone(),
-        });
+        return Err(SecretError::NotAFile { reference: reference.clone() });
     }
     // Room for everything from the start: a buffer that grew would leave copies of the value behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
-    file.take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     Ok((text(&bytes, reference)?, metadata.mode() & 0o777))
 }
 
 fn text(bytes: &[u8], reference: &SecretReference) -> Result<SecretString, SecretError> {
     if bytes.len() > MAX_BYTES {
-        return Err(SecretError::TooLong {
-            reference: reference.clone(),
-        });
+        return Err(SecretError::TooLong { reference: reference.clone() });
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| SecretError::NotUtf8 {
-        reference: reference.clone(),
-    })?;
-    let text = text
-        .strip_suffix('\n')
-        .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    let text = std::str::from_utf8(bytes).map_err(|_| SecretError::NotUtf8 { reference: reference.clone() })?;
+    let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if text.is_empty() {
-        return Err(SecretError::Empty {
-            reference: reference.clone(),
-        });
+        return Err(SecretError::Empty { reference: reference.clone() });
     }
     Ok(SecretString::from(text))
 }

@@ -167,13 +167,8 @@ impl Spool {
     pub fn open(directory: impl AsRef<Path>, limit: u64, min_free: u64) -> Result<Self, SpoolError> {
         let directory = directory.as_ref();
         let lock = prepare(directory).map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => SpoolError::InUse {
-                directory: directory.to_owned(),
-            },
-            _ => SpoolError::Open {
-                directory: directory.to_owned(),
-                source,
-            },
+            io::ErrorKind::WouldBlock => SpoolError::InUse { directory: directory.to_owned() },
+            _ => SpoolError::Open { directory: directory.to_owned(), source },
         })?;
         Ok(Self {
             shared: Arc::new(Shared {
@@ -194,12 +189,7 @@ impl Spool {
     /// [`SpoolError::TooLarge`], [`SpoolError::Full`], [`SpoolError::DiskFull`], or [`SpoolError::Write`] when the file
     /// system does not say what it has free.
     pub fn reserve(&self, size: u64) -> Result<Reservation, SpoolError> {
-        let Shared {
-            limit,
-            min_free,
-            ref directory,
-            ..
-        } = *self.shared;
+        let Shared { limit, min_free, ref directory, .. } = *self.shared;
         if size > limit {
             return Err(SpoolError::TooLarge { size, limit });
         }
@@ -207,11 +197,7 @@ impl Spool {
         let available = status.f_bavail.saturating_mul(status.f_frsize);
         let mut room = self.shared.room();
         if size > limit.saturating_sub(room.reserved) {
-            return Err(SpoolError::Full {
-                size,
-                reserved: room.reserved,
-                limit,
-            });
+            return Err(SpoolError::Full { size, reserved: room.reserved, limit });
         }
         let free = available.saturating_sub(room.unwritten);
         if size.saturating_add(min_free) > free {
@@ -220,11 +206,7 @@ impl Spool {
         room.reserved += size;
         room.unwritten += size;
         drop(room);
-        Ok(Reservation {
-            shared: Arc::clone(&self.shared),
-            size,
-            written: 0,
-        })
+        Ok(Reservation { shared: Arc::clone(&self.shared), size, written: 0 })
     }
 
     /// Like [`Spool::reserve`], but waits while other objects hold the room.
@@ -259,12 +241,7 @@ impl Spool {
 fn prepare(directory: &Path) -> io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(directory.join("lock"))?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(directory.join("lock"))?;
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
@@ -301,14 +278,7 @@ impl Reservation {
         let file = created.map_err(|source| SpoolError::Write { source })?;
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
         let task = tokio::task::spawn_blocking(move || write_chunks(file, receiver, digests));
-        Ok(SpoolWriter {
-            file: SpooledFile {
-                path,
-                reservation: self,
-            },
-            sender: Some(sender),
-            task,
-        })
+        Ok(SpoolWriter { file: SpooledFile { path, reservation: self }, sender: Some(sender), task })
     }
 
     fn note_written(&mut self, bytes: u64) {
@@ -378,9 +348,7 @@ impl SpoolWriter {
         let reservation = &mut self.file.reservation;
         let bytes = chunk.len() as u64;
         if bytes > reservation.size - reservation.written {
-            return Err(SpoolError::Overrun {
-                reserved: reservation.size,
-            });
+            return Err(SpoolError::Overrun { reserved: reservation.size });
         }
         reservation.note_written(bytes);
         if let Some(sender) = &self.sender
@@ -391,9 +359,7 @@ impl SpoolWriter {
         // The writing thread ended early, which it does on an error alone.
         self.sender = None;
         Err(match (&mut self.task).await {
-            Ok(Ok(_)) => SpoolError::Write {
-                source: io::ErrorKind::BrokenPipe.into(),
-            },
+            Ok(Ok(_)) => SpoolError::Write { source: io::ErrorKind::BrokenPipe.into() },
             Ok(Err(source)) => SpoolError::Write { source },
             Err(failure) => SpoolError::Write { source: failure.into() },
         })
@@ -409,11 +375,7 @@ impl SpoolWriter {
             Ok(taken) => taken.map_err(|source| SpoolError::Write { source })?,
             Err(failure) => return Err(SpoolError::Write { source: failure.into() }),
         };
-        Ok(SpooledObject {
-            size: self.file.reservation.written,
-            file: self.file,
-            taken,
-        })
+        Ok(SpooledObject { size: self.file.reservation.written, file: self.file, taken })
     }
 }
 
@@ -454,10 +416,7 @@ impl SpooledObject {
     /// # Errors
     /// [`SpoolError::Read`].
     pub fn open(&self) -> Result<File, SpoolError> {
-        File::open(&self.file.path).map_err(|source| SpoolError::Read {
-            path: self.file.path.clone(),
-            source,
-        })
+        File::open(&self.file.path).map_err(|source| SpoolError::Read { path: self.file.path.clone(), source })
     }
 
     /// Bytes.

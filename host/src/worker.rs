@@ -92,9 +92,7 @@ impl Launcher {
 
     /// The `gristmill` binary at this path.
     pub fn at(program: impl Into<PathBuf>) -> Self {
-        Self {
-            program: program.into(),
-        }
+        Self { program: program.into() }
     }
 
     /// Starts a worker on a request, which crosses as JSON, and perhaps on a file, which the worker gets as it is
@@ -108,32 +106,12 @@ impl Launcher {
     ) -> Result<Running, WorkerError> {
         let (ours, theirs) = UnixStream::pair().map_err(WorkerError::Order)?;
         let mut command = Command::new(&self.program);
-        command
-            .arg(WORKER_ARGUMENT)
-            .arg(task.word())
-            .current_dir("/")
-            .env_clear();
-        command
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let child = spawn(command).map_err(|source| WorkerError::Start {
-            program: self.program.clone(),
-            source,
-        })?;
-        let running = Running {
-            child,
-            answer: ours,
-            limits,
-            waited: Duration::ZERO,
-            received: 0,
-            ended: false,
-        };
+        command.arg(WORKER_ARGUMENT).arg(task.word()).current_dir("/").env_clear();
+        command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = spawn(command).map_err(|source| WorkerError::Start { program: self.program.clone(), source })?;
+        let running = Running { child, answer: ours, limits, waited: Duration::ZERO, received: 0, ended: false };
         // From here on the child is reaped by `Running`, whatever fails.
-        running
-            .answer
-            .set_write_timeout(Some(limits.wall))
-            .map_err(WorkerError::Order)?;
+        running.answer.set_write_timeout(Some(limits.wall)).map_err(WorkerError::Order)?;
         match order::send(&running.answer, &limits, request, input.as_ref()) {
             // A child that died before it read its order has more to say than the broken pipe.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(running.died()),
@@ -161,11 +139,7 @@ fn spawn(command: Command) -> io::Result<Child> {
     static STARTER: LazyLock<Result<Sender<Start>, io::ErrorKind>> = LazyLock::new(|| {
         let (starts, waiting) = channel::<Start>();
         let starter = thread::Builder::new().name("worker-starter".into());
-        let run = move || {
-            waiting
-                .into_iter()
-                .for_each(|(mut command, reply)| drop(reply.send(command.spawn())))
-        };
+        let run = move || waiting.into_iter().for_each(|(mut command, reply)| drop(reply.send(command.spawn())));
         starter.spawn(run).map(|_| starts).map_err(|error| error.kind())
     });
     let starts = STARTER.as_ref().map_err(|kind| io::Error::from(*kind))?;
@@ -195,9 +169,7 @@ impl Running {
         let read = loop {
             let left = self.limits.wall.saturating_sub(self.waited);
             if left.is_zero() {
-                return Err(self.stop(WorkerError::Deadline {
-                    limit: self.limits.wall,
-                }));
+                return Err(self.stop(WorkerError::Deadline { limit: self.limits.wall }));
             }
             self.answer.set_read_timeout(Some(left)).map_err(WorkerError::Answer)?;
             let begun = Instant::now();
@@ -218,9 +190,7 @@ impl Running {
         }
         self.received += read as u64;
         if self.received > self.limits.output {
-            return Err(self.stop(WorkerError::Output {
-                limit: self.limits.output,
-            }));
+            return Err(self.stop(WorkerError::Output { limit: self.limits.output }));
         }
         Ok(read)
     }
@@ -247,10 +217,7 @@ impl Running {
     /// Why a child ended that should not have.
     fn died(mut self) -> WorkerError {
         self.ended = true;
-        self.reap().err().unwrap_or_else(|| WorkerError::Crashed {
-            how: "it ended".into(),
-            words: String::new(),
-        })
+        self.reap().err().unwrap_or_else(|| WorkerError::Crashed { how: "it ended".into(), words: String::new() })
     }
 
     fn kill(&mut self) {
@@ -313,19 +280,10 @@ fn classify(status: ExitStatus, words: String, limits: &Limits) -> WorkerError {
         Some(Signal::XCPU) => WorkerError::Cpu { limit: limits.cpu },
         // What the standard library says of an allocation that failed, before it aborts.
         Some(Signal::ABORT) if words.contains("memory allocation of") => WorkerError::Memory { limit: limits.memory },
-        Some(signal) => WorkerError::Crashed {
-            how: format!("it was ended by signal {}", signal.as_raw()),
-            words,
-        },
+        Some(signal) => WorkerError::Crashed { how: format!("it was ended by signal {}", signal.as_raw()), words },
         None => match status.code() {
-            Some(code) => WorkerError::Crashed {
-                how: format!("it exited with status {code}"),
-                words,
-            },
-            None => WorkerError::Crashed {
-                how: "it ended".into(),
-                words,
-            },
+            Some(code) => WorkerError::Crashed { how: format!("it exited with status {code}"), words },
+            None => WorkerError::Crashed { how: "it ended".into(), words },
         },
     }
 }
@@ -405,10 +363,7 @@ pub(crate) struct Bytes(pub(crate) u64);
 impl std::fmt::Display for Bytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-        match units
-            .into_iter()
-            .find(|(size, _)| self.0 >= *size && self.0.is_multiple_of(*size))
-        {
+        match units.into_iter().find(|(size, _)| self.0 >= *size && self.0.is_multiple_of(*size)) {
             Some((size, unit)) => write!(f, "{} {unit}", self.0 / size),
             None => write!(f, "{} bytes", self.0),
         }
@@ -420,33 +375,17 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits {
-            cpu: Duration::from_secs(5),
-            wall: Duration::from_secs(30),
-            memory: 1 << 29,
-            output: 1 << 20,
-        }
+        Limits { cpu: Duration::from_secs(5), wall: Duration::from_secs(30), memory: 1 << 29, output: 1 << 20 }
     }
 
     #[test]
     fn ends_are_told_apart() {
         let check = |raw: i32, words: &str, expected: &str| {
-            assert_eq!(
-                classify(ExitStatus::from_raw(raw), words.into(), &limits()).to_string(),
-                expected
-            );
+            assert_eq!(classify(ExitStatus::from_raw(raw), words.into(), &limits()).to_string(), expected);
         };
         check(65 << 8, "no such sheet", "the worker refused: no such sheet");
-        check(
-            101 << 8,
-            "capacity overflow",
-            "the worker crashed: it exited with status 101: capacity overflow",
-        );
-        check(
-            6,
-            "memory allocation of 9 bytes failed",
-            "the worker needed more memory than it may have (512 MiB)",
-        );
+        check(101 << 8, "capacity overflow", "the worker crashed: it exited with status 101: capacity overflow");
+        check(6, "memory allocation of 9 bytes failed", "the worker needed more memory than it may have (512 MiB)");
         check(6, "", "the worker crashed: it was ended by signal 6");
         check(24, "", "the worker used up its processor time (5s)");
         check(9, "", "the worker crashed: it was ended by signal 9");
@@ -459,9 +398,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_missing_is_an_error_of_ours() {
-        let error = Launcher::at("/nonexistent/gristmill")
-            .start(Task::Decode, &(), None, limits())
-            .unwrap_err();
+        let error = Launcher::at("/nonexistent/gristmill").start(Task::Decode, &(), None, limits()).unwrap_err();
         assert_eq!(error.to_string(), "cannot start `/nonexistent/gristmill` as a worker");
         assert!(!error.is_inputs_fault());
     }

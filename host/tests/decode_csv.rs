@@ -1,5 +1,7 @@
 //! CSV files in all their dialects, as data: bytes and options in, a printed table or an error out.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{Seek, Write};
 
 use arrow_array::Array;
@@ -27,19 +29,11 @@ fn print(bytes: &[u8], options: &str) -> Result<String, DecodeError> {
         assert_eq!(batch.first_row, rows);
         rows += batch.rows() as u32;
         for row in 0..batch.rows() {
-            let cells: Vec<&str> = batch
-                .columns
-                .iter()
-                .map(|cells| cells.as_ref().unwrap().text.value(row))
-                .collect();
+            let cells: Vec<&str> = batch.columns.iter().map(|cells| cells.as_ref().unwrap().text.value(row)).collect();
             text += &format!("\n{}: {}", batch.lines[row], cells.join("|"));
             for issue in 0..batch.issues.len() {
                 if batch.issues.rows[issue] == batch.first_row + row as u32 {
-                    let word = if batch.issues.rejects.value(issue) {
-                        "reject"
-                    } else {
-                        "warning"
-                    };
+                    let word = if batch.issues.rejects.value(issue) { "reject" } else { "warning" };
                     text += &format!(" <{word} {}>", batch.issues.codes.value(issue));
                 }
             }
@@ -78,11 +72,7 @@ fn quotes_hold_delimiters_line_ends_and_themselves() {
     plain(b"a,b\n1,\"2\"", "a|b\n2: 1|2");
     plain(b"a,b\n1,2\"3\n", "a|b\n2: 1|2\"3");
     plain(b"\"a\nx\",b\n1,2\n", "a\nx|b\n3: 1|2");
-    check(
-        b"a;b\n'1;1';\"2\n",
-        r#"{"csv":{"delimiter":";","quote":"'"}}"#,
-        "a|b\n2: 1;1|\"2",
-    );
+    check(b"a;b\n'1;1';\"2\n", r#"{"csv":{"delimiter":";","quote":"'"}}"#, "a|b\n2: 1;1|\"2");
     check(b"a,b\n\"1,2\n", r#"{"csv":{"quote":null}}"#, "a|b\n2: \"1|2");
     check(
         br#"a,b
@@ -95,18 +85,9 @@ fn quotes_hold_delimiters_line_ends_and_themselves() {
 
 #[test]
 fn a_quote_that_never_closes_fails_the_file_and_is_found() {
-    plain(
-        b"a,b\n1,2\n3,\"4\n5,6\n",
-        "error: the quote that opens at line 3, column 2 is never closed",
-    );
-    plain(
-        b"a,b\n\"1\n\",\"4\n5,6\n",
-        "error: the quote that opens at line 3, column 2 is never closed",
-    );
-    plain(
-        b"a,\"b\n",
-        "error: the quote that opens at line 1, column 2 is never closed",
-    );
+    plain(b"a,b\n1,2\n3,\"4\n5,6\n", "error: the quote that opens at line 3, column 2 is never closed");
+    plain(b"a,b\n\"1\n\",\"4\n5,6\n", "error: the quote that opens at line 3, column 2 is never closed");
+    plain(b"a,\"b\n", "error: the quote that opens at line 1, column 2 is never closed");
     let mut long = b"a,b\n1,2\n\"".to_vec();
     long.extend(std::iter::repeat_n(b"123456,\n".as_slice(), 40_000).flatten());
     check(
@@ -118,56 +99,25 @@ fn a_quote_that_never_closes_fails_the_file_and_is_found() {
 
 #[test]
 fn headers_are_filled_told_apart_or_missing() {
-    plain(
-        b"id,,id, id\n1,2,3,4\n",
-        "id|column_2|id_2| id (doubled: id)\n2: 1|2|3|4",
-    );
-    check(
-        b"1,2\n3,4\n",
-        r#"{"csv":{"header":"none"}}"#,
-        "column_1|column_2\n1: 1|2\n2: 3|4",
-    );
+    plain(b"id,,id, id\n1,2,3,4\n", "id|column_2|id_2| id (doubled: id)\n2: 1|2|3|4");
+    check(b"1,2\n3,4\n", r#"{"csv":{"header":"none"}}"#, "column_1|column_2\n1: 1|2\n2: 3|4");
     plain(b"", "error: there is no header: nothing but blank rows");
     plain(b"\n\n", "error: there is no header: nothing but blank rows");
     plain(b"\xef\xbb\xbf", "error: there is no header: nothing but blank rows");
     plain(b"\n, ,\n1,2,3\n", "error: the header in line 2 names no column");
-    check(
-        b"a,bcd\n",
-        r#"{"caps":{"header_bytes":3}}"#,
-        "error: the header is larger than 3 bytes",
-    );
+    check(b"a,bcd\n", r#"{"caps":{"header_bytes":3}}"#, "error: the header is larger than 3 bytes");
 }
 
 #[test]
 fn rows_around_the_table_are_left_out() {
-    check(
-        b"made \"today\n\na,b\n1,2\n",
-        r#"{"csv":{"skip_rows":2}}"#,
-        "a|b\n4: 1|2",
-    );
-    check(
-        b"made\r\n\r\na,b\r\n1,2\r\n",
-        r#"{"csv":{"skip_rows":2}}"#,
-        "a|b\n4: 1|2",
-    );
+    check(b"made \"today\n\na,b\n1,2\n", r#"{"csv":{"skip_rows":2}}"#, "a|b\n4: 1|2");
+    check(b"made\r\n\r\na,b\r\n1,2\r\n", r#"{"csv":{"skip_rows":2}}"#, "a|b\n4: 1|2");
     check(b"made\r\ra,b\r1,2\r", r#"{"csv":{"skip_rows":2}}"#, "a|b\n4: 1|2");
     check(b"a,b\nkg,m\n1,2\n", r#"{"csv":{"skip_after_header":1}}"#, "a|b\n3: 1|2");
-    check(
-        b"a,b\n1,2\n3,4\ntotal\n",
-        r#"{"csv":{"footer_rows":1}}"#,
-        "a|b\n2: 1|2\n3: 3|4",
-    );
+    check(b"a,b\n1,2\n3,4\ntotal\n", r#"{"csv":{"footer_rows":1}}"#, "a|b\n2: 1|2\n3: 3|4");
     check(b"a,b\ntotal\n", r#"{"csv":{"footer_rows":3}}"#, "a|b");
-    check(
-        b"#x,\"\na,b\n# 1,2\n3,4\n5,#6\n",
-        r##"{"csv":{"comment":"#"}}"##,
-        "a|b\n4: 3|4\n5: 5|#6",
-    );
-    check(
-        b"a\n1\n",
-        r#"{"csv":{"skip_rows":9}}"#,
-        "error: there is no header: nothing but blank rows",
-    );
+    check(b"#x,\"\na,b\n# 1,2\n3,4\n5,#6\n", r##"{"csv":{"comment":"#"}}"##, "a|b\n4: 3|4\n5: 5|#6");
+    check(b"a\n1\n", r#"{"csv":{"skip_rows":9}}"#, "error: there is no header: nothing but blank rows");
 }
 
 #[test]
@@ -190,62 +140,31 @@ fn ragged_rows_are_rejected_padded_or_fail_the_file() {
         bytes,
         "a|b\n2: 1| <reject too_few_cells>\n3: 1|2 <reject too_many_cells>\n4: 1|2 <reject too_many_cells>\n5: 1|2",
     );
-    check(
-        bytes,
-        r#"{"csv":{"ragged":"pad"}}"#,
-        "a|b\n2: 1|\n3: 1|2 <warning too_many_cells>\n4: 1|2\n5: 1|2",
-    );
-    check(
-        bytes,
-        r#"{"csv":{"ragged":"fail"}}"#,
-        "error: the row at line 2 has 1 cells, the header 2",
-    );
+    check(bytes, r#"{"csv":{"ragged":"pad"}}"#, "a|b\n2: 1|\n3: 1|2 <warning too_many_cells>\n4: 1|2\n5: 1|2");
+    check(bytes, r#"{"csv":{"ragged":"fail"}}"#, "error: the row at line 2 has 1 cells, the header 2");
 }
 
 #[test]
 fn encodings_are_read_as_asked_or_as_marked() {
     plain(b"\xef\xbb\xbfa,b\n1,\xc3\xa4\n", "a|b\n2: 1|ä");
     let utf_16 = |mark: bool, little: bool| -> Vec<u8> {
-        let text = if mark {
-            "\u{feff}a,b\n1,ä😀\n"
-        } else {
-            "a,b\n1,ä😀\n"
-        };
+        let text = if mark { "\u{feff}a,b\n1,ä😀\n" } else { "a,b\n1,ä😀\n" };
         let bytes = |unit: u16| if little { unit.to_le_bytes() } else { unit.to_be_bytes() };
         text.encode_utf16().flat_map(bytes).collect()
     };
     plain(&utf_16(true, true), "a|b\n2: 1|ä😀");
     plain(&utf_16(true, false), "a|b\n2: 1|ä😀");
-    check(
-        &utf_16(false, true),
-        r#"{"csv":{"encoding":"utf-16le"}}"#,
-        "a|b\n2: 1|ä😀",
-    );
-    check(
-        &utf_16(true, true),
-        r#"{"csv":{"encoding":"windows-1252"}}"#,
-        "a|b\n2: 1|ä😀",
-    );
-    check(
-        b"a,b\n1,\x80\xe4\n",
-        r#"{"csv":{"encoding":"Windows-1252"}}"#,
-        "a|b\n2: 1|€ä",
-    );
+    check(&utf_16(false, true), r#"{"csv":{"encoding":"utf-16le"}}"#, "a|b\n2: 1|ä😀");
+    check(&utf_16(true, true), r#"{"csv":{"encoding":"windows-1252"}}"#, "a|b\n2: 1|ä😀");
+    check(b"a,b\n1,\x80\xe4\n", r#"{"csv":{"encoding":"Windows-1252"}}"#, "a|b\n2: 1|€ä");
     check(b"a,b\n1,\xa4\n", r#"{"csv":{"encoding":"iso-8859-15"}}"#, "a|b\n2: 1|€");
-    check(
-        b"a,b\n1,\x93\xfa\x96\x7b\n",
-        r#"{"csv":{"encoding":"shift_jis"}}"#,
-        "a|b\n2: 1|日本",
-    );
+    check(b"a,b\n1,\x93\xfa\x96\x7b\n", r#"{"csv":{"encoding":"shift_jis"}}"#, "a|b\n2: 1|日本");
     assert!(serde_json::from_str::<DecodeOptions>(r#"{"csv":{"encoding":"klingon"}}"#).is_err());
 }
 
 #[test]
 fn bytes_that_are_no_text_fail_the_file_where_they_stand() {
-    plain(
-        b"a,b\n1,2\n\"x\ny\",z\xe4z\n",
-        "error: the bytes at line 4, column 2 are not utf-8",
-    );
+    plain(b"a,b\n1,2\n\"x\ny\",z\xe4z\n", "error: the bytes at line 4, column 2 are not utf-8");
     plain(b"\xe4,b\n", "error: the bytes at line 1, column 1 are not utf-8");
     plain(b"a,b\n1,2\n\xc3", "error: the bytes at line 3, column 1 are not utf-8");
     check(
@@ -253,10 +172,7 @@ fn bytes_that_are_no_text_fail_the_file_where_they_stand() {
         r#"{"csv":{"encoding":"shift_jis"}}"#,
         "error: the bytes at line 2, column 2 are not shift_jis",
     );
-    plain(
-        b"a,b\n1,\0\n",
-        "error: there is a NUL byte at line 2, column 2: this is not text, or not in utf-8",
-    );
+    plain(b"a,b\n1,\0\n", "error: there is a NUL byte at line 2, column 2: this is not text, or not in utf-8");
     // Wherever the pieces are cut that the file is read in.
     for shift in 0..4 {
         let mut bytes = b"a\n".to_vec();
@@ -277,25 +193,14 @@ fn content_that_is_something_else_is_named() {
     plain(b"\xef\xbb\xbf<HTML><body>", &not("an HTML page"));
     plain(b"<?xml version=\"1.0\"?><Error>", &not("an XML document"));
     plain(b"PK\x03\x04....", &not("a zip archive (an xlsx workbook?)"));
-    plain(
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        &not("a compound file (an xls workbook?)"),
-    );
+    plain(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", &not("a compound file (an xls workbook?)"));
     plain(b"\x1f\x8b\x08", &not("gzip-compressed"));
 }
 
 #[test]
 fn caps_fail_the_file() {
-    check(
-        b"a,b,c\n",
-        r#"{"caps":{"columns":2}}"#,
-        "error: the row at line 1 has more than 2 columns",
-    );
-    check(
-        b"a\n1\n2\n3\n",
-        r#"{"caps":{"rows":2}}"#,
-        "error: there are more than 2 rows",
-    );
+    check(b"a,b,c\n", r#"{"caps":{"columns":2}}"#, "error: the row at line 1 has more than 2 columns");
+    check(b"a\n1\n2\n3\n", r#"{"caps":{"rows":2}}"#, "error: there are more than 2 rows");
     check(
         b"a,b\n\"x\ny\",12345\n",
         r#"{"caps":{"cell_bytes":4}}"#,
@@ -306,20 +211,12 @@ fn caps_fail_the_file() {
     check(&wide, "{}", "error: the row at line 2 has more than 16384 columns");
     let mut heavy = b"a\n".to_vec();
     (0..3000).for_each(|_| heavy.extend([&[b'x'; 1000][..], b","].concat()));
-    check(
-        &heavy,
-        r#"{"caps":{"row_bytes":1048576}}"#,
-        "error: the row that begins at line 2 is larger than 1 MiB",
-    );
+    check(&heavy, r#"{"caps":{"row_bytes":1048576}}"#, "error: the row that begins at line 2 is larger than 1 MiB");
 }
 
 #[test]
 fn options_that_cannot_be_used_are_named() {
-    check(
-        b"a\n",
-        r#"{"csv":{"delimiter":"€"}}"#,
-        "error: the delimiter cannot be `€`",
-    );
+    check(b"a\n", r#"{"csv":{"delimiter":"€"}}"#, "error: the delimiter cannot be `€`");
     check(b"a\n", r#"{"csv":{"quote":"\n"}}"#, "error: the quote cannot be `\n`");
 }
 
@@ -330,15 +227,7 @@ fn wanted_columns_alone_are_made_and_change_nothing_else() {
     decoder.want(&[2, 0, 9, 2]);
     let batch = decoder.next_batch().unwrap().unwrap();
     assert!(batch.columns[1].is_none());
-    let column = |index: usize| {
-        batch.columns[index]
-            .as_ref()
-            .unwrap()
-            .text
-            .iter()
-            .flatten()
-            .collect::<Vec<_>>()
-    };
+    let column = |index: usize| batch.columns[index].as_ref().unwrap().text.iter().flatten().collect::<Vec<_>>();
     assert_eq!((column(0), column(2)), (vec!["1", "4"], vec!["3", ""]));
     assert_eq!(batch.lines, [2, 3]);
     assert_eq!(batch.issues.rows, [1]);
@@ -378,11 +267,7 @@ fn batches_are_bounded_in_rows_and_bytes() {
 fn the_dialect_is_told() {
     let mut decoder = decoder(b"\xff\xfe\n\0a\0\n\0", "{}").unwrap();
     decoder.next_table().unwrap();
-    let expected = Dialect::Csv {
-        encoding: "utf-16le".into(),
-        byte_order_mark: true,
-        delimiter: ',',
-        header_line: Some(2),
-    };
+    let expected =
+        Dialect::Csv { encoding: "utf-16le".into(), byte_order_mark: true, delimiter: ',', header_line: Some(2) };
     assert_eq!(decoder.dialect(), expected);
 }

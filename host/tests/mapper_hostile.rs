@@ -2,6 +2,8 @@
 //!
 //! The guests stand in `tests/hostile`, one a threat. Compiling goes through the built binary, as it does in the daemon.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,9 +22,7 @@ use tempfile::TempDir;
 
 /// The text of a file in `tests/hostile`.
 fn hostile(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/hostile")
-        .join(format!("{name}.wat"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/hostile").join(format!("{name}.wat"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -38,20 +38,16 @@ fn guest(threat: &str) -> Vec<u8> {
     component(&text)
 }
 
-/// A core module in the canonical ABI as a component of the world `field-mapper`.
+/// A core module in the canonical ABI as a component; what it does not import of WASI, the component does not either.
 fn component(text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/0.1.0");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut resolve = wit_parser::Resolve::default();
-    let (package, _) = resolve.push_dir(&wit).unwrap();
-    let world = resolve.select_world(&[package], Some("field-mapper")).unwrap();
+    resolve.push_dir(root.join("wit/0.1.0")).unwrap();
+    let package = resolve.push_file(root.join("tests/hostile/sandbox.wit")).unwrap();
+    let world = resolve.select_world(&[package], Some("sandboxed")).unwrap();
     wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
-    wit_component::ComponentEncoder::default()
-        .module(&module)
-        .unwrap()
-        .validate(true)
-        .encode()
-        .unwrap()
+    wit_component::ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
 }
 
 fn digest(bytes: &[u8]) -> ComponentDigest {
@@ -94,9 +90,7 @@ impl Bench {
     fn cached(&self, extension: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.directory.path().join("cache")).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
-        paths
-            .filter(|path| path.extension().is_some_and(|found| found == extension))
-            .collect()
+        paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
     }
 }
 
@@ -121,15 +115,8 @@ fn header() -> Vec<String> {
 
 fn batch(first_row: u32, ids: &[&str]) -> Batch {
     let text = StringArray::from(ids.to_vec());
-    let lines = (0..ids.len() as u64)
-        .map(|row| u64::from(first_row) + row + 2)
-        .collect();
-    Batch {
-        first_row,
-        lines,
-        columns: vec![Some(Cells { text, typed: None }), None],
-        issues: Issues::none(),
-    }
+    let lines = (0..ids.len() as u64).map(|row| u64::from(first_row) + row + 2).collect();
+    Batch { first_row, lines, columns: vec![Some(Cells { text, typed: None }), None], issues: Issues::none() }
 }
 
 fn silent() -> LogSink {
@@ -144,10 +131,7 @@ fn open(mapper: &Mapper) -> Result<FieldMapping, MapperError> {
 
 /// What a threat comes to: the error of loading it, of opening a table, or of mapping three rows.
 fn fate(bench: &Bench, threat: &str) -> MapperError {
-    let limits = Limits {
-        batch_processor: Duration::from_millis(200),
-        ..Limits::default()
-    };
+    let limits = Limits { batch_processor: Duration::from_millis(200), ..Limits::default() };
     let mapped = bench.load_with(&guest(&hostile(threat)), limits).and_then(|mapper| {
         let mut mapping = open(&mapper)?;
         let error = mapping.map_batch(&batch(0, &["a", "b", "c"]));
@@ -175,27 +159,39 @@ fn the_skeleton_itself_maps() {
     let mut mapping = mapper.fields(FileBudget { bytes: 100 }, silent()).unwrap();
     for _ in 0..2 {
         let layout = mapping.open(&source(), &header(), "{}").unwrap();
-        assert_eq!(
-            (layout.wanted, layout.identifiers),
-            (vec![0], vec![vec![MatchKey::CrmId]])
-        );
-        assert_eq!(
-            layout.fields.iter().map(|field| field.value_type).collect::<Vec<_>>(),
-            [ValueType::Integer]
-        );
+        assert_eq!((layout.wanted, layout.identifiers), (vec![0], vec![vec![MatchKey::CrmId]]));
+        assert_eq!(layout.fields.iter().map(|field| field.value_type).collect::<Vec<_>>(), [ValueType::Integer]);
         for first in [0, 3] {
             let records = mapping.map_batch(&batch(first, &["a", "", "ü"])).unwrap();
             assert_eq!(records.rows, [first, first + 1, first + 2]);
             assert_eq!(records.identifiers, [StringArray::from(vec!["a", "", "ü"])]);
-            assert_eq!(
-                records.fields[0].values.as_primitive(),
-                &Int64Array::from(vec![7, 7, 7])
-            );
+            assert_eq!(records.fields[0].values.as_primitive(), &Int64Array::from(vec![7, 7, 7]));
             assert!(records.issues.is_empty());
         }
         assert!(mapping.finish().unwrap().is_empty());
     }
     assert_eq!(mapping.finish().unwrap_err().code(), "mapper-input");
+}
+
+#[test]
+fn the_built_in_mapper_takes_the_same_way() {
+    let bench = Bench::new();
+    let mapper = bench.host.built_in().unwrap();
+    assert_eq!((mapper.name(), bench.cached("code").len()), ("built-in", 1));
+    assert!(mapper.exports().field_mapping && mapper.exports().product_usage);
+    let settings = r#"{"identifiers":[{"column":"Account ID","match":"crm_id"}],
+        "fields":[{"column":"Name","field":"name","type":"text"}]}"#;
+    assert_eq!(mapper.check_fields(settings).unwrap(), []);
+    assert_ne!(mapper.check_fields("{}").unwrap(), []);
+    let mut mapping = mapper.fields(FileBudget { bytes: 100 }, silent()).unwrap();
+    let layout = mapping.open(&source(), &header(), settings).unwrap();
+    assert_eq!((layout.wanted, layout.identifiers), (vec![0, 1], vec![vec![MatchKey::CrmId]]));
+    let mut batch = batch(0, &["a", "b"]);
+    let names = StringArray::from(vec!["Acme", ""]);
+    batch.columns[1] = Some(Cells { text: names, typed: None });
+    let records = mapping.map_batch(&batch).unwrap();
+    assert_eq!(records.identifiers, [StringArray::from(vec!["a", "b"])]);
+    assert_eq!(records.fields[0].values.as_string(), &StringArray::from(vec![Some("Acme"), None]));
 }
 
 /// I6
@@ -204,47 +200,20 @@ fn every_threat_comes_to_an_error_with_its_name() {
     let bench = Bench::new();
     let check = |threat: &str, code: &str, message: &str| {
         let error = fate(&bench, threat);
-        assert_eq!(
-            (error.code(), error.to_string().as_str()),
-            (code, message),
-            "{threat}: {error:?}"
-        );
+        assert_eq!((error.code(), error.to_string().as_str()), (code, message), "{threat}: {error:?}");
         assert!(error.is_mappers_fault(), "{threat}");
     };
     let late = "the mapper took more than 200ms of processor time for one batch";
     check("loop-in-map-batch", "mapper-deadline", late);
     check("loop-in-start", "mapper-deadline", late);
-    check(
-        "grow-memory",
-        "mapper-memory",
-        "the mapper wanted more than 67108864 bytes of memory",
-    );
-    check(
-        "huge-memory",
-        "mapper-memory",
-        "the mapper wanted more than 67108864 bytes of memory",
-    );
-    check(
-        "grow-table",
-        "mapper-tables",
-        "the mapper wanted more than 100000 table elements",
-    );
-    check(
-        "output-bomb",
-        "mapper-output-too-large",
-        "the mapper returned more than 1051724 bytes at once",
-    );
-    check(
-        "log-bomb",
-        "mapper-output-too-large",
-        "the mapper returned more than 1051724 bytes at once",
-    );
+    check("grow-memory", "mapper-memory", "the mapper wanted more than 67108864 bytes of memory");
+    check("huge-memory", "mapper-memory", "the mapper wanted more than 67108864 bytes of memory");
+    check("grow-table", "mapper-tables", "the mapper wanted more than 100000 table elements");
+    check("output-bomb", "mapper-output-too-large", "the mapper returned more than 1051724 bytes at once");
+    check("log-bomb", "mapper-output-too-large", "the mapper returned more than 1051724 bytes at once");
     let bad = "the mapper returned what it must not: ";
     let check_bad = |threat: &str, what: &str| check(threat, "mapper-bad-output", &format!("{bad}{what}"));
-    check_bad(
-        "bad-offsets",
-        "identifier column 0: offsets that do not begin at 0, or that fall",
-    );
+    check_bad("bad-offsets", "identifier column 0: offsets that do not begin at 0, or that fall");
     check_bad(
         "bad-utf8",
         "identifier column 0: Invalid argument error: Encountered non UTF-8 data: invalid utf-8 sequence of 1 bytes from index 0",
@@ -253,16 +222,8 @@ fn every_threat_comes_to_an_error_with_its_name() {
     check_bad("unknown-row", "row 4000000000 is not one of rows 0 to 3");
     check_bad("too-few-values", "field `n`: 2 values for 3 rows");
     check_bad("unknown-column", "layout: column 999 is wanted of a header of 2");
-    check(
-        "trap",
-        "mapper-trap",
-        "the mapper trapped: wasm trap: wasm `unreachable` instruction executed",
-    );
-    check(
-        "deep-recursion",
-        "mapper-trap",
-        "the mapper trapped: wasm trap: call stack exhausted in `deeper`",
-    );
+    check("trap", "mapper-trap", "the mapper trapped: wasm trap: wasm `unreachable` instruction executed");
+    check("deep-recursion", "mapper-trap", "the mapper trapped: wasm trap: call stack exhausted in `deeper`");
     // After all of them the host maps as before.
     assert!(open(&bench.load(&guest("")).unwrap()).is_ok());
 }
@@ -287,30 +248,16 @@ fn processor_time_is_counted_over_a_whole_file() {
     let bench = Bench::new();
     let mapper = bench.load_with(&guest(&hostile("slow-open")), limits).unwrap();
     let mut mapping = mapper.fields(FileBudget { bytes: 2 << 20 }, silent()).unwrap();
-    let error = (0..10_000)
-        .find_map(|_| mapping.open(&source(), &header(), "{}").err())
-        .unwrap();
+    let error = (0..10_000).find_map(|_| mapping.open(&source(), &header(), "{}").err()).unwrap();
     let expected = "the mapper took more than 200ms of processor time for one file";
-    assert_eq!(
-        (error.code(), error.to_string().as_str()),
-        ("mapper-deadline", expected)
-    );
-    assert!(matches!(
-        error,
-        MapperError::Deadline {
-            span: Span::FileProcessor,
-            ..
-        }
-    ));
+    assert_eq!((error.code(), error.to_string().as_str()), ("mapper-deadline", expected));
+    assert!(matches!(error, MapperError::Deadline { span: Span::FileProcessor, .. }));
 }
 
 #[test]
 fn a_loop_in_one_file_leaves_another_alone() {
     let bench = Bench::new();
-    let (looping, good) = (
-        bench.load(&guest(&hostile("loop-in-map-batch"))).unwrap(),
-        bench.load(&guest("")).unwrap(),
-    );
+    let (looping, good) = (bench.load(&guest(&hostile("loop-in-map-batch"))).unwrap(), bench.load(&guest("")).unwrap());
     std::thread::scope(|scope| {
         let looping = scope.spawn(|| open(&looping).unwrap().map_batch(&batch(0, &["a"])).map(drop));
         let mut mapping = open(&good).unwrap();
@@ -334,19 +281,12 @@ fn a_log_flood_is_capped_escaped_and_counted() {
     mapping.open(&source(), &header(), "{}").unwrap();
     mapping.map_batch(&batch(0, &["a"])).unwrap();
     let lines = lines.lock().unwrap();
-    assert!(
-        lines
-            .iter()
-            .all(|line| line.message.len() <= 1024 && !line.message.contains('\u{1b}'))
-    );
+    assert!(lines.iter().all(|line| line.message.len() <= 1024 && !line.message.contains('\u{1b}')));
     assert!(lines.iter().map(|line| line.message.len()).sum::<usize>() <= 66 << 10);
     let last = &lines.last().unwrap().message;
     assert_eq!(
         *last,
-        format!(
-            "{} more lines were dropped: a mapper may write 65536 bytes a batch",
-            10_001 - lines.len()
-        )
+        format!("{} more lines were dropped: a mapper may write 65536 bytes a batch", 10_001 - lines.len())
     );
 }
 
@@ -359,17 +299,9 @@ fn a_component_that_is_no_mapper_is_refused_before_it_is_compiled() {
         let error = bench.load(&bytes).err().unwrap();
         assert_eq!((error.code(), error.to_string().as_str()), (code, message), "{name}");
         assert!(error.is_mappers_fault(), "{name}");
-        assert_eq!(
-            bench.cached("code").len() + bench.cached("refused").len(),
-            0,
-            "{name} was compiled"
-        );
+        assert_eq!(bench.cached("code").len() + bench.cached("refused").len(), 0, "{name} was compiled");
     };
-    check(
-        "forbidden-import",
-        "mapper-forbidden-import",
-        "a mapper must not import `wasi:http/outgoing-handler@0.2.0`",
-    );
+    check("forbidden-import", "mapper-forbidden-import", "a mapper must not import `wasi:http/outgoing-handler@0.2.0`");
     check(
         "wrong-world",
         "mapper-wrong-world",
@@ -381,11 +313,25 @@ fn a_component_that_is_no_mapper_is_refused_before_it_is_compiled() {
         "mapper-unknown-version",
         "the mapper was built for version `0.9.0` of the contract, this version knows `0.1.0`",
     );
-    check(
-        "core-module",
-        "mapper-not-a-component",
-        "not a WebAssembly component: it is a core module",
-    );
+    check("core-module", "mapper-not-a-component", "not a WebAssembly component: it is a core module");
+}
+
+/// I5
+#[test]
+fn the_sandbox_has_no_way_out_and_is_the_same_every_time() {
+    let bench = Bench::new();
+    let mapper = bench.load(&guest(&hostile("sandbox"))).unwrap();
+    let numbers = || {
+        let mut mapping = open(&mapper).unwrap();
+        let mut number = |row| {
+            let records = mapping.map_batch(&batch(row, &["a"])).unwrap();
+            records.fields[0].values.as_primitive::<arrow_array::types::Int64Type>().value(0)
+        };
+        [number(0), number(1)]
+    };
+    let [first, second] = numbers();
+    assert_ne!(first, second);
+    assert_eq!(numbers(), [first, second]);
 }
 
 #[test]
@@ -406,28 +352,12 @@ fn other_bytes_than_the_pinned_ones_are_refused() {
     let bench = Bench::new();
     let path = bench.directory.path().join("acme.wasm");
     fs::write(&path, guest("")).unwrap();
-    let load = |limits| {
-        bench
-            .host
-            .load(&"acme".parse().unwrap(), &path, digest(b"other bytes"), limits)
-            .err()
-            .unwrap()
-    };
+    let load = |limits| bench.host.load(&"acme".parse().unwrap(), &path, digest(b"other bytes"), limits).err().unwrap();
     assert_eq!(
-        (
-            load(Limits::default()).code(),
-            load(Limits::default()).is_mappers_fault()
-        ),
+        (load(Limits::default()).code(), load(Limits::default()).is_mappers_fault()),
         ("mapper-digest-mismatch", false)
     );
-    assert_eq!(
-        load(Limits {
-            component: 10,
-            ..Limits::default()
-        })
-        .code(),
-        "mapper-too-large"
-    );
+    assert_eq!(load(Limits { component: 10, ..Limits::default() }).code(), "mapper-too-large");
     fs::remove_file(&path).unwrap();
     assert_eq!(load(Limits::default()).code(), "mapper-io");
 }
@@ -448,17 +378,11 @@ fn compiled_code_is_kept_privately_and_loaded_again() {
     bench.load(&guest("")).unwrap();
     let cache = bench.directory.path().join("cache");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(
-        (mode(&cache), mode(&cache.join("key")), mode(&bench.cached("code")[0])),
-        (0o700, 0o600, 0o600)
-    );
+    assert_eq!((mode(&cache), mode(&cache.join("key")), mode(&bench.cached("code")[0])), (0o700, 0o600, 0o600));
     // With no program to compile with, the cache is all there is.
     bench.host = MapperHost::start(cache, Launcher::at("/nonexistent")).unwrap();
     assert!(open(&bench.load(&guest("")).unwrap()).is_ok());
-    assert_eq!(
-        bench.load(&guest(&hostile("trap"))).err().unwrap().code(),
-        "mapper-worker"
-    );
+    assert_eq!(bench.load(&guest(&hostile("trap"))).err().unwrap().code(), "mapper-worker");
 }
 
 #[test]
@@ -523,15 +447,11 @@ fn hard_to_compile() -> Vec<u8> {
     }
     for value in 0..values {
         let next = (value + 1) % values;
-        body.push_str(&format!(
-            "(local.set $v{value} (i64.add (local.get $v{next}) (local.get $v{value})))"
-        ));
+        body.push_str(&format!("(local.set $v{value} (i64.add (local.get $v{next}) (local.get $v{value})))"));
     }
     for level in (0..depth).rev() {
         let value = level % values;
-        body.push_str(&format!(
-            "(br_if $l{level} (i64.eqz (local.get $v{value}))) (br_if $b{level} (i32.const 1))))"
-        ));
+        body.push_str(&format!("(br_if $l{level} (i64.eqz (local.get $v{value}))) (br_if $b{level} (i32.const 1))))"));
     }
     guest(&format!(";;@module\n(func $hard (export \"hard\") {body})\n"))
 }
@@ -540,20 +460,11 @@ fn hard_to_compile() -> Vec<u8> {
 fn a_component_that_takes_minutes_to_compile_fails_in_bounded_time_and_is_not_tried_again() {
     let mut bench = Bench::new();
     let processor = Duration::from_secs(1);
-    let limits = Limits {
-        compile: CompileLimits {
-            processor,
-            ..CompileLimits::default()
-        },
-        ..Limits::default()
-    };
+    let limits = Limits { compile: CompileLimits { processor, ..CompileLimits::default() }, ..Limits::default() };
     let bytes = hard_to_compile();
     let error = bench.load_with(&bytes, limits).err().unwrap();
     assert_eq!((error.code(), error.is_mappers_fault()), ("mapper-compile", true));
-    assert_eq!(
-        error.to_string(),
-        "cannot compile the component: the worker used up its processor time (1s)"
-    );
+    assert_eq!(error.to_string(), "cannot compile the component: the worker used up its processor time (1s)");
     assert_eq!(bench.cached("refused").len(), 1);
 
     // In this process, and in the next, the verdict stands without a worker.
@@ -563,16 +474,7 @@ fn a_component_that_takes_minutes_to_compile_fails_in_bounded_time_and_is_not_tr
         bench.host = MapperHost::start(cache, Launcher::at("/nonexistent")).unwrap();
     }
     // Other limits are another question.
-    let error = bench
-        .load_with(
-            &bytes,
-            Limits {
-                compile: CompileLimits::default(),
-                ..limits
-            },
-        )
-        .err()
-        .unwrap();
+    let error = bench.load_with(&bytes, Limits { compile: CompileLimits::default(), ..limits }).err().unwrap();
     assert_eq!(error.code(), "mapper-worker");
 }
 

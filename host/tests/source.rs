@@ -42,17 +42,10 @@ async fn connection(server: &Server, secret: &str) -> Connection {
 impl Bench {
     async fn new(prefix: &str) -> Self {
         let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
-        let source = connection(&server, "loopback-secret")
-            .await
-            .source(BUCKET.parse().unwrap(), prefix);
+        let source = connection(&server, "loopback-secret").await.source(BUCKET.parse().unwrap(), prefix);
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::open(directory.path(), 1 << 30, 0).unwrap();
-        Self {
-            server,
-            source,
-            spool,
-            _directory: directory,
-        }
+        Self { server, source, spool, _directory: directory }
     }
 
     /// Stores an object and lists it.
@@ -63,17 +56,11 @@ impl Bench {
 
     async fn listed(&self, key: &str) -> Object {
         let page = self.source.list(None).await.unwrap();
-        page.objects
-            .into_iter()
-            .find(|object| object.key.as_str() == key)
-            .unwrap()
+        page.objects.into_iter().find(|object| object.key.as_str() == key).unwrap()
     }
 
     async fn fetch(&self, object: &Object) -> Result<SpooledObject, SourceError> {
-        let fetched = self
-            .source
-            .fetch(object, self.spool.reserve(object.size).unwrap())
-            .await;
+        let fetched = self.source.fetch(object, self.spool.reserve(object.size).unwrap()).await;
         if fetched.is_err() {
             assert_eq!(self.spool.reserved(), 0, "a failed fetch leaves nothing");
         }
@@ -146,9 +133,7 @@ async fn odd_keys_are_listed_and_fetched_as_they_are() {
     expected.sort_unstable();
     assert_eq!(found, expected);
     for object in &page.objects {
-        bench
-            .check_fetched(object, format!("content of {}", object.key).as_bytes())
-            .await;
+        bench.check_fetched(object, format!("content of {}", object.key).as_bytes()).await;
     }
 }
 
@@ -169,15 +154,7 @@ async fn only_the_prefix_is_listed_and_what_is_not_taken_is_counted() {
     let page = bench.source.list(None).await.unwrap();
     assert_eq!(keys(&page).len(), 2);
     let ignored = page.ignored;
-    assert_eq!(
-        (
-            ignored.other_suffix,
-            ignored.folder_markers,
-            ignored.empty,
-            ignored.unusable
-        ),
-        (2, 1, 1, 0)
-    );
+    assert_eq!((ignored.other_suffix, ignored.folder_markers, ignored.empty, ignored.unusable), (2, 1, 1, 0));
     assert_eq!(page.next, None);
 }
 
@@ -186,15 +163,9 @@ async fn a_page_has_the_oldest_objects_first() {
     let bench = Bench::new("").await;
     for (key, second) in [("a.csv", 30), ("b.csv", 10), ("d.csv", 20), ("c.csv", 20)] {
         bench.server.put(BUCKET, key, "x").unwrap();
-        bench
-            .server
-            .set_last_modified(BUCKET, key, UNIX_EPOCH + Duration::from_secs(second))
-            .unwrap();
+        bench.server.set_last_modified(BUCKET, key, UNIX_EPOCH + Duration::from_secs(second)).unwrap();
     }
-    assert_eq!(
-        keys(&bench.source.list(None).await.unwrap()),
-        ["b.csv", "c.csv", "d.csv", "a.csv"]
-    );
+    assert_eq!(keys(&bench.source.list(None).await.unwrap()), ["b.csv", "c.csv", "d.csv", "a.csv"]);
 }
 
 #[tokio::test]
@@ -204,17 +175,11 @@ async fn long_listings_come_in_pages_of_a_thousand_keys() {
         bench.server.put(BUCKET, &format!("{number:04} +.csv"), "x").unwrap();
     }
     let pages = all_pages(&bench.source).await;
-    assert_eq!(
-        pages.iter().map(|page| page.objects.len()).collect::<Vec<_>>(),
-        [1_000, 1_000, 500]
-    );
+    assert_eq!(pages.iter().map(|page| page.objects.len()).collect::<Vec<_>>(), [1_000, 1_000, 500]);
     let mut found: Vec<_> = pages.iter().flat_map(keys).collect();
     found.sort_unstable();
     found.dedup();
-    assert_eq!(
-        (found.len(), found[0], found[2_499]),
-        (2_500, "0000 +.csv", "2499 +.csv")
-    );
+    assert_eq!((found.len(), found[0], found[2_499]), (2_500, "0000 +.csv", "2499 +.csv"));
 }
 
 #[tokio::test]
@@ -234,19 +199,9 @@ async fn objects_uploaded_in_parts_are_fetched_without_an_md5() {
 async fn an_object_changed_after_it_was_listed_is_not_taken() {
     let bench = Bench::new("").await;
     let object = bench.stored("a.csv", &content(10)).await;
-    bench.order(
-        1,
-        Fault::Replace {
-            content: Bytes::from_static(b"other"),
-        },
-    );
+    bench.order(1, Fault::Replace { content: Bytes::from_static(b"other") });
     let error = bench.check_class(&object, ErrorClass::Changed).await;
-    assert!(
-        error
-            .to_string()
-            .contains("changed after it was listed (`PreconditionFailed`, status 412)"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("changed after it was listed (`PreconditionFailed`, status 412)"), "{error}");
     bench.check_fetched(&bench.listed("a.csv").await, b"other").await;
 }
 
@@ -263,22 +218,10 @@ async fn a_denied_object_names_the_permission_and_denies_no_other() {
     let bench = Bench::new("").await;
     let denied = bench.stored("secret/a.csv", &content(10)).await;
     let other = bench.stored("b.csv", &content(20)).await;
-    bench
-        .server
-        .faults()
-        .always_of(Operation::GetObject, "secret/a.csv", Fault::access_denied());
+    bench.server.faults().always_of(Operation::GetObject, "secret/a.csv", Fault::access_denied());
     let error = bench.check_class(&denied, ErrorClass::Denied).await;
-    assert!(
-        error
-            .to_string()
-            .starts_with("cannot fetch `s3://exports/secret/a.csv`: access denied (`AccessDenied`")
-    );
-    assert!(
-        error
-            .hint()
-            .unwrap()
-            .contains("`s3:GetObject` on `arn:aws:s3:::exports/secret/*`")
-    );
+    assert!(error.to_string().starts_with("cannot fetch `s3://exports/secret/a.csv`: access denied (`AccessDenied`"));
+    assert!(error.hint().unwrap().contains("`s3:GetObject` on `arn:aws:s3:::exports/secret/*`"));
     bench.check_fetched(&other, &content(20)).await;
 }
 
@@ -292,14 +235,8 @@ async fn a_burst_of_refusals_is_throttling_and_passes() {
     bench.check_class(&object, ErrorClass::Throttled).await;
     bench.server.faults().clear();
     bench.check_fetched(&object, &content(10)).await;
-    bench
-        .server
-        .faults()
-        .next(Operation::ListObjectsV2, 10, Fault::slow_down());
-    assert_eq!(
-        bench.source.list(None).await.unwrap_err().class(),
-        ErrorClass::Throttled
-    );
+    bench.server.faults().next(Operation::ListObjectsV2, 10, Fault::slow_down());
+    assert_eq!(bench.source.list(None).await.unwrap_err().class(), ErrorClass::Throttled);
 }
 
 #[tokio::test]
@@ -319,10 +256,7 @@ async fn a_body_in_pieces_is_compared_with_the_checksum_of_the_whole() {
     let bench = Bench::new("").await;
     let whole = content(300_000);
     // An ETag of parts is no MD5, so the checksum alone can tell.
-    bench
-        .server
-        .put_parts(BUCKET, "a.csv", &[whole.slice(..200_000), whole.slice(200_000..)])
-        .unwrap();
+    bench.server.put_parts(BUCKET, "a.csv", &[whole.slice(..200_000), whole.slice(200_000..)]).unwrap();
     let object = bench.listed("a.csv").await;
     bench.order(1, Fault::Truncate { after: 100_000 });
     bench.check_fetched(&object, &whole).await;
@@ -346,12 +280,7 @@ async fn an_object_changed_while_its_body_breaks_off_is_not_mixed() {
     let bench = Bench::new("").await;
     let object = bench.stored("a.csv", &content(100_000)).await;
     bench.order(1, Fault::Truncate { after: 10 });
-    bench.order(
-        1,
-        Fault::Replace {
-            content: content(100_001).slice(1..),
-        },
-    );
+    bench.order(1, Fault::Replace { content: content(100_001).slice(1..) });
     bench.check_class(&object, ErrorClass::Changed).await;
 }
 
@@ -377,12 +306,7 @@ async fn a_slow_body_arrives_whole() {
     let bench = Bench::new("").await;
     let whole = content(400_000);
     let object = bench.stored("a.csv", &whole).await;
-    bench.order(
-        1,
-        Fault::Slow {
-            pause: Duration::from_millis(5),
-        },
-    );
+    bench.order(1, Fault::Slow { pause: Duration::from_millis(5) });
     bench.check_fetched(&object, &whole).await;
     assert_eq!(bench.gets(), 1);
 }
@@ -390,21 +314,12 @@ async fn a_slow_body_arrives_whole() {
 #[tokio::test]
 async fn wrong_credentials_and_missing_buckets_are_the_connections_fault() {
     let bench = Bench::new("").await;
-    let wrong = connection(&bench.server, "wrong")
-        .await
-        .source(BUCKET.parse().unwrap(), "");
+    let wrong = connection(&bench.server, "wrong").await.source(BUCKET.parse().unwrap(), "");
     let error = wrong.list(None).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Connection, "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("credentials are not accepted (`SignatureDoesNotMatch`"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("credentials are not accepted (`SignatureDoesNotMatch`"), "{error}");
     assert!(!format!("{error:?} {error}").contains("wrong\""));
-    let missing = connection(&bench.server, "loopback-secret")
-        .await
-        .source("missing".parse().unwrap(), "");
+    let missing = connection(&bench.server, "loopback-secret").await.source("missing".parse().unwrap(), "");
     let error = missing.list(None).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Connection, "{error}");
     assert!(error.to_string().contains("no such bucket (`NoSuchBucket`"), "{error}");
@@ -423,27 +338,15 @@ async fn a_probe_tells_list_read_and_decrypt_apart() {
 
     let clean = probe().await;
     assert!(clean.is_sound());
-    assert_eq!(
-        clean.samples.iter().map(|key| key.as_str()).collect::<Vec<_>>(),
-        ["a.csv", "b.csv", "0.txt"]
-    );
+    assert_eq!(clean.samples.iter().map(|key| key.as_str()).collect::<Vec<_>>(), ["a.csv", "b.csv", "0.txt"]);
 
     let faults = bench.server.faults();
     faults.always_of(Operation::GetObject, "a.csv", Fault::access_denied());
     let unreadable = probe().await;
     assert!(matches!(&unreadable.read, Verdict::Refused(error) if error.hint().unwrap().contains("s3:GetObject")));
     let json = serde_json::to_value(&unreadable).unwrap();
-    assert_eq!(
-        (&json["list"], &json["decrypt"]),
-        (&"granted".into(), &serde_json::Value::Null)
-    );
-    assert!(
-        json["read"]["refused"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("access denied"),
-        "{json}"
-    );
+    assert_eq!((&json["list"], &json["decrypt"]), (&"granted".into(), &serde_json::Value::Null));
+    assert!(json["read"]["refused"]["message"].as_str().unwrap().contains("access denied"), "{json}");
     assert!(matches!(unreadable.decrypt, Verdict::Untried(_)));
 
     faults.clear();
@@ -464,11 +367,7 @@ async fn a_probe_tells_list_read_and_decrypt_apart() {
 #[tokio::test]
 async fn an_empty_bucket_is_listed_and_nothing_is_read() {
     let bench = Bench::new("").await;
-    let probe = connection(&bench.server, "loopback-secret")
-        .await
-        .source(BUCKET.parse().unwrap(), "")
-        .probe()
-        .await;
+    let probe = connection(&bench.server, "loopback-secret").await.source(BUCKET.parse().unwrap(), "").probe().await;
     assert!(probe.is_sound() && probe.samples.is_empty());
     assert!(matches!(probe.read, Verdict::Untried("there is no object to read")));
     assert_eq!(bench.gets(), 0);
@@ -483,23 +382,15 @@ async fn a_file_replaced_on_disk_is_a_changed_object() {
     let mut config = Config::with_bucket(BUCKET);
     config.buckets = vec![(BUCKET.to_owned(), Backing::Directory(directory.path().to_owned()))];
     let server = Server::start(config).unwrap();
-    let source = connection(&server, "loopback-secret")
-        .await
-        .source(BUCKET.parse().unwrap(), "");
+    let source = connection(&server, "loopback-secret").await.source(BUCKET.parse().unwrap(), "");
     let first = source.list(None).await.unwrap();
     std::fs::write(&file, "second").unwrap();
     let second = source.list(None).await.unwrap();
-    assert_eq!(
-        (keys(&first), keys(&second)),
-        (vec!["daily/a b.csv"], vec!["daily/a b.csv"])
-    );
+    assert_eq!((keys(&first), keys(&second)), (vec!["daily/a b.csv"], vec!["daily/a b.csv"]));
     assert_ne!(first.objects[0].etag, second.objects[0].etag);
     let spool = tempfile::tempdir().unwrap();
     let spool = Spool::open(spool.path(), 100, 0).unwrap();
-    let copy = source
-        .fetch(&second.objects[0], spool.reserve(6).unwrap())
-        .await
-        .unwrap();
+    let copy = source.fetch(&second.objects[0], spool.reserve(6).unwrap()).await.unwrap();
     assert_eq!(copy.content().as_bytes(), blake3::hash(b"second").as_bytes());
 }
 
@@ -522,10 +413,7 @@ impl Write for Trace {
 async fn no_trace_shows_a_secret_or_a_request() {
     let trace = Trace::default();
     let (written, level) = (trace.clone(), tracing::Level::TRACE);
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(move || written.clone())
-        .finish();
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(move || written.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
     let settings = ConnectionSettings {
@@ -541,29 +429,18 @@ async fn no_trace_shows_a_secret_or_a_request() {
     let connection = Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new()).await;
     let source = connection.source(BUCKET.parse().unwrap(), "");
     server.put(BUCKET, "a.csv", content(100)).unwrap();
-    server
-        .faults()
-        .next(Operation::GetObject, 1, Fault::Truncate { after: 10 });
+    server.faults().next(Operation::GetObject, 1, Fault::Truncate { after: 10 });
     let directory = tempfile::tempdir().unwrap();
     let spool = Spool::open(directory.path(), 1_000, 0).unwrap();
     let object = source.list(None).await.unwrap().objects.remove(0);
     source.fetch(&object, spool.reserve(100).unwrap()).await.unwrap();
     source.probe().await;
-    server
-        .faults()
-        .always_of(Operation::GetObject, "a.csv", Fault::access_denied());
+    server.faults().always_of(Operation::GetObject, "a.csv", Fault::access_denied());
     let error = source.fetch(&object, spool.reserve(100).unwrap()).await.unwrap_err();
     tracing::trace!("{settings:?} {source:?} {error:?} {error} planted-canary");
     let trace = String::from_utf8(trace.0.lock().unwrap().clone()).unwrap();
     assert!(trace.contains("planted-canary"));
-    for secret in [
-        "loopback-secret",
-        "canary-token",
-        "Signature=",
-        "AWS4-HMAC",
-        "transmitting request",
-        "aws_sigv4",
-    ] {
+    for secret in ["loopback-secret", "canary-token", "Signature=", "AWS4-HMAC", "transmitting request", "aws_sigv4"] {
         assert!(!trace.contains(secret), "{secret} in {trace}");
     }
 }

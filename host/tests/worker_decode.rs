@@ -1,5 +1,7 @@
 //! Workbooks through the real worker process: what they hold, and what they can do to us.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::time::Duration;
@@ -40,18 +42,10 @@ fn print(file: File, format: Format, options: &str) -> Result<String, DecodeErro
                     Some(typed) if typed.value(row) => format!("[{}]", cells.text.value(row)),
                     _ => cells.text.value(row).to_owned(),
                 };
-                let cells: Vec<String> = batch
-                    .columns
-                    .iter()
-                    .map(|cells| cell(cells.as_ref().unwrap()))
-                    .collect();
+                let cells: Vec<String> = batch.columns.iter().map(|cells| cell(cells.as_ref().unwrap())).collect();
                 text += &format!("{}: {}", batch.lines[row], cells.join("|"));
                 for issue in (0..batch.issues.len()).filter(|issue| batch.issues.rows[*issue] as usize == row) {
-                    let word = if batch.issues.rejects.value(issue) {
-                        "reject"
-                    } else {
-                        "warning"
-                    };
+                    let word = if batch.issues.rejects.value(issue) { "reject" } else { "warning" };
                     text += &format!(" <{word} {}>", batch.issues.codes.value(issue));
                 }
                 text.push('\n');
@@ -94,9 +88,7 @@ impl<'a> From<&'a str> for Rows<'a> {
 fn workbook(sheets: &[(&str, Rows<'_>)], shared_strings: &str) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let mut part = |name: &str, body: Rows<'_>| {
-        archive
-            .start_file(name, SimpleFileOptions::default().compression_level(Some(1)))
-            .unwrap();
+        archive.start_file(name, SimpleFileOptions::default().compression_level(Some(1))).unwrap();
         archive.write_all(body.0.as_bytes()).unwrap();
         let many = body.1.repeat(body.2.min(1024));
         (0..body.2.div_ceil(1024)).for_each(|_| archive.write_all(many.as_bytes()).unwrap());
@@ -111,14 +103,8 @@ fn workbook(sheets: &[(&str, Rows<'_>)], shared_strings: &str) -> Vec<u8> {
         list += &format!(r#"<sheet name="{name}" sheetId="{number}" r:id="r{number}"/>"#);
         links +=
             &format!(r#"<Relationship Id="r{number}" Type="{office}/worksheet" Target="worksheets/s{number}.xml"/>"#);
-        let (head, tail) = (
-            format!("<worksheet><sheetData>{}", rows.0),
-            format!("{}</sheetData></worksheet>", rows.3),
-        );
-        part(
-            &format!("xl/worksheets/s{number}.xml"),
-            Rows(&head, rows.1, rows.2, &tail),
-        );
+        let (head, tail) = (format!("<worksheet><sheetData>{}", rows.0), format!("{}</sheetData></worksheet>", rows.3));
+        part(&format!("xl/worksheets/s{number}.xml"), Rows(&head, rows.1, rows.2, &tail));
     }
     let link = format!(r#"<Relationship Id="r1" Type="{office}/officeDocument" Target="xl/workbook.xml"/>"#);
     let wrap = |links: &str| format!(r#"<Relationships xmlns="{relationships}">{links}</Relationships>"#);
@@ -184,18 +170,12 @@ fn workbooks_of_other_programs_are_read() {
 #[test]
 fn sheets_are_told_and_chosen() {
     let decoder = decoder(fixture("accounts.xlsx"), Format::Xlsx, "{}").unwrap();
-    let Dialect::Workbook { sheets } = decoder.dialect() else {
-        panic!("a workbook")
-    };
+    let Dialect::Workbook { sheets } = decoder.dialect() else { panic!("a workbook") };
     let sheets: Vec<_> = sheets.iter().map(|sheet| (sheet.name.as_str(), sheet.hidden)).collect();
     assert_eq!(sheets, [("Notes", true), ("Accounts", false)]);
     let named = r#"{"workbook":{"sheets":{"name":"Notes"}}}"#;
     check(fixture("accounts.xlsx"), Format::Xlsx, named, "Notes: not this one");
-    let error = fails(
-        fixture("accounts.xlsx"),
-        Format::Xlsx,
-        r#"{"workbook":{"sheets":{"name":"Data"}}}"#,
-    );
+    let error = fails(fixture("accounts.xlsx"), Format::Xlsx, r#"{"workbook":{"sheets":{"name":"Data"}}}"#);
     assert_eq!(error, "there is no sheet `Data`; there are `Notes`, `Accounts`");
 }
 
@@ -207,10 +187,7 @@ fn tables_are_sparse_ragged_and_placed_anywhere() {
         row(2, &text("A2", "made today")),
         row(4, &(text("A4", "id") + &text("C4", "n") + &text("D4", "n"))),
         row(5, &(number("C5", "2") + &number("A5", "1"))),
-        row(
-            9,
-            &(text("B9", "x") + &text("F9", "note") + &number("D9", "12345678901234567")),
-        ),
+        row(9, &(text("B9", "x") + &text("F9", "note") + &number("D9", "12345678901234567"))),
         row(10, r#"<c r="A10"/>"#),
     ];
     let options = r#"{"workbook":{"first_row":4}}"#;
@@ -233,10 +210,7 @@ fn tables_are_sparse_ragged_and_placed_anywhere() {
     assert_eq!(error, "in sheet `data` the header in line 3 names no column");
     let error = fails(xlsx(&(rows[2].clone() + &rows[0])), Format::Xlsx, "{}");
     assert_eq!(error, "in sheet `data` row 2 stands after a later one");
-    assert_eq!(
-        fails(xlsx(""), Format::Xlsx, "{}"),
-        "in sheet `data` there is no header: nothing but blank rows"
-    );
+    assert_eq!(fails(xlsx(""), Format::Xlsx, "{}"), "in sheet `data` there is no header: nothing but blank rows");
 }
 
 #[test]
@@ -249,10 +223,7 @@ fn tables_longer_than_a_batch_arrive_whole_and_may_be_skipped() {
             )
         })
         .collect();
-    let bytes = workbook(
-        &[("one", rows.as_str().into()), ("two", rows.as_str().into())],
-        "<sst></sst>",
-    );
+    let bytes = workbook(&[("one", rows.as_str().into()), ("two", rows.as_str().into())], "<sst></sst>");
     let mut decoder = decoder(file(&bytes), Format::Xlsx, r#"{"workbook":{"sheets":"all"}}"#).unwrap();
     assert_eq!(decoder.next_table().unwrap().unwrap().sheet.as_deref(), Some("one"));
     assert_eq!(decoder.next_batch().unwrap().unwrap().rows(), 1024);
@@ -271,19 +242,10 @@ fn tables_longer_than_a_batch_arrive_whole_and_may_be_skipped() {
 
 #[test]
 fn one_full_row_and_one_full_column_make_no_dense_grid() {
-    let header: String = (0..16_384)
-        .map(|_| r#"<c t="inlineStr"><is><t>h</t></is></c>"#)
-        .collect();
-    let column: String = (2..=10_000)
-        .map(|row| format!(r#"<row r="{row}"><c><v>1</v></c></row>"#))
-        .collect();
+    let header: String = (0..16_384).map(|_| r#"<c t="inlineStr"><is><t>h</t></is></c>"#).collect();
+    let column: String = (2..=10_000).map(|row| format!(r#"<row r="{row}"><c><v>1</v></c></row>"#)).collect();
     let before = peak_memory();
-    let mut decoder = decoder(
-        xlsx(&format!("<row r=\"1\">{header}</row>{column}")),
-        Format::Xlsx,
-        "{}",
-    )
-    .unwrap();
+    let mut decoder = decoder(xlsx(&format!("<row r=\"1\">{header}</row>{column}")), Format::Xlsx, "{}").unwrap();
     assert_eq!(decoder.next_table().unwrap().unwrap().header.len(), 16_384);
     let mut rows = 0;
     while let Some(batch) = decoder.next_batch().unwrap() {
@@ -320,71 +282,35 @@ fn hostile_workbooks_fail_as_files_and_leave_our_memory_alone() {
     );
 
     // Under the cap on what it says it unpacks to, the limits of the worker remain.
-    let bomb = data(Rows(
-        r#"<row r="1"><c t="inlineStr"><is><t>"#,
-        "x",
-        64 << 20,
-        "</t></is></c></row>",
-    ));
+    let bomb = data(Rows(r#"<row r="1"><c t="inlineStr"><is><t>"#, "x", 64 << 20, "</t></is></c></row>"));
     let error = fails(file(&bomb), Format::Xlsx, r#"{"caps":{"worker":{"memory":33554432}}}"#);
-    assert_eq!(
-        error,
-        "the workbook could not be decoded: the worker needed more memory than it may have (32 MiB)"
-    );
+    assert_eq!(error, "the workbook could not be decoded: the worker needed more memory than it may have (32 MiB)");
 
     assert!(peak_memory() - before < 100 << 20);
 }
 
 #[test]
 fn caps_fail_a_workbook() {
-    let rows = format!(
-        r#"<row r="1">{}</row><row r="2">{}</row>"#,
-        text("A1", "id"),
-        text("A2", "12345")
-    );
+    let rows = format!(r#"<row r="1">{}</row><row r="2">{}</row>"#, text("A1", "id"), text("A2", "12345"));
     let check = |caps: &str, expected: &str| {
-        assert_eq!(
-            fails(xlsx(&rows), Format::Xlsx, &format!(r#"{{"caps":{caps}}}"#)),
-            expected
-        );
+        assert_eq!(fails(xlsx(&rows), Format::Xlsx, &format!(r#"{{"caps":{caps}}}"#)), expected);
     };
     check(r#"{"workbook_cells":1}"#, "the workbook has more than 1 cells");
     check(r#"{"rows":0}"#, "in sheet `data` there are more than 0 rows");
-    check(
-        r#"{"columns":0}"#,
-        "in sheet `data` the row at line 1 has more than 0 columns",
-    );
-    check(
-        r#"{"cell_bytes":4}"#,
-        "in sheet `data` the cell that begins at line 2, column 1 is larger than 4 bytes",
-    );
-    check(
-        r#"{"row_bytes":4}"#,
-        "in sheet `data` the row that begins at line 2 is larger than 4 bytes",
-    );
-    check(
-        r#"{"header_bytes":1}"#,
-        "in sheet `data` the header is larger than 1 bytes",
-    );
+    check(r#"{"columns":0}"#, "in sheet `data` the row at line 1 has more than 0 columns");
+    check(r#"{"cell_bytes":4}"#, "in sheet `data` the cell that begins at line 2, column 1 is larger than 4 bytes");
+    check(r#"{"row_bytes":4}"#, "in sheet `data` the row that begins at line 2 is larger than 4 bytes");
+    check(r#"{"header_bytes":1}"#, "in sheet `data` the header is larger than 1 bytes");
 }
 
 #[test]
 fn content_that_is_no_workbook_is_named() {
     let not = |found: &str, suffix: &str| format!("the content is {found}, not what the suffix `.{suffix}` says");
-    assert_eq!(
-        fails(file(b"a,b\n1,2\n"), Format::Xlsx, "{}"),
-        not("no workbook", "xlsx")
-    );
+    assert_eq!(fails(file(b"a,b\n1,2\n"), Format::Xlsx, "{}"), not("no workbook", "xlsx"));
     assert_eq!(fails(file(b""), Format::Xls, "{}"), not("no workbook", "xls"));
     assert_eq!(fails(file(b"\n<html>"), Format::Xls, "{}"), not("an HTML page", "xls"));
-    assert_eq!(
-        fails(fixture("accounts.xlsx"), Format::Xls, "{}"),
-        not("a zip archive (an xlsx workbook?)", "xls")
-    );
-    assert_eq!(
-        fails(fixture("encrypted.xlsx"), Format::Xlsx, "{}"),
-        "the workbook is encrypted"
-    );
+    assert_eq!(fails(fixture("accounts.xlsx"), Format::Xls, "{}"), not("a zip archive (an xlsx workbook?)", "xls"));
+    assert_eq!(fails(fixture("encrypted.xlsx"), Format::Xlsx, "{}"), "the workbook is encrypted");
     let whole = data("");
     let error = fails(file(&whole[..whole.len() / 2]), Format::Xlsx, "{}");
     assert!(error.starts_with("the zip archive is damaged: "), "{error}");
@@ -405,12 +331,8 @@ fn a_worker_that_computes_too_long_is_ended() {
 #[test]
 fn a_worker_that_is_waited_for_too_long_is_ended() {
     // Its first answer takes longer than no time at all.
-    let limits = Limits {
-        cpu: Duration::from_secs(9),
-        wall: Duration::from_millis(1),
-        memory: 1 << 29,
-        output: 1 << 20,
-    };
+    let limits =
+        Limits { cpu: Duration::from_secs(9), wall: Duration::from_millis(1), memory: 1 << 29, output: 1 << 20 };
     let input = file_of(&data(Rows("", " ", 16 << 20, ""))).unwrap();
     let request = serde_json::json!({"format": "xlsx", "options": {}, "caps": {}});
     let running = launcher().start(Task::Decode, &request, Some(input), limits).unwrap();
@@ -419,12 +341,8 @@ fn a_worker_that_is_waited_for_too_long_is_ended() {
 
 #[test]
 fn a_worker_refuses_what_is_no_request() {
-    let limits = Limits {
-        cpu: Duration::from_secs(9),
-        wall: Duration::from_secs(60),
-        memory: 1 << 29,
-        output: 1 << 20,
-    };
+    let limits =
+        Limits { cpu: Duration::from_secs(9), wall: Duration::from_secs(60), memory: 1 << 29, output: 1 << 20 };
     let running = launcher().start(Task::Decode, &"nonsense", None, limits).unwrap();
     match running.answer().unwrap_err() {
         error @ WorkerError::Refused { .. } => assert!(!error.is_inputs_fault()),
@@ -434,22 +352,13 @@ fn a_worker_refuses_what_is_no_request() {
 
 #[test]
 fn a_worker_that_answers_too_much_is_ended() {
-    let error = fails(
-        fixture("accounts.xlsx"),
-        Format::Xlsx,
-        r#"{"caps":{"worker":{"output":20}}}"#,
-    );
-    assert_eq!(
-        error,
-        "the workbook could not be decoded: the worker answered more than it may (20 bytes)"
-    );
+    let error = fails(fixture("accounts.xlsx"), Format::Xlsx, r#"{"caps":{"worker":{"output":20}}}"#);
+    assert_eq!(error, "the workbook could not be decoded: the worker answered more than it may (20 bytes)");
 }
 
 #[test]
 fn no_worker_outlives_its_decoder() {
-    let rows: String = (1..=200_000)
-        .map(|row| format!(r#"<row r="{row}">{}</row>"#, r#"<c><v>1</v></c>"#))
-        .collect();
+    let rows: String = (1..=200_000).map(|row| format!(r#"<row r="{row}">{}</row>"#, r#"<c><v>1</v></c>"#)).collect();
     let mut decoder = decoder(xlsx(&rows), Format::Xlsx, "{}").unwrap();
     decoder.next_table().unwrap();
     let worker = children().pop().expect("the worker runs");
@@ -459,13 +368,9 @@ fn no_worker_outlives_its_decoder() {
 
 /// The process ids of this test's worker children: those whose parent thread group is this process.
 fn children() -> Vec<String> {
-    let tasks = std::fs::read_dir("/proc/self/task")
-        .unwrap()
-        .map(|task| task.unwrap().path().join("children"));
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path().join("children"));
     let lists = tasks.filter_map(|list| std::fs::read_to_string(list).ok());
-    lists
-        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        .collect()
+    lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 #[test]

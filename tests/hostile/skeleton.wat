@@ -7,6 +7,7 @@
 (module
   (type $write (func (param i32 i32 i32)))
   (import "gristmill:mapper/log@0.1.0" "write" (func $log (type $write)))  ;; level, text, length
+  ;;@imports
 
   (memory (export "memory") 4)
   (global $heap (mut i32) (i32.const 65536))

@@ -84,9 +84,7 @@ impl S3Server {
                 return server;
             }
         }
-        Self::try_start(program, &executable)
-            .await
-            .unwrap_or_else(|problem| panic!("{problem}"))
+        Self::try_start(program, &executable).await.unwrap_or_else(|problem| panic!("{problem}"))
     }
 
     async fn try_start(program: Program, executable: &Path) -> Result<Self, String> {
@@ -116,12 +114,7 @@ impl S3Server {
             .process_group(0)
             .spawn();
         let child = spawned.map_err(|error| format!("cannot start `{}`: {error}", executable.display()))?;
-        let mut server = Self {
-            program,
-            port: ports[0],
-            child,
-            directory,
-        };
+        let mut server = Self { program, port: ports[0], child, directory };
         server.wait_until_ready().await?;
         Ok(server)
     }
@@ -176,9 +169,7 @@ impl Drop for S3Server {
 fn tools() -> PathBuf {
     match std::env::var_os("GRISTMILL_TEST_TOOLS") {
         Some(tools) => tools.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR"))
-            .with_file_name("target")
-            .join("tools"),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("tools"),
     }
 }
 
@@ -196,13 +187,7 @@ fn seaweed(command: &mut Command, directory: &TempDir, ports: [u16; 12]) {
         .arg("mini")
         .arg(format!("-dir={}", data.display()))
         .arg(format!("-s3.config={}", identities.display()))
-        .args([
-            "-ip=127.0.0.1",
-            "-ip.bind=127.0.0.1",
-            "-master.telemetry=false",
-            "-admin.ui=false",
-            "-webdav=false",
-        ])
+        .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-admin.ui=false", "-webdav=false"])
         .args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
     let names = [
         "s3.port",

@@ -73,19 +73,11 @@ impl Bench {
         let source = source(&endpoint, S3Server::SECRET_KEY, BUCKET, "daily/").await;
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::open(directory.path(), 1 << 30, 0).unwrap();
-        Self {
-            endpoint,
-            admin,
-            source,
-            spool,
-            _directory: directory,
-        }
+        Self { endpoint, admin, source, spool, _directory: directory }
     }
 
     async fn fetch(&self, object: &Object) -> Result<SpooledObject, gristmill::source::SourceError> {
-        self.source
-            .fetch(object, self.spool.reserve(object.size).unwrap())
-            .await
+        self.source.fetch(object, self.spool.reserve(object.size).unwrap()).await
     }
 
     async fn check_fetched(&self, object: &Object, content: &[u8]) {
@@ -102,11 +94,8 @@ impl Bench {
             let content = if other.contains("empty") { "" } else { "x" };
             self.admin.put(BUCKET, other, content).await;
         }
-        let found: BTreeMap<_, _> = objects(&self.source)
-            .await
-            .into_iter()
-            .map(|object| (object.key.as_str().to_owned(), object))
-            .collect();
+        let found: BTreeMap<_, _> =
+            objects(&self.source).await.into_iter().map(|object| (object.key.as_str().to_owned(), object)).collect();
         let expected = ODD.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(found.keys().cloned().collect::<BTreeSet<_>>(), expected);
         for (key, object) in &found {
@@ -143,11 +132,7 @@ impl Bench {
         for number in 0..1_050 {
             self.admin.put(BUCKET, &format!("daily/{number:04} +%.csv"), "x").await;
         }
-        let mut keys: Vec<_> = objects(&self.source)
-            .await
-            .into_iter()
-            .map(|object| object.key)
-            .collect();
+        let mut keys: Vec<_> = objects(&self.source).await.into_iter().map(|object| object.key).collect();
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), 1_050);
@@ -202,13 +187,7 @@ async fn ministack_is_read_right() {
 #[tokio::test]
 async fn the_loopback_server_is_no_other() {
     let (access_key, secret_key) = (S3Server::ACCESS_KEY.to_owned(), S3Server::SECRET_KEY.to_owned());
-    let server = Server::start(Config {
-        access_key,
-        secret_key,
-        port: 0,
-        buckets: Vec::new(),
-    })
-    .unwrap();
+    let server = Server::start(Config { access_key, secret_key, port: 0, buckets: Vec::new() }).unwrap();
     let bench = Bench::new(server.endpoint()).await;
     bench.check().await;
     bench.a_wrong_secret_is_named().await;
@@ -220,13 +199,7 @@ async fn a_directory_is_a_bucket_like_any() {
     let directory = tempfile::tempdir().unwrap();
     let (access_key, secret_key) = (S3Server::ACCESS_KEY.to_owned(), S3Server::SECRET_KEY.to_owned());
     let buckets = vec![(BUCKET.to_owned(), Backing::Directory(directory.path().to_owned()))];
-    let server = Server::start(Config {
-        access_key,
-        secret_key,
-        port: 0,
-        buckets,
-    })
-    .unwrap();
+    let server = Server::start(Config { access_key, secret_key, port: 0, buckets }).unwrap();
     Bench::new(server.endpoint()).await.check().await;
     assert!(directory.path().join("daily/1049 +%.csv").exists());
 }

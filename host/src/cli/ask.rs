@@ -115,6 +115,10 @@ impl Explain {
 
 fn one(shared: &Shared, request: Request, say: impl FnOnce(&Value) -> String) -> Result<(), Failed> {
     let answer = super::ask(shared, request, |_| {})?;
-    if shared.json { output::print_json(&answer) } else { output::print(say(&answer)) }
+    if shared.json {
+        output::print_json(&answer)
+    } else {
+        output::print(say(&answer))
+    }
     Ok(())
 }

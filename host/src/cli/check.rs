@@ -24,8 +24,8 @@ impl Check {
         let config = &loaded.config;
         let mut parts = Vec::new();
         let scratch = tempfile::tempdir()?;
-        let workshop = Workshop::open(scratch.path(), Launcher::this_binary())
-            .map_err(|error| Failed::of(super::BUG, &error))?;
+        let workshop =
+            Workshop::open(scratch.path(), Launcher::this_binary()).map_err(|error| Failed::of(super::BUG, &error))?;
         for settings in config.integrations.values() {
             if let Err(error) = workshop.recipe(config, settings) {
                 parts.push((format!("integrations.{}", settings.name), error));
@@ -61,7 +61,9 @@ impl Check {
                 }
                 Ok(())
             }
-            (false, count) => Err(Failed::new(UNWELL, format!("{count} problems; what they concern would be disabled"))),
+            (false, count) => {
+                Err(Failed::new(UNWELL, format!("{count} problems; what they concern would be disabled")))
+            }
         }
     }
 }

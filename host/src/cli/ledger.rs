@@ -214,9 +214,10 @@ fn why(entry: &Value) -> String {
 
 fn export(shared: &Shared, file: Option<PathBuf>) -> Result<(), Failed> {
     let mut out: BufWriter<Box<dyn Write>> = BufWriter::new(match &file {
-        Some(path) => Box::new(File::create_new(path).map_err(|error| {
-            Failed::new(UNWELL, format!("cannot create `{}`: {error}", path.display()))
-        })?),
+        Some(path) => Box::new(
+            File::create_new(path)
+                .map_err(|error| Failed::new(UNWELL, format!("cannot create `{}`: {error}", path.display())))?,
+        ),
         None => Box::new(std::io::stdout()),
     });
     let mut written = Ok(());
@@ -235,10 +236,11 @@ fn import(shared: &Shared, file: &PathBuf) -> Result<(), Failed> {
     if Client::connect(&config.daemon.runtime_dir)?.is_some() {
         return Err(Failed::new(UNWELL, "the daemon is running").hint(Some("stop it before an import".to_owned())));
     }
-    let opened = File::open(file)
-        .map_err(|error| Failed::new(UNWELL, format!("cannot read `{}`: {error}", file.display())))?;
+    let opened =
+        File::open(file).map_err(|error| Failed::new(UNWELL, format!("cannot read `{}`: {error}", file.display())))?;
     let path = config.daemon.state_dir.join("ledger.redb");
-    let ledger = crate::ledger::Ledger::open(&path).map_err(|error| Failed::of(LEDGER, &error).hint(error.hint().map(str::to_owned)))?;
+    let ledger = crate::ledger::Ledger::open(&path)
+        .map_err(|error| Failed::of(LEDGER, &error).hint(error.hint().map(str::to_owned)))?;
     let imported = ledger.import(&mut BufReader::new(opened)).map_err(|error| Failed::of(LEDGER, &error))?;
     output::print(format!("{} integrations, {} objects imported", imported.integrations, imported.objects));
     Ok(())

@@ -83,8 +83,8 @@ impl Peek {
         let name = self.file.display().to_string();
         let format = Format::of_key(&name)
             .ok_or_else(|| Failed::new(UNWELL, format!("`{name}` is neither .csv nor .xlsx nor .xls")))?;
-        let file = File::open(&self.file)
-            .map_err(|error| Failed::new(UNWELL, format!("cannot read `{name}`: {error}")))?;
+        let file =
+            File::open(&self.file).map_err(|error| Failed::new(UNWELL, format!("cannot read `{name}`: {error}")))?;
         let failed = |error: DecodeError| Failed::of(UNWELL, &error);
         let mut decoder = decode::open(file, format, &self.options(), &Launcher::this_binary()).map_err(failed)?;
         match self.to {
@@ -154,7 +154,11 @@ fn print_first(
         }
         if !head.duplicates.is_empty() {
             let names = head.duplicates.join("`, `");
-            output::print(format!("{}: more than one column is called `{}`", paint.yellow("warning"), printable(&names)));
+            output::print(format!(
+                "{}: more than one column is called `{}`",
+                paint.yellow("warning"),
+                printable(&names)
+            ));
         }
         let cells = |row: &[String]| row.iter().map(|cell| shown(cell)).collect::<Vec<_>>();
         let header = cells(&head.header);

@@ -66,7 +66,8 @@ fn report(passes: &Passes, disabled: usize, shared: &Shared) -> Result<(), Faile
                 if shared.json {
                     output::print_json(&json!({ "integration": integration, "pass": report }));
                 }
-                let counts = [report.listed, report.known, report.succeeded, report.partial, report.skipped, report.failed];
+                let counts =
+                    [report.listed, report.known, report.succeeded, report.partial, report.skipped, report.failed];
                 let mut row = vec![integration.to_string()];
                 row.extend(counts.map(|count| count.to_string()));
                 rows.push(row);

@@ -85,8 +85,14 @@ fn show(report: &Value) {
             output::print(format!("  sheet: {}", printable(text(table, "sheet"))));
         }
         for list in ["header", "fields", "unused_columns"] {
-            let names: Vec<String> =
-                table.get(list).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(printable).collect();
+            let names: Vec<String> = table
+                .get(list)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(printable)
+                .collect();
             if !names.is_empty() {
                 output::print(format!("  {}: {}", list.replace('_', " "), names.join(", ")));
             }

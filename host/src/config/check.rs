@@ -38,19 +38,14 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
         // Under a header that could not be read, keys seem to stand at the root.
         let place = root.key(key);
         if !document.is_broken_before(&place) {
-            report.wrong(
-                &place,
-                "there is no such table",
-                Advice::HintOnly(meant(key, &manual::SECTIONS)),
-            );
+            report.wrong(&place, "there is no such table", Advice::HintOnly(meant(key, &manual::SECTIONS)));
         }
     }
     let (daemon, poll_interval) = daemon(&mut report, environment);
     let connections = tables(&mut report, "connections", connection::check);
     let mappers = tables(&mut report, "mappers", mapper::check);
-    let mut destinations = tables(&mut report, "destinations", |report, path, _| {
-        destination::check(report, path, &daemon.state_dir)
-    });
+    let mut destinations =
+        tables(&mut report, "destinations", |report, path, _| destination::check(report, path, &daemon.state_dir));
     if document.get(&root.key("destinations")).is_none() {
         destinations.named.extend(default_destination(&daemon.state_dir));
     }
@@ -92,18 +87,11 @@ impl<Name: Ord + std::fmt::Display, Checked> Tables<Name, Checked> {
             report.wrong(
                 path,
                 format!("the {what} `{name}` has a problem of its own"),
-                Advice::HintOnly(format!(
-                    "mend `{}.{name}`; until then this integration stays off",
-                    self.section
-                )),
+                Advice::HintOnly(format!("mend `{}.{name}`; until then this integration stays off", self.section)),
             );
         } else if found.is_none() {
-            let known: Vec<String> = self
-                .named
-                .keys()
-                .map(ToString::to_string)
-                .chain(self.refused.iter().cloned())
-                .collect();
+            let known: Vec<String> =
+                self.named.keys().map(ToString::to_string).chain(self.refused.iter().cloned()).collect();
             let advice = match known.as_slice() {
                 [] => Advice::Table(TomlPath::default().key(self.section).key(name.to_string())),
                 [one] => Advice::HintOnly(format!("there is `{one}`")),
@@ -122,11 +110,7 @@ fn tables<Name: FromStr<Err = NameError> + Ord, Checked>(
     section: &'static str,
     check: impl Fn(&mut Report<'_, '_>, &TomlPath, &str) -> Option<Checked>,
 ) -> Tables<Name, Checked> {
-    let mut tables = Tables {
-        section,
-        named: BTreeMap::new(),
-        refused: BTreeSet::new(),
-    };
+    let mut tables = Tables { section, named: BTreeMap::new(), refused: BTreeSet::new() };
     let path = TomlPath::default().key(section);
     for key in report.tables_in(&path) {
         let path = path.key(&key);
@@ -147,11 +131,7 @@ fn tables<Name: FromStr<Err = NameError> + Ord, Checked>(
 fn named<Name: FromStr<Err = NameError>>(report: &mut Report<'_, '_>, path: &TomlPath, key: &str) -> Option<Name> {
     key.parse()
         .map_err(|error: NameError| {
-            report.wrong(
-                path,
-                error.to_string(),
-                Advice::HintOnly("give the table another name".into()),
-            )
+            report.wrong(path, error.to_string(), Advice::HintOnly("give the table another name".into()))
         })
         .ok()
 }
@@ -163,11 +143,7 @@ fn tenant(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>) -> 
 fn duration(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>, least: Duration) -> Option<Duration> {
     let duration = report.parsed(path, raw, parse_duration)?;
     if duration < least {
-        report.wrong(
-            path,
-            format!("at least `{}` is expected here", duration_text(least)),
-            Advice::Example,
-        );
+        report.wrong(path, format!("at least `{}` is expected here", duration_text(least)), Advice::Example);
         return None;
     }
     Some(duration)
@@ -218,20 +194,14 @@ fn daemon(report: &mut Report<'_, '_>, environment: Environment<'_>) -> (Daemon,
     // Systemd gives several directories separated by colons; the unit asks for one.
     let from_systemd = |variable: &str| {
         let value = environment(variable)?.into_string().ok()?;
-        value
-            .split(':')
-            .next()
-            .filter(|first| !first.is_empty())
-            .map(PathBuf::from)
+        value.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
     };
     let mut place = |key: &str, raw: Option<String>, variable: &str, default: &str| {
         let written = directory(report, &path.key(key), raw, Path::new(""));
         if written.as_ref().is_some_and(|written| written.is_relative()) {
             report.wrong(&path.key(key), "an absolute path is expected here", Advice::Example);
         }
-        written
-            .or_else(|| from_systemd(variable))
-            .unwrap_or_else(|| PathBuf::from(default))
+        written.or_else(|| from_systemd(variable)).unwrap_or_else(|| PathBuf::from(default))
     };
     let state_dir = place("state_dir", raw.state_dir, "STATE_DIRECTORY", "/var/lib/gristmill");
     let runtime_dir = place("runtime_dir", raw.runtime_dir, "RUNTIME_DIRECTORY", "/run/gristmill");
@@ -239,38 +209,26 @@ fn daemon(report: &mut Report<'_, '_>, environment: Environment<'_>) -> (Daemon,
     let poll_interval = duration(report, &path.key("poll_interval"), raw.poll_interval, second);
     let files_at_once = whole_number(report, &path.key("files_at_once"), raw.files_at_once, 1..=256);
     let min_free = size(report, &path.key("min_free"), raw.min_free, ByteSize::from_bytes(0));
-    let spool_limit = size(
-        report,
-        &path.key("spool_limit"),
-        raw.spool_limit,
-        ByteSize::from_bytes(1 << 20),
-    );
+    let spool_limit = size(report, &path.key("spool_limit"), raw.spool_limit, ByteSize::from_bytes(1 << 20));
     let shutdown_grace = duration(report, &path.key("shutdown_grace"), raw.shutdown_grace, Duration::ZERO);
     let stall_after = duration(report, &path.key("stall_after"), raw.stall_after, second);
     let log = raw.log.unwrap_or_default();
     let daemon = Daemon {
         state_dir,
         runtime_dir,
-        files_at_once: files_at_once
-            .and_then(|number| usize::try_from(number).ok())
-            .unwrap_or(4),
+        files_at_once: files_at_once.and_then(|number| usize::try_from(number).ok()).unwrap_or(4),
         min_free: min_free.unwrap_or(ByteSize::from_bytes(1 << 30)),
         spool_limit: spool_limit.unwrap_or(ByteSize::from_bytes(10 << 30)),
         shutdown_grace: shutdown_grace.unwrap_or(Duration::from_secs(90)),
         stall_after: stall_after.unwrap_or(Duration::from_secs(30 * 60)),
-        log: Log {
-            format: log.format.unwrap_or_default(),
-            level: log.level.unwrap_or_default(),
-        },
+        log: Log { format: log.format.unwrap_or_default(), level: log.level.unwrap_or_default() },
     };
     (daemon, poll_interval.unwrap_or(Duration::from_secs(300)))
 }
 
 /// The destination that is there when the file names none.
 fn default_destination(state_dir: &Path) -> Option<(DestinationName, Destination)> {
-    let kind = DestinationKind::Sqlite {
-        path: state_dir.join(DEFAULT_STORE),
-    };
+    let kind = DestinationKind::Sqlite { path: state_dir.join(DEFAULT_STORE) };
     Some((DEFAULT_DESTINATION.parse().ok()?, Destination { tenant: None, kind }))
 }
 

@@ -26,16 +26,12 @@ impl Connection {
     /// Every secret that it needs.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
         let (id, key, token) = match &self.auth {
-            Auth::AccessKey {
-                access_key_id: AccessKeyId::Reference(id),
-                secret_access_key,
-                session_token,
-            } => (Some(id), Some(secret_access_key), session_token.as_ref()),
-            Auth::AccessKey {
-                access_key_id: AccessKeyId::Text(_),
-                secret_access_key,
-                session_token,
-            } => (None, Some(secret_access_key), session_token.as_ref()),
+            Auth::AccessKey { access_key_id: AccessKeyId::Reference(id), secret_access_key, session_token } => {
+                (Some(id), Some(secret_access_key), session_token.as_ref())
+            }
+            Auth::AccessKey { access_key_id: AccessKeyId::Text(_), secret_access_key, session_token } => {
+                (None, Some(secret_access_key), session_token.as_ref())
+            }
             Auth::DefaultChain => (None, None, None),
         };
         [id, key, token].into_iter().flatten()

@@ -34,10 +34,7 @@ impl Sources {
         match directory.read_dir() {
             Ok(entries) => {
                 for entry in entries {
-                    let entry = entry.map_err(|source| ConfigError::Read {
-                        path: directory.clone(),
-                        source,
-                    })?;
+                    let entry = entry.map_err(|source| ConfigError::Read { path: directory.clone(), source })?;
                     let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
                     if !hidden && entry.path().extension().is_some_and(|extension| extension == "toml") {
                         more.push(entry.path());
@@ -46,10 +43,7 @@ impl Sources {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => {
-                return Err(ConfigError::Read {
-                    path: directory,
-                    source,
-                });
+                return Err(ConfigError::Read { path: directory, source });
             }
         }
         more.sort();
@@ -60,10 +54,7 @@ impl Sources {
     }
 
     fn add(&mut self, path: PathBuf, problems: &mut Vec<Problem>) -> Result<(), ConfigError> {
-        let bytes = std::fs::read(&path).map_err(|source| ConfigError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let bytes = std::fs::read(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
         let start = self.0.last().map_or(0, |file| file.start + file.text.len() + 1);
         let text = String::from_utf8(bytes).unwrap_or_else(|error| {
             let valid = error.utf8_error().valid_up_to();
@@ -90,12 +81,7 @@ impl Sources {
 
     /// Parses and merges. Each syntax error, and each key that stands in two files, is a problem.
     pub(super) fn parse(&self, problems: &mut Vec<Problem>) -> Document<'_> {
-        let mut document = Document {
-            sources: self,
-            root: DeTable::new(),
-            broken: Vec::new(),
-            ambiguous: Vec::new(),
-        };
+        let mut document = Document { sources: self, root: DeTable::new(), broken: Vec::new(), ambiguous: Vec::new() };
         for file in &self.0 {
             let (table, mut errors) = DeTable::parse_recoverable(&file.text);
             errors.sort_by_key(|error| error.span().map(|span| span.start));
@@ -152,9 +138,7 @@ impl<'t> Document<'t> {
     pub(super) fn is_broken_before(&self, path: &TomlPath) -> bool {
         let (file, position) = self.place(path);
         let line = position.map(|position| position.line);
-        self.broken
-            .iter()
-            .any(|(broken, broken_line)| *broken == file && *broken_line <= line)
+        self.broken.iter().any(|(broken, broken_line)| *broken == file && *broken_line <= line)
     }
 
     /// Whether a key in the table at that path stands in two files.
@@ -196,10 +180,7 @@ impl<'t> Document<'t> {
                 return self.place_of(span);
             }
         }
-        (
-            self.sources.0.first().map(|file| file.path.clone()).unwrap_or_default(),
-            None,
-        )
+        (self.sources.0.first().map(|file| file.path.clone()).unwrap_or_default(), None)
     }
 
     fn deepest(&self, segments: &[Segment]) -> Option<Found<'_, 't>> {
@@ -235,10 +216,9 @@ impl<'t> Document<'t> {
             };
             let first = first.span();
             if there.get_ref().is_table() && value.get_ref().is_table() {
-                if let (Some(DeValue::Table(there)), DeValue::Table(more)) = (
-                    into.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut),
-                    value.into_inner(),
-                ) {
+                if let (Some(DeValue::Table(there)), DeValue::Table(more)) =
+                    (into.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value.into_inner())
+                {
                     self.merge(there, more, &path, problems);
                 }
                 continue;
@@ -270,10 +250,7 @@ fn shifted_table(table: DeTable<'_>, by: usize) -> DeTable<'_> {
         .into_iter()
         .map(|(key, value)| {
             let span = key.span();
-            (
-                Spanned::new(span.start + by..span.end + by, key.into_inner()),
-                shifted(value, by),
-            )
+            (Spanned::new(span.start + by..span.end + by, key.into_inner()), shifted(value, by))
         })
         .collect()
 }

@@ -53,13 +53,12 @@ pub struct Integration {
 impl Integration {
     /// The custom mappers that it uses; one that makes both kinds of records stands here twice.
     pub fn mappers(&self) -> impl Iterator<Item = &MapperName> {
-        [&self.field_mapping, &self.product_usage]
-            .into_iter()
-            .flatten()
-            .filter_map(|transform| match &transform.mapper {
+        [&self.field_mapping, &self.product_usage].into_iter().flatten().filter_map(|transform| {
+            match &transform.mapper {
                 MapperChoice::BuiltIn => None,
                 MapperChoice::Named(name) => Some(name),
-            })
+            }
+        })
     }
 }
 

@@ -35,12 +35,7 @@ enum Shown {
 }
 
 const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
-    Table {
-        pattern,
-        shown,
-        docs: Raw::DOCS,
-        keys: Raw::KEYS,
-    }
+    Table { pattern, shown, docs: Raw::DOCS, keys: Raw::KEYS }
 }
 
 /// All tables, in the order of the example file.
@@ -54,41 +49,20 @@ static TABLES: [Table; 28] = [
     table::<RawSecretReference>("connections.*.access_key.session_token", Shown::Inline),
     table::<RawDefaultChain>("connections.*.default_chain", Shown::Inline),
     table::<RawIntegration>("integrations.*", Shown::Live("[integrations.acme-accounts]")),
-    table::<RawMatching>(
-        "integrations.*.matching",
-        Shown::Live("[integrations.acme-accounts.matching]"),
-    ),
-    table::<RawIdentifier>(
-        "integrations.*.identifiers",
-        Shown::Live("[[integrations.acme-accounts.identifiers]]"),
-    ),
-    table::<RawField>(
-        "integrations.*.fields",
-        Shown::Live("[[integrations.acme-accounts.fields]]"),
-    ),
+    table::<RawMatching>("integrations.*.matching", Shown::Live("[integrations.acme-accounts.matching]")),
+    table::<RawIdentifier>("integrations.*.identifiers", Shown::Live("[[integrations.acme-accounts.identifiers]]")),
+    table::<RawField>("integrations.*.fields", Shown::Live("[[integrations.acme-accounts.fields]]")),
     table::<RawNumber>("integrations.*.fields.number", Shown::Inline),
     table::<RawBoolean>("integrations.*.fields.boolean", Shown::Inline),
-    table::<RawUsage>(
-        "integrations.*.usage",
-        Shown::Live("[[integrations.acme-accounts.usage]]"),
-    ),
+    table::<RawUsage>("integrations.*.usage", Shown::Live("[[integrations.acme-accounts.usage]]")),
     table::<RawDateColumn>("integrations.*.usage.date", Shown::Inline),
     table::<RawMetric>("integrations.*.usage.metrics", Shown::Inline),
     table::<RawNumber>("integrations.*.usage.metrics.number", Shown::Inline),
     table::<RawBoolean>("integrations.*.usage.metrics.boolean", Shown::Inline),
     table::<RawCsv>("integrations.*.csv", Shown::Live("[integrations.acme-accounts.csv]")),
-    table::<RawExcel>(
-        "integrations.*.excel",
-        Shown::Live("[integrations.acme-accounts.excel]"),
-    ),
-    table::<RawDecodeLimits>(
-        "integrations.*.limits",
-        Shown::Live("[integrations.acme-accounts.limits]"),
-    ),
-    table::<RawMapperChoice>(
-        "integrations.*.mapper",
-        Shown::Alternative("[integrations.acme-accounts.mapper]"),
-    ),
+    table::<RawExcel>("integrations.*.excel", Shown::Live("[integrations.acme-accounts.excel]")),
+    table::<RawDecodeLimits>("integrations.*.limits", Shown::Live("[integrations.acme-accounts.limits]")),
+    table::<RawMapperChoice>("integrations.*.mapper", Shown::Alternative("[integrations.acme-accounts.mapper]")),
     table::<RawMapper>("mappers.*", Shown::Live("[mappers.acme]")),
     table::<RawLimits>("mappers.*.limits", Shown::Live("[mappers.acme.limits]")),
     table::<RawDestination>("destinations.*", Shown::Live("[destinations.main]")),
@@ -131,9 +105,7 @@ fn table_example(keys: &[&str]) -> Option<String> {
 
 /// The keys that may stand in the table round a path.
 pub(super) fn siblings(path: &TomlPath) -> Vec<&'static str> {
-    table_round(path)
-        .map(|table| table.keys.iter().map(KeyDocs::name).collect())
-        .unwrap_or_default()
+    table_round(path).map(|table| table.keys.iter().map(KeyDocs::name).collect()).unwrap_or_default()
 }
 
 /// Whether a later version will know the key at a path.
@@ -151,11 +123,7 @@ fn table_round(path: &TomlPath) -> Option<&'static Table> {
 fn find(keys: &[&str]) -> Option<&'static Table> {
     TABLES.iter().find(|table| {
         table.pattern.split('.').count() == keys.len()
-            && table
-                .pattern
-                .split('.')
-                .zip(keys)
-                .all(|(pattern, key)| pattern == "*" || pattern == *key)
+            && table.pattern.split('.').zip(keys).all(|(pattern, key)| pattern == "*" || pattern == *key)
     })
 }
 
@@ -166,11 +134,7 @@ fn key_example(key: &KeyDocs) -> Option<String> {
     let block: Vec<&str> = lines.take_while(|line| *line != "```").collect();
     // Of several choices, one will do.
     let complete = block.first().is_some_and(|first| !first.ends_with(['[', '{']));
-    Some(if complete {
-        block.first().map(ToString::to_string)?
-    } else {
-        block.join("\n")
-    })
+    Some(if complete { block.first().map(ToString::to_string)? } else { block.join("\n") })
 }
 
 /// The example file. Prose lines begin with `# `; taking away the `#` at the beginning of the others makes a
@@ -240,11 +204,7 @@ pub(super) fn examples() -> Vec<(String, String, String)> {
         while lines.any(|line| matches!(line, "```toml" | "```text")) {
             let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
             let whole = block.first().is_some_and(|first| first.ends_with('['));
-            blocks.extend(if whole {
-                vec![block.join("\n")]
-            } else {
-                block.iter().map(ToString::to_string).collect()
-            });
+            blocks.extend(if whole { vec![block.join("\n")] } else { block.iter().map(ToString::to_string).collect() });
         }
         blocks
     };
@@ -264,11 +224,7 @@ pub(super) fn examples() -> Vec<(String, String, String)> {
         }
         for key in table.keys {
             let place = format!("{path}.{}", key.name());
-            examples.extend(
-                blocks(key)
-                    .into_iter()
-                    .map(|example| (headers.clone(), place.clone(), example)),
-            );
+            examples.extend(blocks(key).into_iter().map(|example| (headers.clone(), place.clone(), example)));
         }
     }
     examples

@@ -61,11 +61,7 @@ impl fmt::Display for TomlPath {
                         f.write_str(".")?;
                     }
                     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-                    if !key.is_empty() && key.chars().all(bare) {
-                        f.write_str(key)?
-                    } else {
-                        write!(f, "{key:?}")?
-                    }
+                    if !key.is_empty() && key.chars().all(bare) { f.write_str(key)? } else { write!(f, "{key:?}")? }
                 }
             }
         }
@@ -79,12 +75,8 @@ mod tests {
 
     #[test]
     fn odd_keys_are_quoted() {
-        let path = TomlPath::default()
-            .key("integrations")
-            .key("a b\n")
-            .key("fields")
-            .join([Segment::Index(2)])
-            .key("column");
+        let path =
+            TomlPath::default().key("integrations").key("a b\n").key("fields").join([Segment::Index(2)]).key("column");
         assert_eq!(path.to_string(), r#"integrations."a b\n".fields[2].column"#);
         assert_eq!(path.last_key(), Some("column"));
     }

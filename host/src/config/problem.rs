@@ -105,12 +105,7 @@ fn render_problem(text: &mut String, problem: &Problem) -> std::fmt::Result {
     if let Some(hint) = &problem.hint {
         writeln!(text, "  hint: {}", printable(hint))?;
     }
-    match problem
-        .example
-        .as_deref()
-        .map(|example| example.lines().collect::<Vec<_>>())
-        .as_deref()
-    {
+    match problem.example.as_deref().map(|example| example.lines().collect::<Vec<_>>()).as_deref() {
         None | Some([]) => {}
         Some([line]) => writeln!(text, "  example: {line}")?,
         Some(lines) => {

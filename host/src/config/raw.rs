@@ -59,12 +59,7 @@ pub(super) const LATER: [(&str, &[&str]); 11] = [
     ("destinations.*", &["postgresql", "resolve", "webhook"]),
 ];
 
-const LATER_SECRETS: &[&str] = &[
-    "aws_secrets_manager",
-    "google_secret_manager",
-    "hashicorp_vault",
-    "secret",
-];
+const LATER_SECRETS: &[&str] = &["aws_secrets_manager", "google_secret_manager", "hashicorp_vault", "secret"];
 
 /// A raw struct with its documentation.
 pub(super) trait Documented {

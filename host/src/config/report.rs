@@ -30,10 +30,7 @@ pub(super) enum Advice {
 impl<'d, 't> Report<'d, 't> {
     /// Without problems.
     pub(super) fn new(document: &'d Document<'t>) -> Self {
-        Self {
-            document,
-            problems: Vec::new(),
-        }
+        Self { document, problems: Vec::new() }
     }
 
     /// The document that is checked.
@@ -104,9 +101,7 @@ impl<'d, 't> Report<'d, 't> {
 
     /// Whether a key of the table at that path, or something in it, was refused as it was read.
     pub(super) fn refused_within(&self, table: &TomlPath) -> bool {
-        self.problems
-            .iter()
-            .any(|(there, _)| there.is_within(table) && there != table)
+        self.problems.iter().any(|(there, _)| there.is_within(table) && there != table)
     }
 
     /// The value at a path if it is required and there. A missing one is a problem.
@@ -186,25 +181,15 @@ impl<'d, 't> Report<'d, 't> {
             let key = path.last_key().unwrap_or_default().to_owned();
             let known = manual::siblings(path);
             return if manual::is_planned(path) {
-                self.wrong(
-                    path,
-                    "this version does not support it",
-                    Advice::HintOnly(what_may_stand(&known)),
-                )
+                self.wrong(path, "this version does not support it", Advice::HintOnly(what_may_stand(&known)))
             } else {
                 self.wrong(path, "there is no such key", Advice::HintOnly(meant(&key, &known)))
             };
         }
-        let found = self
-            .document
-            .get(path)
-            .map_or("value", |value| value.get_ref().type_str());
+        let found = self.document.get(path).map_or("value", |value| value.get_ref().type_str());
         let message = match expected {
             Some(expected) if message.starts_with("unknown variant") => {
-                format!(
-                    "this is not one of the choices: {}",
-                    expected.trim_start_matches("one of ")
-                )
+                format!("this is not one of the choices: {}", expected.trim_start_matches("one of "))
             }
             Some(expected) if message.starts_with("invalid type") => {
                 format!("{} is expected here, not {}", in_words(expected), with_article(found))
@@ -257,16 +242,8 @@ fn with_article(kind: &str) -> String {
 /// The deepest entry of the table that has that span, as its key or as its value.
 fn locate(table: &DeTable<'_>, span: &std::ops::Range<usize>) -> Option<Vec<Segment>> {
     table.iter().find_map(|(key, value)| {
-        let rest = if key.span() == *span {
-            Some(Vec::new())
-        } else {
-            locate_in(value, span)
-        }?;
-        Some(
-            std::iter::once(Segment::Key(key.get_ref().to_string()))
-                .chain(rest)
-                .collect(),
-        )
+        let rest = if key.span() == *span { Some(Vec::new()) } else { locate_in(value, span) }?;
+        Some(std::iter::once(Segment::Key(key.get_ref().to_string())).chain(rest).collect())
     })
 }
 

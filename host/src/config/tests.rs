@@ -25,11 +25,7 @@ fn loaded(text: &str) -> Loaded {
 
 /// The messages by path.
 fn problems(loaded: &Loaded) -> Vec<String> {
-    loaded
-        .problems
-        .iter()
-        .map(|problem| format!("{}: {}", problem.path, problem.message))
-        .collect()
+    loaded.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
 }
 
 fn check_golden(path: &Path, actual: &str) {
@@ -59,23 +55,14 @@ fn every_golden_configuration_is_read_as_recorded() {
         let shown = |text: String| text.replace(&*folder.to_string_lossy(), "$DIR");
         let (right, wrong) = (path.with_extension("json"), path.with_extension("err"));
         let (expected, other, actual) = if loaded.problems.is_empty() {
-            (
-                right,
-                wrong,
-                serde_json::to_string_pretty(&loaded.config).unwrap() + "\n",
-            )
+            (right, wrong, serde_json::to_string_pretty(&loaded.config).unwrap() + "\n")
         } else {
             (wrong, right, render_problems(&loaded.problems))
         };
         if std::env::var_os(REWRITE).is_some() && other.exists() {
             fs::remove_file(&other).unwrap();
         }
-        assert!(
-            !other.exists(),
-            "`{}` should not exist beside `{}`",
-            other.display(),
-            expected.display()
-        );
+        assert!(!other.exists(), "`{}` should not exist beside `{}`", other.display(), expected.display());
         check_golden(&expected, &shown(actual));
     }
     assert!(cases >= 20, "{cases} cases");
@@ -108,14 +95,7 @@ fn the_example_file_is_valid_when_everything_in_it_is_set() {
     let loaded = loaded(&example_in_force());
     assert_eq!(problems(&loaded), [""; 0]);
     let config = &loaded.config;
-    assert_eq!(
-        (
-            config.connections.len(),
-            config.integrations.len(),
-            config.mappers.len()
-        ),
-        (1, 1, 1)
-    );
+    assert_eq!((config.connections.len(), config.integrations.len(), config.mappers.len()), (1, 1, 1));
     // The values shown as defaults are the defaults.
     let plain = self::loaded("");
     assert_eq!(json(&config.daemon), json(&plain.config.daemon));
@@ -124,10 +104,7 @@ fn the_example_file_is_valid_when_everything_in_it_is_set() {
     let limits = config.mappers.values().next().unwrap().limits;
     assert_eq!(limits, MapperLimits::default());
     let default_destination = plain.config.destinations.values().next().unwrap();
-    assert_eq!(
-        config.destinations.values().next().unwrap().kind,
-        default_destination.kind
-    );
+    assert_eq!(config.destinations.values().next().unwrap().kind, default_destination.kind);
 }
 
 fn json(value: &impl Serialize) -> serde_json::Value {
@@ -140,15 +117,8 @@ fn every_example_beside_an_error_is_valid() {
     for (headers, path, example) in manual::examples() {
         let text = format!("{headers}{example}\n");
         let loaded = loaded(&text);
-        assert!(
-            !loaded.problems.iter().any(|problem| problem.scope == Scope::Syntax),
-            "{text}{:?}",
-            problems(&loaded)
-        );
-        let wrong = loaded
-            .problems
-            .iter()
-            .filter(|problem| problem.path.replace("[0]", "").starts_with(&path));
+        assert!(!loaded.problems.iter().any(|problem| problem.scope == Scope::Syntax), "{text}{:?}", problems(&loaded));
+        let wrong = loaded.problems.iter().filter(|problem| problem.path.replace("[0]", "").starts_with(&path));
         // Alone in its file an example may lead nowhere or stand beside nothing; it is still of the right shape.
         let wrong: Vec<_> = wrong
             .map(|problem| problem.message.as_str())
@@ -166,23 +136,13 @@ fn every_example_beside_an_error_is_valid() {
 #[test]
 fn a_damaged_file_never_stops_the_reader() {
     let whole = example_in_force();
-    let places = (0..whole.len())
-        .step_by(97)
-        .filter(|place| whole.is_char_boundary(*place));
+    let places = (0..whole.len()).step_by(97).filter(|place| whole.is_char_boundary(*place));
     for place in places {
         let (before, after) = whole.split_at(place);
         let without_one: String = before.chars().chain(after.chars().skip(1)).collect();
-        for text in [
-            before.to_owned(),
-            without_one,
-            format!("{before}\"{after}"),
-            format!("{before} = [{after}"),
-        ] {
+        for text in [before.to_owned(), without_one, format!("{before}\"{after}"), format!("{before} = [{after}")] {
             let loaded = loaded(&text);
-            assert!(
-                !loaded.problems.iter().any(|problem| problem.message.is_empty()),
-                "{text}"
-            );
+            assert!(!loaded.problems.iter().any(|problem| problem.message.is_empty()), "{text}");
         }
     }
 }
@@ -262,32 +222,17 @@ fn a_mistake_in_a_destination_disables_the_integrations_that_use_it() {
         bucket = 'b'
         destination = 'bad'
         mapper = {}";
-    let bad = [
-        "destinations.bad.files.path",
-        "integrations.bad.fields",
-        "integrations.bad.destination",
-    ];
+    let bad = ["destinations.bad.files.path", "integrations.bad.fields", "integrations.bad.destination"];
     check_only_good_is_left(more, &bad);
 }
 
 /// R15
 #[test]
 fn only_syntax_and_the_daemon_are_fatal() {
-    for text in [
-        "[daemon",
-        "a = 1",
-        "[daemon]\npoll_interval = 5",
-        "[daemon.log]\nlevel = 'loud'",
-        "connections = 1",
-    ] {
+    for text in ["[daemon", "a = 1", "[daemon]\npoll_interval = 5", "[daemon.log]\nlevel = 'loud'", "connections = 1"] {
         assert!(loaded(text).is_fatal(), "{text}");
     }
-    for text in [
-        "[connections.a]",
-        "[integrations.a]",
-        "[mappers.'a b']",
-        "[destinations.a]\nx = 1",
-    ] {
+    for text in ["[connections.a]", "[integrations.a]", "[mappers.'a b']", "[destinations.a]\nx = 1"] {
         let loaded = loaded(text);
         assert!(!loaded.is_fatal() && !loaded.problems.is_empty(), "{text}");
     }
@@ -312,10 +257,7 @@ fn an_integration_that_is_switched_off_and_in_order_can_still_be_named() {
 /// R13
 #[test]
 fn once_a_table_names_a_tenant_every_integration_must() {
-    let loaded = loaded(&format!(
-        "{HEALTHY}[mappers.m]\npath = 'm.wasm'\nsha256 = '{}'\ntenant = 't'",
-        "0".repeat(64)
-    ));
+    let loaded = loaded(&format!("{HEALTHY}[mappers.m]\npath = 'm.wasm'\nsha256 = '{}'\ntenant = 't'", "0".repeat(64)));
     assert_eq!(
         problems(&loaded),
         ["integrations.good.tenant: this key is missing; `mappers.m` names a tenant, so every integration must"]
@@ -364,11 +306,7 @@ fn a_secret_in_the_wrong_place_is_never_repeated() {
     for line in in_connection {
         let loaded = loaded(&format!("[connections.a]\nregion = 'eu'\n{line}\n"));
         assert!(!loaded.problems.is_empty(), "{line}");
-        let shown = format!(
-            "{}{loaded:?}{}",
-            render_problems(&loaded.problems),
-            json(&loaded.problems)
-        );
+        let shown = format!("{}{loaded:?}{}", render_problems(&loaded.problems), json(&loaded.problems));
         assert!(!shown.contains(CANARY), "{shown}");
     }
 }
@@ -384,25 +322,16 @@ fn systemd_says_where_the_directories_are_unless_the_file_does() {
         _ => None,
     };
     let daemon = load_in(&path, &environment).unwrap().config.daemon;
-    assert_eq!(
-        (daemon.state_dir, daemon.runtime_dir),
-        ("/srv/state".into(), "/srv/run".into())
-    );
+    assert_eq!((daemon.state_dir, daemon.runtime_dir), ("/srv/state".into(), "/srv/run".into()));
     fs::write(&path, "daemon.state_dir = '/elsewhere'").unwrap();
-    assert_eq!(
-        load_in(&path, &environment).unwrap().config.daemon.state_dir,
-        Path::new("/elsewhere")
-    );
+    assert_eq!(load_in(&path, &environment).unwrap().config.daemon.state_dir, Path::new("/elsewhere"));
 }
 
 #[test]
 fn a_file_that_is_not_there_is_an_error_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("none.toml");
-    assert_eq!(
-        load(&path).unwrap_err().to_string(),
-        format!("cannot read `{}`", path.display())
-    );
+    assert_eq!(load(&path).unwrap_err().to_string(), format!("cannot read `{}`", path.display()));
 }
 
 #[test]
@@ -417,15 +346,10 @@ fn a_file_that_is_not_utf_8_is_a_problem_with_a_place() {
 
 #[test]
 fn backfill_since_a_day_begins_with_that_day_in_the_time_zone() {
-    let loaded = loaded(&format!(
-        "{HEALTHY}timezone = 'Europe/Berlin'\nbackfill = {{ since = 2026-07-01 }}"
-    ));
+    let loaded = loaded(&format!("{HEALTHY}timezone = 'Europe/Berlin'\nbackfill = {{ since = 2026-07-01 }}"));
     assert_eq!(problems(&loaded), [""; 0]);
     let integration = &loaded.config.integrations[&"good".parse().unwrap()];
-    assert_eq!(
-        integration.backfill,
-        Backfill::Since("2026-06-30T22:00:00Z".parse().unwrap())
-    );
+    assert_eq!(integration.backfill, Backfill::Since("2026-06-30T22:00:00Z".parse().unwrap()));
 }
 
 #[test]
@@ -457,19 +381,9 @@ fn a_connection_names_every_secret_that_it_needs() {
                 secret_access_key = { env = 'KEY' }\nsession_token = { credential = 'token' }";
     let loaded = loaded(text);
     assert_eq!(problems(&loaded), [""; 0]);
-    let secrets: Vec<_> = loaded
-        .config
-        .connections
-        .values()
-        .next()
-        .unwrap()
-        .secrets()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(
-        secrets,
-        ["file `/id`", "environment variable `KEY`", "credential `token`"]
-    );
+    let secrets: Vec<_> =
+        loaded.config.connections.values().next().unwrap().secrets().map(ToString::to_string).collect();
+    assert_eq!(secrets, ["file `/id`", "environment variable `KEY`", "credential `token`"]);
 }
 
 #[test]
@@ -481,10 +395,7 @@ fn a_relative_mapper_begins_at_the_file_that_names_it() {
     let mapper = format!("[mappers.m]\npath = 'm.wasm'\nsha256 = '{}'", "0".repeat(64));
     fs::write(directory.path().join("conf.d/m.toml"), mapper).unwrap();
     let config = without_environment(&path).config;
-    assert_eq!(
-        config.mappers.values().next().unwrap().path,
-        directory.path().join("conf.d/m.wasm")
-    );
+    assert_eq!(config.mappers.values().next().unwrap().path, directory.path().join("conf.d/m.wasm"));
 }
 
 #[test]

@@ -47,10 +47,7 @@ impl FromStr for ByteSize {
         let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(ByteSizeError)?;
         let (number, unit) = text.split_at(digits);
         let number: u64 = number.parse().map_err(|_| ByteSizeError)?;
-        let (_, factor) = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit.trim_start())
-            .ok_or(ByteSizeError)?;
+        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit.trim_start()).ok_or(ByteSizeError)?;
         number.checked_mul(*factor).map(Self).ok_or(ByteSizeError)
     }
 }
@@ -58,9 +55,7 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The unit that leaves the smallest whole number.
-        let whole = UNITS
-            .iter()
-            .filter(|(_, factor)| self.0.is_multiple_of(*factor) && self.0 >= *factor);
+        let whole = UNITS.iter().filter(|(_, factor)| self.0.is_multiple_of(*factor) && self.0 >= *factor);
         let (unit, factor) = whole.max_by_key(|(_, factor)| *factor).unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / factor)
     }
@@ -79,16 +74,12 @@ pub struct DurationError;
 
 /// Reads `5m`, `1h30m` or `250ms`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    SpanParser::new()
-        .parse_unsigned_duration(text.trim())
-        .map_err(|_| DurationError)
+    SpanParser::new().parse_unsigned_duration(text.trim()).map_err(|_| DurationError)
 }
 
 /// Writes a duration as [`parse_duration`] reads it.
 pub fn duration_text(duration: Duration) -> String {
-    SpanPrinter::new()
-        .unsigned_duration_to_string(&duration)
-        .replace(' ', "")
+    SpanPrinter::new().unsigned_duration_to_string(&duration).replace(' ', "")
 }
 
 /// For `#[serde(serialize_with)]`.

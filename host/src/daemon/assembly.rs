@@ -194,11 +194,21 @@ impl Assembly {
         let state = &config.daemon.state_dir;
         make_private(state)?;
         let ledger = Ledger::open(&state.join("ledger.redb"))?;
-        let spool = Spool::open(&state.join("spool"), config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes())?;
+        let spool =
+            Spool::open(state.join("spool"), config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes())?;
         let workshop = Arc::new(Workshop::open(state, Launcher::this_binary())?);
         let slots = Slots::new(config.daemon.files_at_once);
         let destinations = destinations(&config)?;
-        Ok(Self { config, ledger, slots, spool, workshop, destinations, secrets: Secrets::from_environment(), http: HttpClient::new() })
+        Ok(Self {
+            config,
+            ledger,
+            slots,
+            spool,
+            workshop,
+            destinations,
+            secrets: Secrets::from_environment(),
+            http: HttpClient::new(),
+        })
     }
 
     /// The same state directory under another configuration.

@@ -14,9 +14,7 @@ use crate::decode::Format;
 use crate::dry_run;
 use crate::events::Chain;
 use crate::ingest::Pipeline;
-use crate::ledger::{
-    Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Selector, SkipReason, State,
-};
+use crate::ledger::{Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Selector, SkipReason, State};
 use crate::object::{ConnectionKey, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::source::S3Source;
@@ -162,9 +160,8 @@ impl Desk {
             let counts = assembly.ledger.counts(&status.integration).await.map_err(refused)?;
             status.objects = counts.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect();
         }
-        integrations.sort_by(|one, other| {
-            (&one.activity, &one.integration).cmp(&(&other.activity, &other.integration))
-        });
+        integrations
+            .sort_by(|one, other| (&one.activity, &one.integration).cmp(&(&other.activity, &other.integration)));
         Ok(json!({
             "version": env!("CARGO_PKG_VERSION"),
             "daemon": matches!(self.place, Place::Beside(_)),
@@ -226,7 +223,9 @@ impl Desk {
         }
         Err(match &self.place {
             Place::Beside(_) => Refusal::new(format!("the integration `{integration}` is not active")),
-            Place::Alone(_) => Refusal::new("no daemon is running").hint("one pass without a daemon: gristmill run --once"),
+            Place::Alone(_) => {
+                Refusal::new("no daemon is running").hint("one pass without a daemon: gristmill run --once")
+            }
         })
     }
 
@@ -276,12 +275,16 @@ fn explanation(entry: &Entry, integration: &IntegrationName) -> String {
         }
         Some(State::Quarantined { reason }) => format!("quarantined: {reason}; once mended, {again}"),
         Some(State::Skipped { reason }) => match reason {
-            SkipReason::Superseded => "skipped: a newer version of the key came before this one was finished".to_owned(),
+            SkipReason::Superseded => {
+                "skipped: a newer version of the key came before this one was finished".to_owned()
+            }
             SkipReason::Backfill => format!("skipped: it was there before the integration's first pass; {again}"),
             SkipReason::SameContent { of } => format!("skipped: its bytes are those of `{of}`; {again}"),
             SkipReason::Reverted { to } => format!("skipped: its bytes are those of the older `{to}`; {again}"),
             SkipReason::Archived { look_again } => format!("archived: looked at again after {look_again:.0}"),
-            SkipReason::Gone => "deleted between the listing and the fetch; taken if a listing shows it again".to_owned(),
+            SkipReason::Gone => {
+                "deleted between the listing and the fetch; taken if a listing shows it again".to_owned()
+            }
         },
     }
 }

@@ -20,10 +20,7 @@ impl TextColumn {
     pub(super) fn with_capacity(rows: usize, bytes: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Self {
-            offsets,
-            bytes: Vec::with_capacity(bytes),
-        }
+        Self { offsets, bytes: Vec::with_capacity(bytes) }
     }
 
     /// Appends a cell. The caller keeps a batch's bytes far below 2 GiB.

@@ -107,20 +107,11 @@ impl Csv {
             text,
             reader: reader(options)?,
             options: options.clone(),
-            comment: options
-                .comment
-                .map(|comment| ascii("the comment character", comment))
-                .transpose()?,
+            comment: options.comment.map(|comment| ascii("the comment character", comment)).transpose()?,
             caps,
             line: 1,
             after_return: false,
-            record: Record {
-                line: 1,
-                bytes: vec![0; 16 * 1024],
-                written: 0,
-                ends: vec![0; 64],
-                cells: 0,
-            },
+            record: Record { line: 1, bytes: vec![0; 16 * 1024], written: 0, ends: vec![0; 64], cells: 0 },
             state: State::Closed,
             header_line: None,
             columns: 0,
@@ -180,22 +171,13 @@ impl Csv {
     fn header(&mut self) -> Result<TableHead, DecodeError> {
         let record = &self.record;
         if record.written > self.caps.header_bytes as usize {
-            return Err(FileFault::HeaderTooLarge {
-                sheet: None,
-                limit: self.caps.header_bytes,
-            }
-            .into());
+            return Err(FileFault::HeaderTooLarge { sheet: None, limit: self.caps.header_bytes }.into());
         }
-        let cells: Result<Vec<&str>, _> = (0..record.cells)
-            .map(|index| std::str::from_utf8(record.cell(index)))
-            .collect();
+        let cells: Result<Vec<&str>, _> =
+            (0..record.cells).map(|index| std::str::from_utf8(record.cell(index))).collect();
         let cells = cells.map_err(|error| DecodeError::Answer(error.to_string()))?;
         if cells.iter().all(|cell| cell.trim().is_empty()) {
-            return Err(FileFault::BlankHeader {
-                sheet: None,
-                line: record.line,
-            }
-            .into());
+            return Err(FileFault::BlankHeader { sheet: None, line: record.line }.into());
         }
         self.header_line = Some(record.line);
         Ok(name_columns(None, cells))
@@ -206,11 +188,7 @@ impl Csv {
         if !self.pending.lines.is_empty() {
             return;
         }
-        self.wanted = columns
-            .iter()
-            .map(|column| *column as usize)
-            .filter(|column| *column < self.columns)
-            .collect();
+        self.wanted = columns.iter().map(|column| *column as usize).filter(|column| *column < self.columns).collect();
         self.wanted.sort_unstable();
         self.wanted.dedup();
         self.pending.columns.clear();
@@ -222,11 +200,8 @@ impl Csv {
         };
         let footer = self.options.footer_rows as usize;
         if self.pending.columns.is_empty() {
-            self.pending.columns = self
-                .wanted
-                .iter()
-                .map(|_| TextColumn::with_capacity(BATCH_ROWS, 16 * 1024))
-                .collect();
+            self.pending.columns =
+                self.wanted.iter().map(|_| TextColumn::with_capacity(BATCH_ROWS, 16 * 1024)).collect();
         }
         while self.pending.lines.len() < BATCH_ROWS + footer && self.pending.bytes < BATCH_BYTES {
             if !std::mem::take(&mut with_record) && !self.read_record()? {
@@ -251,50 +226,29 @@ impl Csv {
         let row = self.rows as usize + self.pending.lines.len();
         // Rows of the footer count as well, until it is known that they are.
         if row >= self.caps.rows as usize {
-            return Err(FileFault::TooManyRows {
-                sheet: None,
-                limit: self.caps.rows,
-            }
-            .into());
+            return Err(FileFault::TooManyRows { sheet: None, limit: self.caps.rows }.into());
         }
         let record = &self.record;
         if record.cells != self.columns {
-            let surplus_is_blank = record.written
-                == record.ends[..record.cells.min(self.columns)]
-                    .last()
-                    .copied()
-                    .unwrap_or(0);
+            let surplus_is_blank =
+                record.written == record.ends[..record.cells.min(self.columns)].last().copied().unwrap_or(0);
             match self.options.ragged {
                 Ragged::Fail => {
                     let (cells, columns) = (record.cells as u32, self.columns as u32);
-                    return Err(FileFault::Ragged {
-                        line: record.line,
-                        cells,
-                        columns,
-                    }
-                    .into());
+                    return Err(FileFault::Ragged { line: record.line, cells, columns }.into());
                 }
                 Ragged::Pad if record.cells < self.columns || surplus_is_blank => {}
                 ragged => self.pending.issues.push(RowIssue {
                     row: row as u32,
                     column: -1,
                     rejects: ragged == Ragged::Reject,
-                    code: if record.cells < self.columns {
-                        "too_few_cells"
-                    } else {
-                        "too_many_cells"
-                    }
-                    .to_owned(),
+                    code: if record.cells < self.columns { "too_few_cells" } else { "too_many_cells" }.to_owned(),
                     message: format!("the row has {} cells, the header {}", record.cells, self.columns),
                 }),
             }
         }
         for (column, wanted) in self.pending.columns.iter_mut().zip(&self.wanted) {
-            column.push(if *wanted < record.cells {
-                record.cell(*wanted)
-            } else {
-                b""
-            });
+            column.push(if *wanted < record.cells { record.cell(*wanted) } else { b"" });
         }
         self.pending.bytes += record.written;
         self.pending.lines.push(record.line);
@@ -308,11 +262,7 @@ impl Csv {
         let mut held = Pending {
             lines: self.pending.lines.split_off(rows),
             columns: Vec::new(),
-            issues: self
-                .pending
-                .issues
-                .extract_if(.., |issue| issue.row >= next_row)
-                .collect(),
+            issues: self.pending.issues.extract_if(.., |issue| issue.row >= next_row).collect(),
             bytes: 0,
         };
         let mut batch = std::mem::take(&mut self.pending);
@@ -328,17 +278,9 @@ impl Csv {
         self.rows = next_row;
         let mut columns: Vec<Option<Cells>> = (0..self.columns).map(|_| None).collect();
         for (column, wanted) in batch.columns.into_iter().zip(&self.wanted) {
-            columns[*wanted] = Some(Cells {
-                text: column.finish()?,
-                typed: None,
-            });
+            columns[*wanted] = Some(Cells { text: column.finish()?, typed: None });
         }
-        Ok(Batch {
-            first_row,
-            lines: batch.lines,
-            columns,
-            issues: issues(&batch.issues),
-        })
+        Ok(Batch { first_row, lines: batch.lines, columns, issues: issues(&batch.issues) })
     }
 
     /// Reads the next record; false at the end.
@@ -361,11 +303,8 @@ impl Csv {
             }
             let record = &mut self.record;
             let input = self.text.available();
-            let (result, read, written, ended) = self.reader.read_record(
-                input,
-                &mut record.bytes[record.written..],
-                &mut record.ends[record.cells..],
-            );
+            let (result, read, written, ended) =
+                self.reader.read_record(input, &mut record.bytes[record.written..], &mut record.ends[record.cells..]);
             let last = input[..read].last().copied();
             self.text.consume(read);
             record.written += written;
@@ -390,11 +329,8 @@ impl Csv {
         loop {
             // A line end ends any record but one with a quote that is still open, which would swallow it.
             let record = &mut self.record;
-            let (result, _, written, ended) = self.reader.read_record(
-                b"\n",
-                &mut record.bytes[record.written..],
-                &mut record.ends[record.cells..],
-            );
+            let (result, _, written, ended) =
+                self.reader.read_record(b"\n", &mut record.bytes[record.written..], &mut record.ends[record.cells..]);
             match result {
                 ReadRecordResult::Record => {
                     record.written += written;
@@ -415,12 +351,7 @@ impl Csv {
         let record = &self.record;
         let limit = self.caps.cell_bytes as usize;
         if record.cells > self.caps.columns as usize {
-            return Err(FileFault::TooManyColumns {
-                sheet: None,
-                line: record.line,
-                limit: self.caps.columns,
-            }
-            .into());
+            return Err(FileFault::TooManyColumns { sheet: None, line: record.line, limit: self.caps.columns }.into());
         }
         if record.written > limit
             && let Some(cell) = (0..record.cells).find(|cell| record.cell(*cell).len() > limit)
@@ -432,13 +363,7 @@ impl Csv {
     }
 
     fn cell_too_large(&self, line: u64, column: u32) -> DecodeError {
-        FileFault::CellTooLarge {
-            sheet: None,
-            line,
-            column,
-            limit: self.caps.cell_bytes,
-        }
-        .into()
+        FileFault::CellTooLarge { sheet: None, line, column, limit: self.caps.cell_bytes }.into()
     }
 
     /// Makes room for more of the record, as far as the caps allow.
@@ -450,12 +375,7 @@ impl Csv {
             return Err(self.cell_too_large(line, column));
         }
         if record.written >= self.caps.row_bytes as usize {
-            return Err(FileFault::RowTooLarge {
-                sheet: None,
-                line: record.line,
-                limit: self.caps.row_bytes,
-            }
-            .into());
+            return Err(FileFault::RowTooLarge { sheet: None, line: record.line, limit: self.caps.row_bytes }.into());
         }
         let larger = record.bytes.len() * 2;
         record.bytes.resize(larger, 0);
@@ -465,12 +385,7 @@ impl Csv {
     fn grow_ends(&mut self) -> Result<(), DecodeError> {
         let record = &mut self.record;
         if record.cells > self.caps.columns as usize {
-            return Err(FileFault::TooManyColumns {
-                sheet: None,
-                line: record.line,
-                limit: self.caps.columns,
-            }
-            .into());
+            return Err(FileFault::TooManyColumns { sheet: None, line: record.line, limit: self.caps.columns }.into());
         }
         let larger = record.ends.len() * 2;
         record.ends.resize(larger, 0);
@@ -563,11 +478,6 @@ fn reader(options: &CsvOptions) -> Result<csv_core::Reader, DecodeError> {
         Some(quote) => builder.quote(ascii("the quote", quote)?),
         None => builder.quoting(false),
     };
-    builder.escape(
-        options
-            .escape
-            .map(|escape| ascii("the escape character", escape))
-            .transpose()?,
-    );
+    builder.escape(options.escape.map(|escape| ascii("the escape character", escape)).transpose()?);
     Ok(builder.build())
 }

@@ -25,24 +25,11 @@ pub enum FileFault {
     #[error("the quote that opens at line {line}, column {column} is never closed")]
     UnclosedQuote { line: u64, column: u32 },
     #[error("{}the cell that begins at line {line}, column {column} is larger than {}", In(sheet), Bytes((*limit).into()))]
-    CellTooLarge {
-        sheet: Option<String>,
-        line: u64,
-        column: u32,
-        limit: u32,
-    },
+    CellTooLarge { sheet: Option<String>, line: u64, column: u32, limit: u32 },
     #[error("{}the row that begins at line {line} is larger than {}", In(sheet), Bytes((*limit).into()))]
-    RowTooLarge {
-        sheet: Option<String>,
-        line: u64,
-        limit: u32,
-    },
+    RowTooLarge { sheet: Option<String>, line: u64, limit: u32 },
     #[error("{}the row at line {line} has more than {limit} columns", In(sheet))]
-    TooManyColumns {
-        sheet: Option<String>,
-        line: u64,
-        limit: u32,
-    },
+    TooManyColumns { sheet: Option<String>, line: u64, limit: u32 },
     #[error("{}there are more than {limit} rows", In(sheet))]
     TooManyRows { sheet: Option<String>, limit: u32 },
     #[error("the row at line {line} has {cells} cells, the header {columns}")]
@@ -95,8 +82,6 @@ struct In<'a>(&'a Option<String>);
 
 impl std::fmt::Display for In<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0
-            .as_ref()
-            .map_or(Ok(()), |sheet| write!(f, "in sheet `{}` ", sheet.escape_debug()))
+        self.0.as_ref().map_or(Ok(()), |sheet| write!(f, "in sheet `{}` ", sheet.escape_debug()))
     }
 }

@@ -26,19 +26,11 @@ pub(super) fn name_columns<'a>(sheet: Option<String>, cells: impl IntoIterator<I
         if !missing && *times == 2 {
             duplicates.push((*cell).to_owned());
         }
-        let base = if missing {
-            format!("column_{}", index + 1)
-        } else {
-            (*cell).to_owned()
-        };
+        let base = if missing { format!("column_{}", index + 1) } else { (*cell).to_owned() };
         // A missing name tries its own number first and no other cell's, so it starts over each time.
         let mut own = 2;
         let number = if missing { &mut own } else { number };
-        let mut name = if missing {
-            base.clone()
-        } else {
-            format!("{base}_{number}")
-        };
+        let mut name = if missing { base.clone() } else { format!("{base}_{number}") };
         while taken.contains(name.as_str()) {
             name = format!("{base}_{number}");
             *number += 1;
@@ -46,21 +38,13 @@ pub(super) fn name_columns<'a>(sheet: Option<String>, cells: impl IntoIterator<I
         taken.insert(Cow::Owned(name.clone()));
         header.push(name);
     }
-    TableHead {
-        sheet,
-        header,
-        duplicates,
-    }
+    TableHead { sheet, header, duplicates }
 }
 
 /// Names for columns that have none: `column_1` and so on.
 pub(super) fn number_columns(sheet: Option<String>, columns: usize) -> TableHead {
     let header = (1..=columns).map(|number| format!("column_{number}")).collect();
-    TableHead {
-        sheet,
-        header,
-        duplicates: Vec::new(),
-    }
+    TableHead { sheet, header, duplicates: Vec::new() }
 }
 
 #[cfg(test)]

@@ -107,9 +107,7 @@ impl FromStr for Encoding {
     type Err = UnknownEncoding;
     fn from_str(label: &str) -> Result<Self, UnknownEncoding> {
         let known = encoding_rs::Encoding::for_label_no_replacement(label.as_bytes());
-        known.map(Self).ok_or_else(|| UnknownEncoding {
-            label: label.to_owned(),
-        })
+        known.map(Self).ok_or_else(|| UnknownEncoding { label: label.to_owned() })
     }
 }
 

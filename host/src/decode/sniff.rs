@@ -18,35 +18,22 @@ const SIGNATURES: [(&[u8], &str); 8] = [
     (b"{\\rtf", "an RTF document"),
 ];
 
-const MARKUP: [(&str, &str); 3] = [
-    ("<!doctype html", "an HTML page"),
-    ("<html", "an HTML page"),
-    ("<?xml", "an XML document"),
-];
+const MARKUP: [(&str, &str); 3] =
+    [("<!doctype html", "an HTML page"), ("<html", "an HTML page"), ("<?xml", "an XML document")];
 
 /// What a file is that begins with these bytes, where that is something known other than text in cells.
 pub(super) fn recognise(start: &[u8]) -> Option<&'static str> {
-    SIGNATURES
-        .iter()
-        .find(|(signature, _)| start.starts_with(signature))
-        .map(|(_, name)| *name)
+    SIGNATURES.iter().find(|(signature, _)| start.starts_with(signature)).map(|(_, name)| *name)
 }
 
 /// What a text is that begins so, where that is something known other than cells.
 pub(super) fn recognise_text(start: &[u8]) -> Option<&'static str> {
     let start = start.trim_ascii_start();
-    let begins = |tag: &str| {
-        start
-            .get(..tag.len())
-            .is_some_and(|bytes| bytes.eq_ignore_ascii_case(tag.as_bytes()))
-    };
+    let begins = |tag: &str| start.get(..tag.len()).is_some_and(|bytes| bytes.eq_ignore_ascii_case(tag.as_bytes()));
     MARKUP.iter().find(|(tag, _)| begins(tag)).map(|(_, name)| *name)
 }
 
 /// The fault of content that is something else.
 pub(super) fn not_what_it_says(format: Format, found: &str) -> FileFault {
-    FileFault::NotWhatItSays {
-        suffix: format.suffix().to_owned(),
-        found: found.to_owned(),
-    }
+    FileFault::NotWhatItSays { suffix: format.suffix().to_owned(), found: found.to_owned() }
 }

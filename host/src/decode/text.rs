@@ -176,9 +176,7 @@ impl Text {
 
 impl std::fmt::Debug for Text {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Text")
-            .field("encoding", &self.encoding.name())
-            .finish_non_exhaustive()
+        f.debug_struct("Text").field("encoding", &self.encoding.name()).finish_non_exhaustive()
     }
 }
 

@@ -64,22 +64,10 @@ impl Workbook {
             return Err(sniff::not_what_it_says(format, found.unwrap_or("no workbook")).into());
         }
         let size = file.metadata()?.len();
-        let request = Request {
-            format,
-            options: options.clone(),
-            caps,
-        };
-        let running = launcher
-            .start(Task::Decode, &request, Some(file), limits(&caps, size))
-            .map_err(DecodeError::Worker)?;
-        let mut workbook = Self {
-            running,
-            sheets: Vec::new(),
-            columns: None,
-            wanted: None,
-            next: None,
-            rows: 0,
-        };
+        let request = Request { format, options: options.clone(), caps };
+        let running =
+            launcher.start(Task::Decode, &request, Some(file), limits(&caps, size)).map_err(DecodeError::Worker)?;
+        let mut workbook = Self { running, sheets: Vec::new(), columns: None, wanted: None, next: None, rows: 0 };
         match workbook.frame()? {
             Some(Frame::Sheets(sheets)) => workbook.sheets = sheets,
             _ => return Err(DecodeError::Answer("it does not begin with the sheets".into())),
@@ -88,9 +76,7 @@ impl Workbook {
     }
 
     pub(super) fn dialect(&self) -> Dialect {
-        Dialect::Workbook {
-            sheets: self.sheets.clone(),
-        }
+        Dialect::Workbook { sheets: self.sheets.clone() }
     }
 
     pub(super) fn next_table(&mut self) -> Result<Option<TableHead>, DecodeError> {
@@ -140,25 +126,13 @@ impl Workbook {
     fn batch(&mut self, sent: SentBatch, columns: usize) -> Result<Batch, DecodeError> {
         let rows = sent.lines.len();
         let first_row = self.rows;
-        let next_row = u32::try_from(rows)
-            .ok()
-            .and_then(|rows| first_row.checked_add(rows))
-            .ok_or_else(out_of_place)?;
+        let next_row =
+            u32::try_from(rows).ok().and_then(|rows| first_row.checked_add(rows)).ok_or_else(out_of_place)?;
         self.rows = next_row;
-        let is_wanted = |index: usize| {
-            self.wanted
-                .as_ref()
-                .is_none_or(|wanted| wanted.get(index) == Some(&true))
-        };
+        let is_wanted = |index: usize| self.wanted.as_ref().is_none_or(|wanted| wanted.get(index) == Some(&true));
         let blank = blank_column(rows)?;
-        let mut decoded: Vec<Option<Cells>> = (0..columns)
-            .map(|index| {
-                is_wanted(index).then(|| Cells {
-                    text: blank.clone(),
-                    typed: None,
-                })
-            })
-            .collect();
+        let mut decoded: Vec<Option<Cells>> =
+            (0..columns).map(|index| is_wanted(index).then(|| Cells { text: blank.clone(), typed: None })).collect();
         for (index, cells) in sent.columns {
             let Some(place) = decoded.get_mut(index) else {
                 return Err(out_of_place());
@@ -176,12 +150,7 @@ impl Workbook {
         if !sent.issues.iter().all(inside) {
             return Err(out_of_place());
         }
-        Ok(Batch {
-            first_row,
-            lines: sent.lines,
-            columns: decoded,
-            issues: issues(&sent.issues),
-        })
+        Ok(Batch { first_row, lines: sent.lines, columns: decoded, issues: issues(&sent.issues) })
     }
 
     fn frame(&mut self) -> Result<Option<Frame>, DecodeError> {
@@ -203,19 +172,9 @@ fn blank_column(rows: usize) -> Result<StringArray, DecodeError> {
 /// What the worker may take for a file of this size.
 fn limits(caps: &Caps, size: u64) -> Limits {
     let mebibytes = u32::try_from(size.div_ceil(1 << 20)).unwrap_or(u32::MAX);
-    let cpu = caps
-        .worker
-        .cpu
-        .saturating_add(caps.worker.cpu_per_mib.saturating_mul(mebibytes));
-    let wall = cpu
-        .saturating_mul(caps.worker.wall_factor.max(1))
-        .max(Duration::from_secs(1));
-    Limits {
-        cpu,
-        wall,
-        memory: caps.worker.memory,
-        output: caps.worker.output,
-    }
+    let cpu = caps.worker.cpu.saturating_add(caps.worker.cpu_per_mib.saturating_mul(mebibytes));
+    let wall = cpu.saturating_mul(caps.worker.wall_factor.max(1)).max(Duration::from_secs(1));
+    Limits { cpu, wall, memory: caps.worker.memory, output: caps.worker.output }
 }
 
 /// Whether a file that begins so may be a workbook. An xlsx one in a compound file is encrypted; the worker looks.

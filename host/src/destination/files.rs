@@ -78,9 +78,7 @@ impl FilesDestination {
         fs::create_dir_all(&staging).map_err(failed("make", &staging))?;
         place::sync_directory(directory)?;
         place::recover(directory)?;
-        Ok(Self {
-            directory: directory.to_owned(),
-        })
+        Ok(Self { directory: directory.to_owned() })
     }
 }
 
@@ -186,12 +184,7 @@ impl FilesStaging {
         }
         let count = |lines: &Option<Lines>| lines.as_ref().map_or(0, |lines| lines.records);
         let (accounts, usage) = (count(&self.accounts), count(&self.usage));
-        Ok(Merged {
-            delivered: accounts,
-            usage_values: usage,
-            usage_records: usage,
-            ..Merged::default()
-        })
+        Ok(Merged { delivered: accounts, usage_values: usage, usage_records: usage, ..Merged::default() })
     }
 }
 
@@ -202,11 +195,7 @@ impl Staging for FilesStaging {
         usage: Option<&UsageLayout>,
     ) -> Result<(), DestinationError> {
         self.end_table();
-        self.tables.push(Table {
-            accounts: accounts.cloned(),
-            usage: usage.cloned(),
-            series: Vec::new(),
-        });
+        self.tables.push(Table { accounts: accounts.cloned(), usage: usage.cloned(), series: Vec::new() });
         let table = self.table();
         self.account_records = accounts.map(|layout| AccountRecords::of(table, layout));
         self.usage_records = usage.map(|layout| UsageRecords::of(table, layout));
@@ -245,11 +234,7 @@ impl Staging for FilesStaging {
             Some(lines) => first_records(lines.path()),
             None => Ok(Vec::new()),
         };
-        Ok(Preview {
-            merged,
-            accounts: first(&self.accounts)?,
-            usage: first(&self.usage)?,
-        })
+        Ok(Preview { merged, accounts: first(&self.accounts)?, usage: first(&self.usage)? })
     }
 
     fn merge(mut self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError> {

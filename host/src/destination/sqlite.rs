@@ -131,16 +131,11 @@ fn lock_staging(directory: &Path) -> Result<File, DestinationError> {
 }
 
 fn delete_left_overs(directory: &Path) -> Result<(), DestinationError> {
-    let entries = directory
-        .read_dir()
-        .map_err(|source| io_error("list", directory, source))?;
+    let entries = directory.read_dir().map_err(|source| io_error("list", directory, source))?;
     for entry in entries {
         let path = entry.map_err(|source| io_error("list", directory, source))?.path();
         // SQLite's own side files carry the name of theirs and more.
-        if path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().contains(STAGING_SUFFIX))
-        {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().contains(STAGING_SUFFIX)) {
             std::fs::remove_file(&path).map_err(|source| io_error("delete", &path, source))?;
         }
     }

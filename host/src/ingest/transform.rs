@@ -44,12 +44,12 @@ pub struct OpenedTable {
 enum Decoded {
     /// A table begins; the mappers answer with the columns they want of it.
     Table(TableHead, SyncSender<Vec<u32>>),
-    Batch(Batch),
+    Batch(Box<Batch>),
 }
 
 enum Mapped {
     Table(OpenedTable),
-    Records(Records),
+    Records(Box<Records>),
 }
 
 #[derive(Default)]
@@ -130,7 +130,7 @@ fn decode_tables(mut decoder: Decoder, out: &SyncSender<Result<Decoded, Failure>
             if stop.given_up() {
                 return Err(Failure::Stopped);
             }
-            if out.send(Ok(Decoded::Batch(batch))).is_err() {
+            if out.send(Ok(Decoded::Batch(Box::new(batch)))).is_err() {
                 return Ok(false);
             }
         }
@@ -176,8 +176,7 @@ impl<M> Open<M> {
     }
 
     fn call<T>(&mut self, call: impl FnOnce(&mut M, &str) -> Result<T, MapperError>) -> Result<T, Failure> {
-        call(&mut self.instance, &self.settings)
-            .map_err(|source| Failure::Mapper { mapper: self.name.clone(), source })
+        call(&mut self.instance, &self.settings).map_err(|source| Failure::Mapper { mapper: self.name.clone(), source })
     }
 }
 
@@ -216,7 +215,7 @@ impl Mappers {
             }
         }
         if table_open {
-            let _ = out.send(self.finish().map(Mapped::Records));
+            let _ = out.send(self.finish().map(|records| Mapped::Records(Box::new(records))));
         }
     }
 
@@ -231,25 +230,26 @@ impl Mappers {
                 if std::mem::replace(table_open, true) {
                     let held_back = self.finish()?;
                     // A closed channel shows at the caller's own send.
-                    let _ = out.send(Ok(Mapped::Records(held_back)));
+                    let _ = out.send(Ok(Mapped::Records(Box::new(held_back))));
                 }
                 let table = self.open(head)?;
                 let _ = wanted.send(table.wanted());
                 Ok(Mapped::Table(table))
             }
-            Decoded::Batch(batch) => Ok(Mapped::Records(Records {
+            Decoded::Batch(batch) => Ok(Mapped::Records(Box::new(Records {
                 rows: batch.rows() as u64,
                 accounts: self.fields.as_mut().map(|m| m.call(|i, _| i.map_batch(&batch))).transpose()?,
                 usage: self.usage.as_mut().map(|m| m.call(|i, _| i.map_batch(&batch))).transpose()?,
                 decoder: Some(batch.issues),
-            })),
+            }))),
         }
     }
 
     fn open(&mut self, head: TableHead) -> Result<OpenedTable, Failure> {
         self.source.sheet.clone_from(&head.sheet);
         let Self { source, fields, usage } = self;
-        let accounts = fields.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
+        let accounts =
+            fields.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
         let usage = usage.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
         Ok(OpenedTable { head, accounts, usage })
     }

@@ -130,18 +130,11 @@ impl NewObject {
 }
 
 /// What one listed object is.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time, and it is taken apart at once"
-)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 enum Verdict {
     Known(StateName),
     KnownReverted,
-    Due {
-        index_arrival: u64,
-        version: Version,
-        retried: Retried,
-    },
+    Due { index_arrival: u64, version: Version, retried: Retried },
     Write(Change),
 }
 
@@ -188,11 +181,7 @@ fn classify(
         Some(mapping) if *mapping != policy.mapping => Retried::UnderAnother,
         Some(_) | None => Retried::UnderTheSameMapping,
     };
-    Ok(Verdict::Due {
-        index_arrival: index.arrivals,
-        version,
-        retried,
-    })
+    Ok(Verdict::Due { index_arrival: index.arrivals, version, retried })
 }
 
 /// The key's current version has another ETag than the object.
@@ -254,10 +243,7 @@ pub(super) fn look_up(
             }
             Some(_) | None => {
                 let name = source_name(integration, &object.connection, &object.bucket);
-                let number = sources
-                    .get(name.as_str())
-                    .map_err(reading)?
-                    .map(|number| number.value());
+                let number = sources.get(name.as_str()).map_err(reading)?.map(|number| number.value());
                 last_source = Some((object.connection.clone(), object.bucket.clone(), number));
                 number
             }
@@ -287,23 +273,12 @@ impl Admitted {
         match verdict {
             Verdict::Known(state) => self.known.count(state),
             Verdict::KnownReverted => self.known.reverted += 1,
-            Verdict::Due {
-                index_arrival,
-                version,
-                retried,
-            } => {
+            Verdict::Due { index_arrival, version, retried } => {
                 let attempts = match retried {
                     Retried::UnderTheSameMapping => version.attempts(),
                     Retried::UnderAnother => 0,
                 };
-                self.work.push(new_object(
-                    integration,
-                    source,
-                    object,
-                    index_arrival,
-                    version,
-                    attempts,
-                ));
+                self.work.push(new_object(integration, source, object, index_arrival, version, attempts));
             }
             Verdict::Write(_) => {}
         }
@@ -399,9 +374,7 @@ fn note_listed(tables: &mut Tables<'_>, place: &[u8], arrivals: u64, listed: u64
 fn supersede(tables: &mut Tables<'_>, place: &[u8], arrivals: u64, now: Timestamp) -> Result<(), LedgerError> {
     match version_at(&tables.versions, place, arrivals)? {
         Some(mut version) if version.is_unfinished() => {
-            version.state = Some(State::Skipped {
-                reason: SkipReason::Superseded,
-            });
+            version.state = Some(State::Skipped { reason: SkipReason::Superseded });
             version.changed = now;
             put(tables, place, arrivals, &version, arrivals, 0)
         }
@@ -436,10 +409,7 @@ pub(super) fn same_content(
     let contents = transaction.open_table(CONTENTS).map_err(reading)?;
     let versions = transaction.open_table(VERSIONS).map_err(reading)?;
     let place = new.key_place();
-    let Some(arrival) = contents
-        .get(content_place(&place, content.as_bytes()).as_slice())
-        .map_err(reading)?
-    else {
+    let Some(arrival) = contents.get(content_place(&place, content.as_bytes()).as_slice()).map_err(reading)? else {
         return Ok(None);
     };
     let arrival = arrival.value();
@@ -447,9 +417,7 @@ pub(super) fn same_content(
     let Some(version) = version_at(&versions, &place, arrival)?.filter(is_completed) else {
         return Ok(None);
     };
-    let newest = versions_of(&versions, &place, |arrival, version| {
-        is_completed(&version).then_some(arrival)
-    })?;
+    let newest = versions_of(&versions, &place, |arrival, version| is_completed(&version).then_some(arrival))?;
     let object = &new.object;
     let dedup_key = DedupKey::new(&object.connection, &object.bucket, &object.key, &version.etag);
     Ok(Some(match newest {

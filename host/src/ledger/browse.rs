@@ -87,11 +87,7 @@ pub(super) fn list(
 ) -> Result<Listed, LedgerError> {
     let keys = transaction.open_table(KEYS).map_err(reading)?;
     let versions = transaction.open_table(VERSIONS).map_err(reading)?;
-    let limit = if filter.limit == 0 {
-        MOST
-    } else {
-        filter.limit.min(MOST)
-    };
+    let limit = if filter.limit == 0 { MOST } else { filter.limit.min(MOST) };
     let mut found = Listed::default();
     let mut all = sources(transaction, Some(integration))?;
     all.sort_by_key(|source| source.number);
@@ -113,10 +109,7 @@ pub(super) fn list(
             if !key_place.starts_with(&start) {
                 continue;
             }
-            let index_bytes = keys
-                .get(key_place)
-                .map_err(reading)?
-                .ok_or_else(|| corrupt(key_place))?;
+            let index_bytes = keys.get(key_place).map_err(reading)?.ok_or_else(|| corrupt(key_place))?;
             let index = Index::decode(index_bytes.value()).ok_or_else(|| corrupt(key_place))?;
             if filter.versions == Versions::Current && arrival != index.arrivals {
                 continue;
@@ -125,9 +118,7 @@ pub(super) fn list(
             if !filter.states.is_empty() && !filter.states.contains(&State::name(version.state.as_ref())) {
                 continue;
             }
-            found
-                .entries
-                .push(entry(source, &key_at(key_place)?, arrival, version, &index));
+            found.entries.push(entry(source, &key_at(key_place)?, arrival, version, &index));
             if found.entries.len() == limit {
                 found.next = Some(ListPosition(place.to_vec()));
                 return Ok(found);

@@ -56,14 +56,7 @@ impl StorageBackend for Handle {
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
         self.call()?;
         let start = offset as usize;
-        out.copy_from_slice(
-            self.0
-                .written
-                .lock()
-                .unwrap()
-                .get(start..start + out.len())
-                .ok_or_else(broken)?,
-        );
+        out.copy_from_slice(self.0.written.lock().unwrap().get(start..start + out.len()).ok_or_else(broken)?);
         Ok(())
     }
 
@@ -92,32 +85,20 @@ fn open(disk: &Arc<Disk>) -> Result<Ledger, LedgerError> {
     let database = Builder::new()
         .set_cache_size(CACHE)
         .create_with_backend(Handle(disk.clone()))
-        .map_err(|error| LedgerError::Open {
-            path: "disk".to_owned(),
-            source: Arc::new(error.into()),
-        })?;
+        .map_err(|error| LedgerError::Open { path: "disk".to_owned(), source: Arc::new(error.into()) })?;
     Ledger::start(database, "disk")
 }
 
 /// The bytes of a ledger that was just made.
 fn made() -> Vec<u8> {
-    let disk = Arc::new(Disk {
-        fails_at: usize::MAX,
-        ..Disk::default()
-    });
+    let disk = Arc::new(Disk { fails_at: usize::MAX, ..Disk::default() });
     prepare(&Builder::new().create_with_backend(Handle(disk.clone())).unwrap()).unwrap();
     disk.written.lock().unwrap().clone()
 }
 
 fn disk(bytes: &[u8], fails_at: usize, fails: Fails) -> Arc<Disk> {
     let (written, synced) = (Mutex::new(bytes.to_vec()), Mutex::new(bytes.to_vec()));
-    Arc::new(Disk {
-        written,
-        synced,
-        calls: AtomicUsize::new(0),
-        fails_at,
-        fails,
-    })
+    Arc::new(Disk { written, synced, calls: AtomicUsize::new(0), fails_at, fails })
 }
 
 fn reopen(bytes: &[u8]) -> Ledger {
@@ -143,11 +124,7 @@ fn page(etag: &str) -> Vec<Object> {
 /// Does the same work on every disk, and calls `done` after each change that was answered.
 async fn work(ledger: &Ledger, done: &mut dyn FnMut(&Ledger)) -> Result<(), LedgerError> {
     let integration = "accounts".parse().unwrap();
-    let policy = AdmitPolicy {
-        now: at(10),
-        on_revert: OnRevert::Ingest,
-        mapping: MappingDigest::from_bytes([1; 32]),
-    };
+    let policy = AdmitPolicy { now: at(10), on_revert: OnRevert::Ingest, mapping: MappingDigest::from_bytes([1; 32]) };
     for (round, etag) in ["a", "b", "a"].into_iter().enumerate() {
         let admitted = ledger.admit(&integration, page(etag), &policy).await?;
         done(ledger);
@@ -158,13 +135,8 @@ async fn work(ledger: &Ledger, done: &mut dyn FnMut(&Ledger)) -> Result<(), Ledg
                 ..Facts::at(at(11))
             };
             let state = match place {
-                0 => State::Failed {
-                    attempts: 1,
-                    retry_after: at(90),
-                },
-                1 => State::Quarantined {
-                    reason: "bad".to_owned(),
-                },
+                0 => State::Failed { attempts: 1, retry_after: at(90) },
+                1 => State::Quarantined { reason: "bad".to_owned() },
                 _ => State::Completed,
             };
             ledger.record(new, state, facts).await?;
@@ -173,9 +145,7 @@ async fn work(ledger: &Ledger, done: &mut dyn FnMut(&Ledger)) -> Result<(), Ledg
         let prefix = Selector::Prefix("daily/00".to_owned());
         ledger.ask_again(&integration, prefix, Again::Listed, at(12)).await?;
         done(ledger);
-        ledger
-            .change_control(&integration, |control| control.backfill = Some(Backfill::All))
-            .await?;
+        ledger.change_control(&integration, |control| control.backfill = Some(Backfill::All)).await?;
         done(ledger);
     }
     Ok(())
@@ -188,16 +158,9 @@ fn assert_indices_follow_from_versions(ledger: &Ledger) {
     copy.import(&mut text.as_bytes()).unwrap();
     let keys = |ledger: &Ledger| -> Vec<(Vec<u8>, Vec<u8>)> {
         use redb::ReadableTable;
-        let table = ledger
-            .0
-            .database
-            .begin_read()
-            .unwrap()
-            .open_table(layout::KEYS)
-            .unwrap();
+        let table = ledger.0.database.begin_read().unwrap().open_table(layout::KEYS).unwrap();
         let rows = table.iter().unwrap().map(|row| row.unwrap());
-        rows.map(|(place, index)| (place.value().to_vec(), index.value().to_vec()))
-            .collect()
+        rows.map(|(place, index)| (place.value().to_vec(), index.value().to_vec())).collect()
     };
     assert_eq!(keys(ledger), keys(&copy));
 }
@@ -228,17 +191,12 @@ async fn whatever_call_fails_what_was_answered_is_there() {
                 assert!(error.is_fatal(), "{error:?}");
                 if matches!(error, LedgerError::Write { .. }) {
                     let integration = "accounts".parse().unwrap();
-                    let refused = ledger
-                        .change_control(&integration, |control| control.paused = None)
-                        .await;
+                    let refused = ledger.change_control(&integration, |control| control.paused = None).await;
                     assert!(refused.is_err(), "a ledger that failed takes no further change");
                 }
             }
         }
-        for bytes in [
-            disk.written.lock().unwrap().clone(),
-            disk.synced.lock().unwrap().clone(),
-        ] {
+        for bytes in [disk.written.lock().unwrap().clone(), disk.synced.lock().unwrap().clone()] {
             let ledger = reopen(&bytes);
             let found = exported(&ledger);
             let unanswered = model.get(answered + 1);

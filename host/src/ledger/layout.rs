@@ -141,9 +141,7 @@ pub(super) fn split_version_place(place: &[u8]) -> Result<(&[u8], u64), LedgerEr
 
 /// A place that cannot be read.
 pub(super) fn corrupt(place: &[u8]) -> LedgerError {
-    LedgerError::Corrupt {
-        at: place.escape_ascii().to_string(),
-    }
+    LedgerError::Corrupt { at: place.escape_ascii().to_string() }
 }
 
 /// What a pass has to know of a key, at a cost of one lookup: everything here follows from the key's versions, except
@@ -178,10 +176,7 @@ impl<'a> Index<'a> {
             listed,
             due: version.due().map_or(i64::MAX, whole_second_after),
             failed_under: version.failed_under().map_or([0; 32], |digest| *digest.as_bytes()),
-            effective: (
-                version.effective_time.as_second(),
-                version.effective_time.subsec_nanosecond(),
-            ),
+            effective: (version.effective_time.as_second(), version.effective_time.subsec_nanosecond()),
             etag: version.etag.as_str(),
         }
     }
@@ -261,11 +256,7 @@ pub(super) fn versions_of<T>(
     mut visit: impl FnMut(u64, Version) -> Option<T>,
 ) -> Result<Option<T>, LedgerError> {
     let (first, last) = (version_place(key_place, 0), version_place(key_place, u64::MAX));
-    for row in versions
-        .range(first.as_slice()..=last.as_slice())
-        .map_err(reading)?
-        .rev()
-    {
+    for row in versions.range(first.as_slice()..=last.as_slice()).map_err(reading)?.rev() {
         let (place, stored) = row.map_err(reading)?;
         let place = place.value();
         // A longer key that begins like this one, followed by control characters, lies in the same range.

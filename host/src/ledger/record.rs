@@ -52,9 +52,7 @@ pub(super) fn record(
     version.state = Some(state);
     let mut recorded = Recorded::Stored;
     if arrival != arrivals && version.is_unfinished() {
-        version.state = Some(State::Skipped {
-            reason: SkipReason::Superseded,
-        });
+        version.state = Some(State::Skipped { reason: SkipReason::Superseded });
         recorded = Recorded::Superseded;
     }
     put(tables, &place, arrival, &version, arrivals, listed)?;
@@ -76,22 +74,15 @@ pub(super) fn skip_all(
     now: Timestamp,
 ) -> Result<u64, LedgerError> {
     // Nothing but the registration is wanted of the policy: no digest of zeros was ever stored.
-    let policy = AdmitPolicy {
-        now,
-        on_revert: OnRevert::Skip,
-        mapping: MappingDigest::from_bytes([0; 32]),
-    };
+    let policy = AdmitPolicy { now, on_revert: OnRevert::Skip, mapping: MappingDigest::from_bytes([0; 32]) };
     let mut skipped = 0;
     for new in register(tables, integration, objects, &policy)?.work {
         let place = new.key_place();
         let arrival = new.as_of().arrival;
         let version = version_at(&tables.versions, &place, arrival)?.ok_or_else(|| corrupt(&place))?;
         if version.state.is_none() {
-            let skipped_version = Version {
-                state: Some(State::Skipped { reason: reason.clone() }),
-                changed: now,
-                ..version
-            };
+            let skipped_version =
+                Version { state: Some(State::Skipped { reason: reason.clone() }), changed: now, ..version };
             put(tables, &place, arrival, &skipped_version, arrival, 0)?;
             skipped += 1;
         }
@@ -211,9 +202,7 @@ fn renew(
     }
     asked.keys += 1;
     if asked.examples.len() < EXAMPLES {
-        asked
-            .examples
-            .push(shown.object(&source.connection, &source.bucket, &key_at(place)?));
+        asked.examples.push(shown.object(&source.connection, &source.bucket, &key_at(place)?));
     }
     if again == Again::Every {
         forget_others(tables, place, arrivals, shown_arrival, now)?;
@@ -232,21 +221,8 @@ fn renew(
 fn supersede_current(tables: &mut Tables<'_>, place: &[u8], arrivals: u64, now: Timestamp) -> Result<(), LedgerError> {
     let current = version_at(&tables.versions, place, arrivals)?.ok_or_else(|| corrupt(place))?;
     if current.is_unfinished() {
-        let state = Some(State::Skipped {
-            reason: SkipReason::Superseded,
-        });
-        put(
-            tables,
-            place,
-            arrivals,
-            &Version {
-                state,
-                changed: now,
-                ..current
-            },
-            arrivals,
-            0,
-        )?;
+        let state = Some(State::Skipped { reason: SkipReason::Superseded });
+        put(tables, place, arrivals, &Version { state, changed: now, ..current }, arrivals, 0)?;
     }
     Ok(())
 }
@@ -269,9 +245,7 @@ fn forget_others(
     for (arrival, mut version) in others {
         forget_content(tables, place, arrival, &version)?;
         version.renew(now);
-        version.state = Some(State::Skipped {
-            reason: SkipReason::Superseded,
-        });
+        version.state = Some(State::Skipped { reason: SkipReason::Superseded });
         put(tables, place, arrival, &version, arrivals, 0)?;
     }
     Ok(())

@@ -81,14 +81,8 @@ pub enum StateName {
 
 impl StateName {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
-        Self::New,
-        Self::Delivered,
-        Self::Completed,
-        Self::Failed,
-        Self::Quarantined,
-        Self::Skipped,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::New, Self::Delivered, Self::Completed, Self::Failed, Self::Quarantined, Self::Skipped];
 
     /// As it stands in filters and reports.
     pub fn as_str(self) -> &'static str {
@@ -136,13 +130,7 @@ pub struct Facts {
 impl Facts {
     /// Nothing but the time.
     pub fn at(at: Timestamp) -> Self {
-        Self {
-            at,
-            content: None,
-            mapping: None,
-            summary: None,
-            failure: None,
-        }
+        Self { at, content: None, mapping: None, summary: None, failure: None }
     }
 }
 

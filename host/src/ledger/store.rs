@@ -35,10 +35,7 @@ pub(super) fn add_source(tables: &mut Tables<'_>, name: &str) -> Result<u32, Led
         number = number.max(row.map_err(reading)?.1.value());
     }
     let number = number.checked_add(1).ok_or_else(|| corrupt(name.as_bytes()))?;
-    tables
-        .sources
-        .insert(name, number)
-        .map_err(|error| writing("add a source to", error))?;
+    tables.sources.insert(name, number).map_err(|error| writing("add a source to", error))?;
     Ok(number)
 }
 
@@ -78,19 +75,13 @@ pub(super) fn put(
 ) -> Result<(), LedgerError> {
     let bytes = serde_json::to_vec(version).map_err(|_| corrupt(place))?;
     let failed = |error| writing("store an object in", error);
-    tables
-        .versions
-        .insert(version_place(place, arrival).as_slice(), bytes.as_slice())
-        .map_err(failed)?;
+    tables.versions.insert(version_place(place, arrival).as_slice(), bytes.as_slice()).map_err(failed)?;
     if arrival == arrivals {
         let index = Index::of(version, arrivals, listed).encode();
         tables.keys.insert(place, index.as_slice()).map_err(failed)?;
     }
     if let (Some(State::Completed), Some(content)) = (&version.state, &version.content) {
-        tables
-            .contents
-            .insert(content_place(place, content.as_bytes()).as_slice(), arrival)
-            .map_err(failed)?;
+        tables.contents.insert(content_place(place, content.as_bytes()).as_slice(), arrival).map_err(failed)?;
     }
     Ok(())
 }
@@ -141,11 +132,7 @@ pub(super) fn forget_content(
     let Some(content) = &version.content else { return Ok(()) };
     let content_place = content_place(place, content.as_bytes());
     let failed = |error| writing("renew an object in", error);
-    let held_by = tables
-        .contents
-        .get(content_place.as_slice())
-        .map_err(reading)?
-        .map(|held_by| held_by.value());
+    let held_by = tables.contents.get(content_place.as_slice()).map_err(reading)?.map(|held_by| held_by.value());
     if held_by == Some(arrival) {
         tables.contents.remove(content_place.as_slice()).map_err(failed)?;
     }

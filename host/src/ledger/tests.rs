@@ -42,18 +42,11 @@ fn object(key: &str, etag: &str, last_modified: i64) -> Object {
 }
 
 fn policy(now: i64) -> AdmitPolicy {
-    AdmitPolicy {
-        now: at(now),
-        on_revert: OnRevert::Skip,
-        mapping: mapping(1),
-    }
+    AdmitPolicy { now: at(now), on_revert: OnRevert::Skip, mapping: mapping(1) }
 }
 
 fn failed(attempts: u32, retry_after: i64) -> State {
-    State::Failed {
-        attempts,
-        retry_after: at(retry_after),
-    }
+    State::Failed { attempts, retry_after: at(retry_after) }
 }
 
 fn skipped(reason: SkipReason) -> State {
@@ -64,18 +57,11 @@ impl Bench {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&directory.path().join("ledger.redb")).unwrap();
-        Self {
-            ledger,
-            integration: "accounts".parse().unwrap(),
-            directory,
-        }
+        Self { ledger, integration: "accounts".parse().unwrap(), directory }
     }
 
     async fn list(&self, object: Object, policy: &AdmitPolicy) -> Admitted {
-        self.ledger
-            .admit(&self.integration, vec![object], policy)
-            .await
-            .unwrap()
+        self.ledger.admit(&self.integration, vec![object], policy).await.unwrap()
     }
 
     /// Lists an object that must come out as work.
@@ -87,29 +73,14 @@ impl Bench {
 
     async fn complete(&self, object: Object, number: u8) -> NewObject {
         let new = self.take(object).await;
-        let facts = Facts {
-            content: Some(content(number)),
-            mapping: Some(mapping(1)),
-            ..Facts::at(at(HOUR))
-        };
-        assert_eq!(
-            self.ledger.record(&new, State::Completed, facts).await.unwrap(),
-            Recorded::Stored
-        );
+        let facts = Facts { content: Some(content(number)), mapping: Some(mapping(1)), ..Facts::at(at(HOUR)) };
+        assert_eq!(self.ledger.record(&new, State::Completed, facts).await.unwrap(), Recorded::Stored);
         new
     }
 
     async fn state(&self, key: &str, etag: &str) -> Option<State> {
-        let entries = self
-            .ledger
-            .show(&self.integration, &key.parse().unwrap())
-            .await
-            .unwrap();
-        entries
-            .into_iter()
-            .find(|entry| entry.object.etag.as_str() == etag)
-            .unwrap()
-            .state
+        let entries = self.ledger.show(&self.integration, &key.parse().unwrap()).await.unwrap();
+        entries.into_iter().find(|entry| entry.object.etag.as_str() == etag).unwrap().state
     }
 
     fn exported(&self) -> String {

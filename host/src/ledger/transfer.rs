@@ -59,26 +59,14 @@ pub struct Imported {
 }
 
 pub(super) fn export(transaction: &ReadTransaction, out: &mut dyn Write) -> Result<(), LedgerError> {
-    write_line(
-        out,
-        &First {
-            format: FORMAT.to_owned(),
-            version: VERSION,
-        },
-    )?;
+    write_line(out, &First { format: FORMAT.to_owned(), version: VERSION })?;
     let controls = transaction.open_table(CONTROLS).map_err(reading)?;
     for row in controls.iter().map_err(reading)? {
         let (name, stored) = row.map_err(reading)?;
         let name = name.value();
         let at = || corrupt(name.as_bytes());
         let control = serde_json::from_slice(stored.value()).map_err(|_| at())?;
-        write_line(
-            out,
-            &Line::Integration {
-                name: name.parse().map_err(|_| at())?,
-                control,
-            },
-        )?;
+        write_line(out, &Line::Integration { name: name.parse().map_err(|_| at())?, control })?;
     }
     let keys = transaction.open_table(KEYS).map_err(reading)?;
     let versions = transaction.open_table(VERSIONS).map_err(reading)?;
@@ -91,10 +79,7 @@ pub(super) fn export(transaction: &ReadTransaction, out: &mut dyn Write) -> Resu
                 break;
             }
             let (key_place, arrival) = split_version_place(place)?;
-            let index = keys
-                .get(key_place)
-                .map_err(reading)?
-                .ok_or_else(|| corrupt(key_place))?;
+            let index = keys.get(key_place).map_err(reading)?.ok_or_else(|| corrupt(key_place))?;
             let index = Index::decode(index.value()).ok_or_else(|| corrupt(key_place))?;
             let line = ObjectLine {
                 integration: source.integration.clone(),
@@ -129,11 +114,7 @@ pub(super) fn import(tables: &mut Tables<'_>, lines: &mut dyn BufRead) -> Result
     loop {
         number += 1;
         text.clear();
-        if lines
-            .read_line(&mut text)
-            .map_err(|error| LedgerError::importing(number, error))?
-            == 0
-        {
+        if lines.read_line(&mut text).map_err(|error| LedgerError::importing(number, error))? == 0 {
             break;
         }
         if number == 1 {
@@ -147,11 +128,7 @@ pub(super) fn import(tables: &mut Tables<'_>, lines: &mut dyn BufRead) -> Result
             }
             Line::Object(line) => {
                 let name = source_name(&line.integration, &line.connection, &line.bucket);
-                let known = tables
-                    .sources
-                    .get(name.as_str())
-                    .map_err(reading)?
-                    .map(|source| source.value());
+                let known = tables.sources.get(name.as_str()).map_err(reading)?.map(|source| source.value());
                 let source = match known {
                     Some(source) => source,
                     None => add_source(tables, &name)?,
@@ -174,10 +151,7 @@ fn check_first(text: &str) -> Result<(), LedgerError> {
         return Err(LedgerError::NotAnExport);
     }
     if first.version > VERSION {
-        return Err(LedgerError::NewerExport {
-            found: first.version,
-            known: VERSION,
-        });
+        return Err(LedgerError::NewerExport { found: first.version, known: VERSION });
     }
     Ok(())
 }

@@ -34,13 +34,8 @@ impl Writer {
     /// Starts the thread.
     pub fn start(database: Arc<Database>) -> std::io::Result<Self> {
         let (requests, waiting) = channel();
-        let thread = std::thread::Builder::new()
-            .name("ledger".to_owned())
-            .spawn(move || run(&database, &waiting))?;
-        Ok(Self {
-            requests: Some(requests),
-            thread: Mutex::new(Some(thread)),
-        })
+        let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || run(&database, &waiting))?;
+        Ok(Self { requests: Some(requests), thread: Mutex::new(Some(thread)) })
     }
 
     /// Asks for a change; the answer comes once it is durable.

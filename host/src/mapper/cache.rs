@@ -75,11 +75,7 @@ impl Cache {
     pub(super) fn open(directory: PathBuf, engine: Compatibility) -> Result<Self, MapperError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         let private = made.and_then(|()| fs::set_permissions(&directory, Permissions::from_mode(0o700)));
-        private.map_err(|source| MapperError::Io {
-            what: "make the directory",
-            path: directory.clone(),
-            source,
-        })?;
+        private.map_err(|source| MapperError::Io { what: "make the directory", path: directory.clone(), source })?;
         let key = open_key(&directory)?;
         let cache = Self { directory, key, engine };
         cache.sweep();
@@ -114,17 +110,13 @@ impl Cache {
     }
 
     fn path(&self, kind: Kind, digest: &ComponentDigest) -> PathBuf {
-        self.directory
-            .join(format!("{digest}.{}{}", self.engine.short(), kind.extension()))
+        self.directory.join(format!("{digest}.{}{}", self.engine.short(), kind.extension()))
     }
 
     fn seal(&self, kind: Kind, digest: &ComponentDigest, entry: &[u8]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(kind.extension().as_bytes()).update(&[0]);
-        hasher
-            .update(digest.as_bytes())
-            .update(self.engine.as_bytes())
-            .update(entry);
+        hasher.update(digest.as_bytes()).update(self.engine.as_bytes()).update(entry);
         hasher.finalize()
     }
 
@@ -142,11 +134,7 @@ impl Cache {
             Ok(_) if self.seal(kind, digest, &entry) == blake3::Hash::from_bytes(seal) => Ok(Some(entry)),
             Ok(_) => Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
-            Err(source) => Err(MapperError::Io {
-                what: "read",
-                path,
-                source,
-            }),
+            Err(source) => Err(MapperError::Io { what: "read", path, source }),
         }
     }
 
@@ -161,11 +149,7 @@ impl Cache {
         };
         match write() {
             Ok(_) => Ok(()),
-            Err(source) => Err(MapperError::Io {
-                what: "write",
-                path,
-                source,
-            }),
+            Err(source) => Err(MapperError::Io { what: "write", path, source }),
         }
     }
 
@@ -176,9 +160,7 @@ impl Cache {
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let is_entry = [Kind::Code, Kind::Refusal]
-                .iter()
-                .any(|kind| name.ends_with(kind.extension()));
+            let is_entry = [Kind::Code, Kind::Refusal].iter().any(|kind| name.ends_with(kind.extension()));
             let keep = if name.starts_with(ASIDE_PREFIX) {
                 ASIDE
             } else if is_entry && !name.contains(&ours) {
@@ -186,10 +168,8 @@ impl Cache {
             } else {
                 continue;
             };
-            let written = entry
-                .metadata()
-                .and_then(|metadata| metadata.modified())
-                .unwrap_or_else(|_| SystemTime::now());
+            let written =
+                entry.metadata().and_then(|metadata| metadata.modified()).unwrap_or_else(|_| SystemTime::now());
             if SystemTime::now().duration_since(written).is_ok_and(|age| age > keep) {
                 let _ = fs::remove_file(entry.path());
             }
@@ -206,11 +186,7 @@ fn aside(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
 /// every entry.
 fn open_key(directory: &Path) -> Result<[u8; SEAL], MapperError> {
     let path = directory.join("key");
-    let failed = |what, source| MapperError::Io {
-        what,
-        path: path.clone(),
-        source,
-    };
+    let failed = |what, source| MapperError::Io { what, path: path.clone(), source };
     if let Some(key) = read_key(&path).map_err(|source| failed("read", source))? {
         return Ok(key);
     }

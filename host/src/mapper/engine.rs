@@ -39,10 +39,7 @@ pub(super) fn new_engine() -> Result<Engine, MapperError> {
 
 /// An error of the engine that says nothing of a component.
 pub(super) fn engine_error(what: &'static str, error: wasmtime::Error) -> MapperError {
-    MapperError::Engine {
-        what,
-        source: error.into_boxed_dyn_error(),
-    }
+    MapperError::Engine { what, source: error.into_boxed_dyn_error() }
 }
 
 /// What code must have been compiled with to load in this engine: version, settings, processor features.
@@ -110,17 +107,9 @@ impl Ticker {
     pub(super) fn start(engine: &Engine) -> Result<Self, MapperError> {
         let shared = Arc::new(Shared::default());
         let (engine, seen) = (engine.clone(), Arc::clone(&shared));
-        let thread = std::thread::Builder::new()
-            .name("mapper-ticker".into())
-            .spawn(move || tick(&engine, &seen));
-        let thread = thread.map_err(|error| MapperError::Engine {
-            what: "start a thread",
-            source: error.into(),
-        })?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("mapper-ticker".into()).spawn(move || tick(&engine, &seen));
+        let thread = thread.map_err(|error| MapperError::Engine { what: "start a thread", source: error.into() })?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Ticks until the guard is dropped.
@@ -140,10 +129,7 @@ fn tick(engine: &Engine, shared: &Shared) {
         state = if state.running == 0 {
             shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
         } else {
-            let waited = shared
-                .changed
-                .wait_timeout(state, TICK)
-                .unwrap_or_else(PoisonError::into_inner);
+            let waited = shared.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
             engine.increment_epoch();
             waited.0
         };

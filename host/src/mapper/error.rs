@@ -191,9 +191,9 @@ pub struct Fault {
     pub code: String,
     /// A sentence without a full stop.
     pub message: String,
-    /// The table-wide row at fault, where there is one.
+    /// The table-wide row at fault, where the mapper names one; whether there is such a row was not checked.
     pub row: Option<u32>,
-    /// The header index at fault, where there is one.
+    /// The header index at fault, where the mapper names one; whether there is such a column was not checked.
     pub column: Option<u32>,
 }
 

@@ -26,29 +26,17 @@ impl FieldMapping {
         log: LogSink,
     ) -> Result<Self, MapperError> {
         let functions = component.field_mapping.as_ref();
-        let functions = functions.ok_or(MapperError::NoTransform {
-            transform: "field mapping",
+        let functions = functions.ok_or(MapperError::NoTransform { transform: "field mapping" })?;
+        let instance = Instance::start(&component.pre, &component.ticker, limits, budget, log, |store, instance| {
+            functions.load(store, instance)
         })?;
-        let instance = Instance::start(
-            &component.pre,
-            &component.ticker,
-            limits,
-            budget,
-            log,
-            |store, instance| functions.load(store, instance),
-        )?;
-        Ok(Self {
-            component: Arc::clone(component),
-            instance,
-            table: None,
-        })
+        Ok(Self { component: Arc::clone(component), instance, table: None })
     }
 
     pub(super) fn check(&mut self, settings: &str) -> Result<Vec<Fault>, MapperError> {
         let call = |guest: &raw::Guest, store: &mut _| guest.call_check(store, settings);
         let faults = |faults: Vec<types::Fault>| Ok(faults.into_iter().map(fault).collect());
-        self.instance
-            .call(&self.component.ticker, size_of_opening(&[], settings), call, faults)
+        self.instance.call(&self.component.ticker, size_of_opening(&[], settings), call, faults)
     }
 
     /// Begins a table. An open one is forgotten with what the mapper held back of it.
@@ -59,18 +47,14 @@ impl FieldMapping {
             Ok(layout) => Ok(accounts::layout(layout, names.len())?),
             Err(raw) => Err(MapperError::Fault(fault(raw))),
         };
-        let layout = self
-            .instance
-            .call(&self.component.ticker, size_of_opening(header, settings), call, layout)?;
+        let layout = self.instance.call(&self.component.ticker, size_of_opening(header, settings), call, layout)?;
         self.table = Some(Table::new(layout.clone(), names.len()));
         Ok(layout)
     }
 
     /// Maps one batch of the open table. Batches come in row order.
     pub fn map_batch(&mut self, batch: &Batch) -> Result<AccountBatch, MapperError> {
-        let table = self.table.as_mut().ok_or(MapperError::Input {
-            what: "no table is open",
-        })?;
+        let table = self.table.as_mut().ok_or(MapperError::Input { what: "no table is open" })?;
         let input = Input::new(batch, &table.layout.wanted)?;
         let scope = table.advance(batch, &input)?;
         let cells = input.cells();
@@ -81,9 +65,7 @@ impl FieldMapping {
 
     /// Ends the open table and returns what the mapper held back; often nothing.
     pub fn finish(&mut self) -> Result<AccountBatch, MapperError> {
-        let table = self.table.take().ok_or(MapperError::Input {
-            what: "no table is open",
-        })?;
+        let table = self.table.take().ok_or(MapperError::Input { what: "no table is open" })?;
         let held_back = table.held_back(self.instance.limits());
         let call = |guest: &raw::Guest, store: &mut _| guest.call_finish(store);
         let check = |returned| checked(returned, &table.layout, &table.scope());

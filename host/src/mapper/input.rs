@@ -72,10 +72,7 @@ impl<'a> Input<'a> {
     pub(super) fn new(batch: &'a Batch, wanted: &[u32]) -> Result<Self, MapperError> {
         let wrong = |what| MapperError::Input { what };
         let rows = u32::try_from(batch.rows()).map_err(|_| wrong("a batch has too many rows"))?;
-        batch
-            .first_row
-            .checked_add(rows)
-            .ok_or(wrong("a table has too many rows"))?;
+        batch.first_row.checked_add(rows).ok_or(wrong("a table has too many rows"))?;
         let column = |index: &u32| {
             let cells = batch.columns.get(*index as usize).and_then(Option::as_ref);
             let cells = cells.ok_or(wrong("a column that it wants was not decoded"))?;
@@ -85,11 +82,7 @@ impl<'a> Input<'a> {
             Ok(lower(cells))
         };
         let columns = wanted.iter().map(column).collect::<Result<_, _>>()?;
-        Ok(Self {
-            first_row: batch.first_row,
-            rows,
-            columns,
-        })
+        Ok(Self { first_row: batch.first_row, rows, columns })
     }
 
     /// The row after the last.
@@ -102,10 +95,7 @@ impl<'a> Input<'a> {
         let bytes = |column: &Column<'_>| {
             column.bytes.len() + size_of_val(&*column.offsets) + column.typed.as_ref().map_or(0, |bits| bits.len())
         };
-        InputSize {
-            bytes: self.columns.iter().map(bytes).sum(),
-            rows: self.rows as usize,
-        }
+        InputSize { bytes: self.columns.iter().map(bytes).sum(), rows: self.rows as usize }
     }
 
     /// The columns as the contract has them.
@@ -113,10 +103,7 @@ impl<'a> Input<'a> {
         self.columns
             .iter()
             .map(|column| columns::Cells {
-                text: columns::TextParam {
-                    offsets: &column.offsets,
-                    bytes: column.bytes,
-                },
+                text: columns::TextParam { offsets: &column.offsets, bytes: column.bytes },
                 typed: column.typed.as_deref(),
             })
             .collect()
@@ -124,45 +111,26 @@ impl<'a> Input<'a> {
 
     /// The whole batch, with the columns of [`Self::cells`].
     pub(super) fn lower<'c>(&self, columns: &'c [columns::Cells<'c>]) -> types::Batch<'c> {
-        types::Batch {
-            first_row: self.first_row,
-            rows: self.rows,
-            columns,
-        }
+        types::Batch { first_row: self.first_row, rows: self.rows, columns }
     }
 }
 
 /// Borrows a column's buffers; only a slice that does not begin at its buffer's start needs new offsets.
 fn lower(cells: &Cells) -> Column<'_> {
     let offsets = cells.text.value_offsets();
-    let (first, last) = (
-        offsets.first().copied().unwrap_or(0),
-        offsets.last().copied().unwrap_or(0),
-    );
-    let bytes = cells
-        .text
-        .value_data()
-        .get(first as usize..last as usize)
-        .unwrap_or(&[]);
+    let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
+    let bytes = cells.text.value_data().get(first as usize..last as usize).unwrap_or(&[]);
     let offsets = match first {
         0 => Cow::Borrowed(offsets),
         _ => Cow::Owned(offsets.iter().map(|offset| offset - first).collect()),
     };
-    Column {
-        offsets,
-        bytes,
-        typed: cells.typed.as_ref().map(bitmap),
-    }
+    Column { offsets, bytes, typed: cells.typed.as_ref().map(bitmap) }
 }
 
 /// The bytes of a bitmap whose first bit is the first of a byte.
 fn bitmap(bits: &BooleanBuffer) -> Cow<'_, [u8]> {
     let (start, length) = (bits.offset() / 8, bits.len().div_ceil(8));
-    let aligned = bits
-        .inner()
-        .as_slice()
-        .get(start..start + length)
-        .filter(|_| bits.offset().is_multiple_of(8));
+    let aligned = bits.inner().as_slice().get(start..start + length).filter(|_| bits.offset().is_multiple_of(8));
     aligned.map_or_else(|| Cow::Owned(bits.sliced().as_slice().to_vec()), Cow::Borrowed)
 }
 
@@ -176,10 +144,7 @@ mod tests {
     fn a_sliced_column_begins_at_zero() {
         let whole = StringArray::from(vec!["skipped", "a", "", "bcd"]);
         let typed = BooleanBuffer::from(vec![true, false, true, true]);
-        let cells = Cells {
-            text: whole.slice(1, 3),
-            typed: Some(typed.slice(1, 3)),
-        };
+        let cells = Cells { text: whole.slice(1, 3), typed: Some(typed.slice(1, 3)) };
         let column = lower(&cells);
         assert_eq!((&*column.offsets, column.bytes), (&[0, 1, 1, 4][..], &b"abcd"[..]));
         assert_eq!(column.typed.as_deref().map(|bits| bits[0] & 0b111), Some(0b110));
@@ -187,10 +152,7 @@ mod tests {
 
     #[test]
     fn a_whole_column_is_borrowed() {
-        let cells = Cells {
-            text: StringArray::from(vec!["a", "b"]),
-            typed: Some(BooleanBuffer::new_set(2)),
-        };
+        let cells = Cells { text: StringArray::from(vec!["a", "b"]), typed: Some(BooleanBuffer::new_set(2)) };
         let column = lower(&cells);
         assert!(matches!(column.offsets, Cow::Borrowed(_)) && matches!(column.typed, Some(Cow::Borrowed(_))));
     }
@@ -199,12 +161,7 @@ mod tests {
     fn a_batch_that_lacks_a_wanted_column_is_refused() {
         let text = StringArray::from(vec!["a"]);
         let columns = vec![None, Some(Cells { text, typed: None })];
-        let batch = Batch {
-            first_row: 0,
-            lines: vec![2],
-            columns,
-            issues: crate::batch::Issues::none(),
-        };
+        let batch = Batch { first_row: 0, lines: vec![2], columns, issues: crate::batch::Issues::none() };
         assert_eq!(Input::new(&batch, &[1]).map(|input| input.size().rows).unwrap(), 1);
         assert_eq!(Input::new(&batch, &[0]).err().unwrap().code(), "mapper-input");
         assert_eq!(Input::new(&batch, &[7]).err().unwrap().code(), "mapper-input");

@@ -34,15 +34,7 @@ const SANDBOX: [(&str, &[&str]); 6] = [
     ("wasi:random/", &["random", "insecure", "insecure-seed"]),
     (
         "wasi:sockets/",
-        &[
-            "network",
-            "instance-network",
-            "tcp",
-            "tcp-create-socket",
-            "udp",
-            "udp-create-socket",
-            "ip-name-lookup",
-        ],
+        &["network", "instance-network", "tcp", "tcp-create-socket", "udp", "udp-create-socket", "ip-name-lookup"],
     ),
 ];
 
@@ -67,9 +59,7 @@ pub(super) struct Outline {
 pub(super) fn outline(bytes: &[u8]) -> Result<Outline, MapperError> {
     let not_a_component = |what: &str| MapperError::NotAComponent { what: what.into() };
     if Engine::detect_precompiled(bytes).is_some() || bytes.starts_with(b"\x7fELF") {
-        return Err(not_a_component(
-            "it is native code; a mapper is taken as WebAssembly alone",
-        ));
+        return Err(not_a_component("it is native code; a mapper is taken as WebAssembly alone"));
     }
     if !bytes.starts_with(b"\0asm") {
         return Err(not_a_component("it does not begin as WebAssembly does"));
@@ -82,10 +72,7 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, MapperError> {
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(damaged)? {
-            Payload::Version {
-                encoding: Encoding::Module,
-                ..
-            } if depth == 0 => {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return Err(not_a_component("it is a core module"));
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
@@ -112,41 +99,25 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, MapperError> {
 
 /// Whether an import belongs to the sandbox; an error if it belongs to nothing that a mapper gets.
 fn is_sandbox(name: &str) -> Result<bool, MapperError> {
-    let forbidden = || MapperError::ForbiddenImport {
-        name: escaped(name, 200).into_owned(),
-    };
+    let forbidden = || MapperError::ForbiddenImport { name: escaped(name, 200).into_owned() };
     let (interface, version) = name.split_once('@').ok_or_else(forbidden)?;
     if let Some(ours) = interface.strip_prefix(PACKAGE) {
         check_version(version)?;
-        return if matches!(ours, "log" | "columns" | "types") {
-            Ok(false)
-        } else {
-            Err(forbidden())
-        };
+        return if matches!(ours, "log" | "columns" | "types") { Ok(false) } else { Err(forbidden()) };
     }
     let known = |(package, interfaces): &(&str, &[&str])| {
-        interface
-            .strip_prefix(package)
-            .is_some_and(|interface| interfaces.contains(&interface))
+        interface.strip_prefix(package).is_some_and(|interface| interfaces.contains(&interface))
     };
-    let is_preview_2 = version
-        .strip_prefix("0.2.")
-        .is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()));
-    if is_preview_2 && SANDBOX.iter().any(known) {
-        Ok(true)
-    } else {
-        Err(forbidden())
-    }
+    let is_preview_2 =
+        version.strip_prefix("0.2.").is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_preview_2 && SANDBOX.iter().any(known) { Ok(true) } else { Err(forbidden()) }
 }
 
 fn check_version(version: &str) -> Result<(), MapperError> {
     if version == VERSION {
         return Ok(());
     }
-    Err(MapperError::UnknownVersion {
-        found: escaped(version, 64).into_owned(),
-        known: VERSION,
-    })
+    Err(MapperError::UnknownVersion { found: escaped(version, 64).into_owned(), known: VERSION })
 }
 
 impl Exports {
@@ -193,16 +164,10 @@ mod tests {
     #[test]
     fn files_that_are_no_components_are_named() {
         let check = |bytes: &[u8], expected: &str| {
-            assert_eq!(
-                outline(bytes).unwrap_err().to_string(),
-                format!("not a WebAssembly component: {expected}")
-            );
+            assert_eq!(outline(bytes).unwrap_err().to_string(), format!("not a WebAssembly component: {expected}"));
         };
         check(b"", "it does not begin as WebAssembly does");
-        check(
-            b"\x7fELF\x02\x01\x01",
-            "it is native code; a mapper is taken as WebAssembly alone",
-        );
+        check(b"\x7fELF\x02\x01\x01", "it is native code; a mapper is taken as WebAssembly alone");
         check(b"\0asm\x01\0\0\0", "it is a core module");
         check(b"\0asm\x0d\0\x01\0\xff", "malformed section id");
         check(b"\0asm\x0d\0\x01\0\x00\xff", "unexpected end-of-file");

@@ -82,14 +82,7 @@ impl<G> Instance<G> {
         let file_left = file.saturating_sub(deadline.spent());
         let instance = started.map_err(|error| classify(error, &limits, output_limit(0, 0)))?;
         let guest = find(&mut store, &instance).map_err(|error| wrong_world(&error))?;
-        Ok(Self {
-            store,
-            guest,
-            limits,
-            file,
-            file_left,
-            state: Entry::Open,
-        })
+        Ok(Self { store, guest, limits, file, file_left, state: Entry::Open })
     }
 
     /// Calls the guest once and checks what it returns. An error of either ends the instance.
@@ -101,9 +94,7 @@ impl<G> Instance<G> {
         check: impl FnOnce(R) -> Result<O, MapperError>,
     ) -> Result<O, MapperError> {
         if std::mem::replace(&mut self.state, Entry::Closed) == Entry::Closed {
-            return Err(MapperError::Input {
-                what: "it failed before",
-            });
+            return Err(MapperError::Input { what: "it failed before" });
         }
         let output = output_limit(input.bytes, input.rows);
         let deadline = Deadline::begin(self.limits.batch_processor, self.file_left, self.file);
@@ -128,9 +119,7 @@ impl<G> Instance<G> {
 
 /// What a component says of itself that differs from the contract in its types.
 pub(super) fn wrong_world(error: &wasmtime::Error) -> MapperError {
-    MapperError::WrongWorld {
-        what: escaped(&chain(error), MESSAGE).into_owned(),
-    }
+    MapperError::WrongWorld { what: escaped(&chain(error), MESSAGE).into_owned() }
 }
 
 /// An error and its causes on one line.
@@ -144,28 +133,17 @@ fn classify(error: wasmtime::Error, limits: &Limits, output: usize) -> MapperErr
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return match *exceeded {
             Exceeded::Memory => MapperError::Memory { limit: limits.memory },
-            Exceeded::Tables => MapperError::Tables {
-                limit: limits.table_elements,
-                what: "table elements",
-            },
+            Exceeded::Tables => MapperError::Tables { limit: limits.table_elements, what: "table elements" },
             Exceeded::Deadline { limit, span } => MapperError::Deadline { limit, span },
         };
     }
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-        return MapperError::Trap {
-            what: format!("it exited with status {}", exit.0),
-        };
+        return MapperError::Trap { what: format!("it exited with status {}", exit.0) };
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        let function = error
-            .downcast_ref::<WasmBacktrace>()
-            .and_then(|trace| trace.frames().first()?.func_name());
-        let place = function
-            .map(|name| format!(" in `{}`", escaped(name, 200)))
-            .unwrap_or_default();
-        return MapperError::Trap {
-            what: format!("{trap}{place}"),
-        };
+        let function = error.downcast_ref::<WasmBacktrace>().and_then(|trace| trace.frames().first()?.func_name());
+        let place = function.map(|name| format!(" in `{}`", escaped(name, 200))).unwrap_or_default();
+        return MapperError::Trap { what: format!("{trap}{place}") };
     }
     let words = chain(&error);
     let says = |phrase: &str| words.contains(phrase);
@@ -174,24 +152,12 @@ fn classify(error: wasmtime::Error, limits: &Limits, output: usize) -> MapperErr
     } else if says("store handle limit exceeded") || says("resource table has no free keys") {
         MapperError::Handles { limit: HANDLES }
     } else if says("resource limit exceeded: instance count") {
-        MapperError::Instances {
-            limit: INSTANCES,
-            what: "instances",
-        }
+        MapperError::Instances { limit: INSTANCES, what: "instances" }
     } else if says("resource limit exceeded: memory count") {
-        MapperError::Instances {
-            limit: MEMORIES,
-            what: "memories",
-        }
+        MapperError::Instances { limit: MEMORIES, what: "memories" }
     } else if says("resource limit exceeded: table count") {
-        MapperError::Tables {
-            limit: TABLES,
-            what: "tables",
-        }
-    } else if error
-        .chain()
-        .any(|cause| cause.is::<std::io::Error>() || cause.is::<rustix::io::Errno>())
-    {
+        MapperError::Tables { limit: TABLES, what: "tables" }
+    } else if error.chain().any(|cause| cause.is::<std::io::Error>() || cause.is::<rustix::io::Errno>()) {
         super::engine::engine_error("run the mapper", error)
     } else {
         Bad(escaped(&words, MESSAGE).into_owned()).into()

@@ -54,11 +54,7 @@ impl Default for Limits {
 impl Default for CompileLimits {
     /// An 18 MB component of CPython takes a third of it on a slow core.
     fn default() -> Self {
-        Self {
-            processor: Duration::from_secs(30),
-            wall: Duration::from_secs(120),
-            memory: 2 << 30,
-        }
+        Self { processor: Duration::from_secs(30), wall: Duration::from_secs(120), memory: 2 << 30 }
     }
 }
 
@@ -86,10 +82,7 @@ pub(super) enum Exceeded {
 
 /// How large an output `input` bytes in `rows` rows warrant, in bytes.
 pub(super) fn output_limit(input: usize, rows: usize) -> usize {
-    input
-        .saturating_mul(4)
-        .saturating_add(rows.saturating_mul(1 << 10))
-        .saturating_add(1 << 20)
+    input.saturating_mul(4).saturating_add(rows.saturating_mul(1 << 10)).saturating_add(1 << 20)
 }
 
 /// Counts memory and tables over a whole store. Growth beyond a limit ends the call instead of failing the guest's
@@ -111,21 +104,13 @@ struct Count {
 
 impl Count {
     fn new(limit: usize) -> Self {
-        Self {
-            used: 0,
-            limit,
-            last: 0,
-        }
+        Self { used: 0, limit, last: 0 }
     }
 
     /// Counts a growth; false if it goes beyond the limit.
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
         // Growth beyond its own declared maximum is refused by the engine anyway, and the guest may live with that.
-        self.last = if maximum.is_some_and(|maximum| desired > maximum) {
-            0
-        } else {
-            desired.saturating_sub(current)
-        };
+        self.last = if maximum.is_some_and(|maximum| desired > maximum) { 0 } else { desired.saturating_sub(current) };
         self.used = self.used.saturating_add(self.last);
         self.used <= self.limit
     }
@@ -137,20 +122,13 @@ impl Count {
 
 impl Limiter {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            memory: Count::new(limits.memory),
-            elements: Count::new(limits.table_elements),
-        }
+        Self { memory: Count::new(limits.memory), elements: Count::new(limits.table_elements) }
     }
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if self.memory.grow(current, desired, maximum) {
-            Ok(true)
-        } else {
-            Err(Exceeded::Memory.into())
-        }
+        if self.memory.grow(current, desired, maximum) { Ok(true) } else { Err(Exceeded::Memory.into()) }
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -159,11 +137,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if self.elements.grow(current, desired, maximum) {
-            Ok(true)
-        } else {
-            Err(Exceeded::Tables.into())
-        }
+        if self.elements.grow(current, desired, maximum) { Ok(true) } else { Err(Exceeded::Tables.into()) }
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -207,29 +181,16 @@ impl Deadline {
         let begun = thread_processor_time();
         let clock_limit = batch.saturating_mul(CLOCK_FACTOR);
         let until = begun.saturating_add(allowed);
-        Self {
-            begun,
-            until,
-            limit,
-            span,
-            clock_until: Instant::now() + clock_limit,
-            clock_limit,
-        }
+        Self { begun, until, limit, span, clock_until: Instant::now() + clock_limit, clock_limit }
     }
 
     /// Whether the call may go on.
     pub(super) fn check(&self) -> Result<(), Exceeded> {
         if thread_processor_time() >= self.until {
-            return Err(Exceeded::Deadline {
-                limit: self.limit,
-                span: self.span,
-            });
+            return Err(Exceeded::Deadline { limit: self.limit, span: self.span });
         }
         if Instant::now() > self.clock_until {
-            return Err(Exceeded::Deadline {
-                limit: self.clock_limit,
-                span: Span::BatchClock,
-            });
+            return Err(Exceeded::Deadline { limit: self.clock_limit, span: Span::BatchClock });
         }
         Ok(())
     }
@@ -243,10 +204,7 @@ impl Deadline {
 fn thread_processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     // The clock counts up from zero; both conversions always succeed.
-    Duration::new(
-        time.tv_sec.try_into().unwrap_or(0),
-        time.tv_nsec.try_into().unwrap_or(0),
-    )
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -255,26 +213,13 @@ mod tests {
 
     #[test]
     fn growth_counts_over_all_memories_and_failed_growth_does_not() {
-        let mut limiter = Limiter::new(&Limits {
-            memory: 3 << 16,
-            ..Limits::default()
-        });
+        let mut limiter = Limiter::new(&Limits { memory: 3 << 16, ..Limits::default() });
         assert!(limiter.memory_growing(0, 1 << 16, None).unwrap());
         assert!(limiter.memory_growing(0, 2 << 16, None).unwrap());
-        limiter
-            .memory_grow_failed(wasmtime::Error::msg("the system refused"))
-            .unwrap();
-        assert!(
-            limiter.memory_growing(0, 9 << 16, Some(1 << 16)).unwrap(),
-            "the engine refuses that one itself"
-        );
+        limiter.memory_grow_failed(wasmtime::Error::msg("the system refused")).unwrap();
+        assert!(limiter.memory_growing(0, 9 << 16, Some(1 << 16)).unwrap(), "the engine refuses that one itself");
         assert!(limiter.memory_growing(1 << 16, 3 << 16, None).unwrap());
-        assert!(
-            limiter
-                .memory_growing(3 << 16, 4 << 16, None)
-                .unwrap_err()
-                .is::<Exceeded>()
-        );
+        assert!(limiter.memory_growing(3 << 16, 4 << 16, None).unwrap_err().is::<Exceeded>());
     }
 
     #[test]
@@ -286,13 +231,7 @@ mod tests {
             Ok(()) => assert_eq!(None, expected),
         };
         check(Deadline::begin(second, second, second), None);
-        check(
-            Deadline::begin(second, Duration::ZERO, second),
-            Some(Span::FileProcessor),
-        );
-        check(
-            Deadline::begin(Duration::ZERO, second, second),
-            Some(Span::BatchProcessor),
-        );
+        check(Deadline::begin(second, Duration::ZERO, second), Some(Span::FileProcessor));
+        check(Deadline::begin(Duration::ZERO, second, second), Some(Span::BatchProcessor));
     }
 }

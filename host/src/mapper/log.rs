@@ -41,11 +41,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(sink: LogSink) -> Self {
-        Self {
-            sink,
-            left: CALL,
-            dropped: 0,
-        }
+        Self { sink, left: CALL, dropped: 0 }
     }
 
     /// Ends a call: says how many of its lines were dropped, and makes room for the next.
@@ -54,10 +50,7 @@ impl Log {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
             let message = format!("{dropped} more lines were dropped: a mapper may write {CALL} bytes a batch");
-            (self.sink)(LogLine {
-                level: LogLevel::Warn,
-                message,
-            });
+            (self.sink)(LogLine { level: LogLevel::Warn, message });
         }
     }
 }
@@ -78,10 +71,7 @@ impl log::Host for Log {
             log::Level::Warn => LogLevel::Warn,
             log::Level::Error => LogLevel::Error,
         };
-        (self.sink)(LogLine {
-            level,
-            message: message.into_owned(),
-        });
+        (self.sink)(LogLine { level, message: message.into_owned() });
     }
 }
 
@@ -103,18 +93,10 @@ mod tests {
         log.end_call();
         log.end_call();
         let lines = std::mem::take(&mut *lines.lock().unwrap());
-        assert!(
-            lines
-                .iter()
-                .all(|line| line.message.len() <= LINE && !line.message.contains('\u{1b}'))
-        );
+        assert!(lines.iter().all(|line| line.message.len() <= LINE && !line.message.contains('\u{1b}')));
         assert!(lines.iter().map(|line| line.message.len()).sum::<usize>() <= CALL + LINE);
         let (last, kept) = lines.split_last().unwrap();
         assert_eq!(last.level, LogLevel::Warn);
-        assert!(
-            last.message.starts_with(&format!("{} more lines", 1000 - kept.len())),
-            "{}",
-            last.message
-        );
+        assert!(last.message.starts_with(&format!("{} more lines", 1000 - kept.len())), "{}", last.message);
     }
 }

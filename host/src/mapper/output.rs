@@ -55,20 +55,13 @@ fn bad<T>(what: impl Into<String>) -> Checked<T> {
 
 /// That a list has one entry for each of `rows`.
 fn same_length(found: usize, rows: usize, what: &str) -> Checked<()> {
-    if found == rows {
-        Ok(())
-    } else {
-        bad(format!("{found} {what} for {rows} rows"))
-    }
+    if found == rows { Ok(()) } else { bad(format!("{found} {what} for {rows} rows")) }
 }
 
 /// That rows stand in the batch, or in the table so far.
 fn rows(rows: &[u32], scope: &Scope) -> Checked<()> {
     match rows.iter().find(|row| !scope.rows.contains(row)) {
-        Some(row) => bad(format!(
-            "row {row} is not one of rows {} to {}",
-            scope.rows.start, scope.rows.end
-        )),
+        Some(row) => bad(format!("row {row} is not one of rows {} to {}", scope.rows.start, scope.rows.end)),
         None => Ok(()),
     }
 }
@@ -78,10 +71,7 @@ fn name(name: String, what: &str) -> Checked<String> {
     if name.is_empty() {
         bad(format!("the {what} is empty"))
     } else if name.len() > NAME || escaped(&name, NAME) != name {
-        bad(format!(
-            "the {what} `{}` is too long or has control characters",
-            escaped(&name, 64)
-        ))
+        bad(format!("the {what} `{}` is too long or has control characters", escaped(&name, 64)))
     } else {
         Ok(name)
     }
@@ -95,30 +85,20 @@ fn bitmap(bytes: Vec<u8>, rows: usize, what: &str) -> Checked<BooleanBuffer> {
 }
 
 fn validity(bytes: Option<Vec<u8>>, rows: usize) -> Checked<Option<NullBuffer>> {
-    Ok(bytes
-        .map(|bytes| bitmap(bytes, rows, "validity"))
-        .transpose()?
-        .map(NullBuffer::new))
+    Ok(bytes.map(|bytes| bitmap(bytes, rows, "validity")).transpose()?.map(NullBuffer::new))
 }
 
 /// Offsets that begin at 0, never fall, and end within `length`.
 fn offsets(offsets: Vec<i32>, rows: usize, length: usize) -> Checked<OffsetBuffer<i32>> {
     // No row at all may come without any offset.
-    let offsets = if offsets.is_empty() && rows == 0 {
-        vec![0]
-    } else {
-        offsets
-    };
+    let offsets = if offsets.is_empty() && rows == 0 { vec![0] } else { offsets };
     if rows.checked_add(1) != Some(offsets.len()) {
         return bad(format!("{} offsets for {rows} rows", offsets.len()));
     }
     if offsets.first() != Some(&0) || !offsets.is_sorted() {
         return bad("offsets that do not begin at 0, or that fall");
     }
-    if offsets
-        .last()
-        .is_none_or(|last| usize::try_from(*last).is_err() || *last as usize > length)
-    {
+    if offsets.last().is_none_or(|last| usize::try_from(*last).is_err() || *last as usize > length) {
         return bad(format!("offsets that go beyond the {length} there are"));
     }
     Ok(OffsetBuffer::new(ScalarBuffer::from(offsets)))
@@ -139,11 +119,7 @@ fn in_range<T: Copy + Into<i64>>(values: &[T], unit: i64, nulls: Option<&NullBuf
     let within = DAYS.start * unit..DAYS.end * unit;
     let is_wrong =
         |(row, value): (usize, &T)| !within.contains(&(*value).into()) && nulls.is_none_or(|nulls| nulls.is_valid(row));
-    if values.iter().enumerate().any(is_wrong) {
-        bad("a date outside years 1 to 9999")
-    } else {
-        Ok(())
-    }
+    if values.iter().enumerate().any(is_wrong) { bad("a date outside years 1 to 9999") } else { Ok(()) }
 }
 
 fn dates(days: Vec<i32>, rows: usize, what: &str) -> Checked<Date32Array> {
@@ -236,9 +212,7 @@ fn wanted(wanted: Vec<u32>, columns: usize) -> Checked<Vec<u32>> {
 /// The strategies of a layout.
 fn identifiers(raw: Vec<types::Identifier>) -> Checked<Vec<Identifier>> {
     if raw.is_empty() || raw.len() > IDENTIFIERS || raw.iter().any(|keys| keys.is_empty() || keys.len() > IDENTIFIERS) {
-        return bad(format!(
-            "a layout has 1 to {IDENTIFIERS} identifiers of 1 to {IDENTIFIERS} keys"
-        ));
+        return bad(format!("a layout has 1 to {IDENTIFIERS} identifiers of 1 to {IDENTIFIERS} keys"));
     }
     let key = |raw| {
         Ok(match raw {
@@ -249,9 +223,7 @@ fn identifiers(raw: Vec<types::Identifier>) -> Checked<Vec<Identifier>> {
             types::MatchKey::Field(field) => MatchKey::Field(name(field, "match key")?),
         })
     };
-    raw.into_iter()
-        .map(|keys| keys.into_iter().map(key).collect())
-        .collect()
+    raw.into_iter().map(|keys| keys.into_iter().map(key).collect()).collect()
 }
 
 /// One column for each key of each strategy.
@@ -262,10 +234,7 @@ fn identifier_columns(
 ) -> Checked<Vec<StringArray>> {
     let keys: usize = identifiers.iter().map(Vec::len).sum();
     if raw.len() != keys {
-        return bad(format!(
-            "{} identifier columns where the layout has {keys} keys",
-            raw.len()
-        ));
+        return bad(format!("{} identifier columns where the layout has {keys} keys", raw.len()));
     }
     let column = |(index, raw)| text_column(raw, rows).map_err(|bad| bad.of(format_args!("identifier column {index}")));
     raw.into_iter().enumerate().map(column).collect()
@@ -291,13 +260,7 @@ fn issues(raw: types::Issues, scope: &Scope) -> Checked<Issues> {
         }
         let messages = strings(raw.messages, count, None).map_err(|bad| bad.of("messages"))?;
         let rejects = bitmap(raw.rejects, count, "rejects")?;
-        Ok(Issues {
-            rows: raw.rows,
-            columns: raw.columns,
-            rejects,
-            codes,
-            messages: presentable(messages),
-        })
+        Ok(Issues { rows: raw.rows, columns: raw.columns, rejects, codes, messages: presentable(messages) })
     };
     checked().map_err(|bad| bad.of("issues"))
 }
@@ -308,11 +271,7 @@ fn is_well_formed(code: &str) -> bool {
 
 /// Messages as they may stand in a reject file; made anew only if one of them may not.
 fn presentable(messages: StringArray) -> StringArray {
-    if messages
-        .iter()
-        .flatten()
-        .all(|message| matches!(escaped(message, MESSAGE), std::borrow::Cow::Borrowed(_)))
-    {
+    if messages.iter().flatten().all(|message| matches!(escaped(message, MESSAGE), std::borrow::Cow::Borrowed(_))) {
         return messages;
     }
     StringArray::from_iter_values(messages.iter().flatten().map(|message| escaped(message, MESSAGE)))

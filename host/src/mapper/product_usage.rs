@@ -28,30 +28,17 @@ impl UsageMapping {
         log: LogSink,
     ) -> Result<Self, MapperError> {
         let functions = component.product_usage.as_ref();
-        let functions = functions.ok_or(MapperError::NoTransform {
-            transform: "product usage",
+        let functions = functions.ok_or(MapperError::NoTransform { transform: "product usage" })?;
+        let instance = Instance::start(&component.pre, &component.ticker, limits, budget, log, |store, instance| {
+            functions.load(store, instance)
         })?;
-        let instance = Instance::start(
-            &component.pre,
-            &component.ticker,
-            limits,
-            budget,
-            log,
-            |store, instance| functions.load(store, instance),
-        )?;
-        Ok(Self {
-            component: Arc::clone(component),
-            instance,
-            table: None,
-            announced: Vec::new(),
-        })
+        Ok(Self { component: Arc::clone(component), instance, table: None, announced: Vec::new() })
     }
 
     pub(super) fn check(&mut self, settings: &str) -> Result<Vec<Fault>, MapperError> {
         let call = |guest: &raw::Guest, store: &mut _| guest.call_check(store, settings);
         let faults = |faults: Vec<types::Fault>| Ok(faults.into_iter().map(fault).collect());
-        self.instance
-            .call(&self.component.ticker, size_of_opening(&[], settings), call, faults)
+        self.instance.call(&self.component.ticker, size_of_opening(&[], settings), call, faults)
     }
 
     /// Begins a table. An open one is forgotten with what the mapper held back of it.
@@ -62,9 +49,7 @@ impl UsageMapping {
             Ok(layout) => Ok(usage::layout(layout, names.len())?),
             Err(raw) => Err(MapperError::Fault(fault(raw))),
         };
-        let layout = self
-            .instance
-            .call(&self.component.ticker, size_of_opening(header, settings), call, layout)?;
+        let layout = self.instance.call(&self.component.ticker, size_of_opening(header, settings), call, layout)?;
         self.table = Some(Table::new(layout.clone(), names.len()));
         self.announced.clear();
         Ok(layout)
@@ -72,9 +57,7 @@ impl UsageMapping {
 
     /// Maps one batch of the open table. Batches come in row order.
     pub fn map_batch(&mut self, batch: &Batch) -> Result<UsageBatch, MapperError> {
-        let table = self.table.as_mut().ok_or(MapperError::Input {
-            what: "no table is open",
-        })?;
+        let table = self.table.as_mut().ok_or(MapperError::Input { what: "no table is open" })?;
         let input = Input::new(batch, &table.layout.wanted)?;
         let scope = table.advance(batch, &input)?;
         let cells = input.cells();
@@ -85,9 +68,7 @@ impl UsageMapping {
 
     /// Ends the open table and returns what the mapper held back; often nothing.
     pub fn finish(&mut self) -> Result<UsageBatch, MapperError> {
-        let table = self.table.take().ok_or(MapperError::Input {
-            what: "no table is open",
-        })?;
+        let table = self.table.take().ok_or(MapperError::Input { what: "no table is open" })?;
         let held_back = table.held_back(self.instance.limits());
         let call = |guest: &raw::Guest, store: &mut _| guest.call_finish(store);
         let check = |returned| checked(returned, &table.layout, &mut self.announced, &table.scope());

@@ -37,28 +37,15 @@ struct Sandbox {
 
 impl Inside {
     pub(super) fn new(log: Log, limiter: Limiter, deadline: Deadline) -> Self {
-        Self {
-            log,
-            limiter,
-            deadline,
-            sandbox: None,
-        }
+        Self { log, limiter, deadline, sandbox: None }
     }
 
     fn sandbox(&mut self) -> &mut Sandbox {
         self.sandbox.get_or_insert_with(|| {
-            let context = WasiCtx::builder()
-                .allow_tcp(false)
-                .allow_udp(false)
-                .allow_ip_name_lookup(false)
-                .build();
+            let context = WasiCtx::builder().allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false).build();
             let mut resources = ResourceTable::new();
             resources.set_max_capacity(HANDLES);
-            Box::new(Sandbox {
-                context,
-                resources,
-                random: SEED,
-            })
+            Box::new(Sandbox { context, resources, random: SEED })
         })
     }
 
@@ -111,26 +98,17 @@ impl Linkers {
 impl WasiView for Inside {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Sandbox { context, resources, .. } = self.sandbox();
-        WasiCtxView {
-            ctx: context,
-            table: resources,
-        }
+        WasiCtxView { ctx: context, table: resources }
     }
 }
 
 impl wall_clock::Host for Inside {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        Ok(wall_clock::Datetime {
-            seconds: 0,
-            nanoseconds: 0,
-        })
+        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 0 })
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        Ok(wall_clock::Datetime {
-            seconds: 1,
-            nanoseconds: 0,
-        })
+        Ok(wall_clock::Datetime { seconds: 1, nanoseconds: 0 })
     }
 }
 

@@ -89,11 +89,7 @@ impl IssueLog {
                 continue;
             }
             let text = |texts: &arrow_array::StringArray| -> String {
-                if texts.is_valid(place) {
-                    texts.value(place).to_owned()
-                } else {
-                    String::new()
-                }
+                if texts.is_valid(place) { texts.value(place).to_owned() } else { String::new() }
             };
             let column = issues.columns.get(place).copied().unwrap_or(-1);
             self.add(table, *row, column, &text(&issues.codes), &text(&issues.messages))?;
@@ -114,11 +110,7 @@ impl IssueLog {
         self.gathered.extend_from_slice(code.as_bytes());
         self.gathered.extend_from_slice(message.as_bytes());
         self.rejects += 1;
-        if self.gathered.len() >= self.most {
-            self.write_run()
-        } else {
-            Ok(())
-        }
+        if self.gathered.len() >= self.most { self.write_run() } else { Ok(()) }
     }
 
     /// How many rejects there are; a row may have several.
@@ -149,10 +141,7 @@ impl IssueLog {
         }
         run.flush().map_err(self.failed("write the issue log in"))?;
         drop(run);
-        self.runs.push(Run {
-            start,
-            end: self.written,
-        });
+        self.runs.push(Run { start, end: self.written });
         self.gathered.clear();
         self.places.clear();
         Ok(())
@@ -164,19 +153,9 @@ impl IssueLog {
             self.write_run()?;
         }
         let room = (READ / self.runs.len().max(1)).clamp(HEADER, 1 << 16);
-        let mut sorted = Sorted {
-            log: self,
-            runs: Vec::new(),
-            next: BinaryHeap::new(),
-        };
+        let mut sorted = Sorted { log: self, runs: Vec::new(), next: BinaryHeap::new() };
         for run in &self.runs {
-            sorted.runs.push(Reader {
-                place: run.start,
-                end: run.end,
-                room,
-                buffer: Vec::new(),
-                used: 0,
-            });
+            sorted.runs.push(Reader { place: run.start, end: run.end, room, buffer: Vec::new(), used: 0 });
             sorted.refill(sorted.runs.len() - 1)?;
         }
         Ok(sorted)
@@ -197,9 +176,7 @@ fn decode(bytes: &[u8]) -> Option<Reject> {
         table: number(0)?,
         row: number(4)?,
         // -1 is above every index.
-        column: i32::try_from(number(8)?)
-            .ok()
-            .and_then(|column| usize::try_from(column).ok()),
+        column: i32::try_from(number(8)?).ok().and_then(|column| usize::try_from(column).ok()),
         code: text(bytes.get(HEADER..code_end)?),
         message: text(bytes.get(code_end..record_length(bytes)?)?),
     })

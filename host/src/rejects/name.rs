@@ -12,21 +12,9 @@ const ETAG: usize = 12;
 
 /// The path below the directory of reject files.
 pub(super) fn of(identity: &Identity, object: &Object, sheet: Option<u32>) -> PathBuf {
-    let sheet = sheet
-        .map(|table| format!(".sheet-{}", u64::from(table) + 1))
-        .unwrap_or_default();
-    let etag: String = object
-        .etag
-        .as_str()
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(ETAG)
-        .collect();
-    let name = format!(
-        "{}.{etag}.g{}{sheet}.rejects.csv",
-        escaped(object.key.as_str()),
-        identity.generation.0
-    );
+    let sheet = sheet.map(|table| format!(".sheet-{}", u64::from(table) + 1)).unwrap_or_default();
+    let etag: String = object.etag.as_str().chars().filter(char::is_ascii_alphanumeric).take(ETAG).collect();
+    let name = format!("{}.{etag}.g{}{sheet}.rejects.csv", escaped(object.key.as_str()), identity.generation.0);
     PathBuf::from(identity.integration.as_str()).join(name)
 }
 
@@ -64,10 +52,7 @@ mod tests {
         for (key, expected) in cases {
             assert_eq!(escaped(key), expected, "{key:?}");
         }
-        let (one, other) = (
-            escaped(&format!("1{}", "/".repeat(1_000))),
-            escaped(&format!("2{}", "/".repeat(1_000))),
-        );
+        let (one, other) = (escaped(&format!("1{}", "/".repeat(1_000))), escaped(&format!("2{}", "/".repeat(1_000))));
         assert_ne!(one, other);
         assert!(one.len() <= LONGEST_KEY);
     }

@@ -20,20 +20,12 @@ fn object(key: &str) -> Object {
 }
 
 fn identity(object: &Object) -> Identity {
-    Identity {
-        integration: "accounts".parse().unwrap(),
-        dedup_key: object.dedup_key(),
-        generation: Generation(3),
-    }
+    Identity { integration: "accounts".parse().unwrap(), dedup_key: object.dedup_key(), generation: Generation(3) }
 }
 
 fn head(sheet: Option<&str>, header: &[&str]) -> Part {
     let header = header.iter().map(|name| (*name).to_owned()).collect();
-    Part::Table(TableHead {
-        sheet: sheet.map(str::to_owned),
-        header,
-        duplicates: Vec::new(),
-    })
+    Part::Table(TableHead { sheet: sheet.map(str::to_owned), header, duplicates: Vec::new() })
 }
 
 /// Rows whose first lies on line 2 of the file.
@@ -45,9 +37,7 @@ fn batch(first_row: u32, rows: &[&[&str]]) -> Part {
     };
     Part::Batch(Batch {
         first_row,
-        lines: (0..rows.len() as u64)
-            .map(|row| u64::from(first_row) + row + 2)
-            .collect(),
+        lines: (0..rows.len() as u64).map(|row| u64::from(first_row) + row + 2).collect(),
         columns: (0..columns).map(cells).collect(),
         issues: Issues::none(),
     })
@@ -60,12 +50,7 @@ fn issues(issues: &[(u32, i32, bool, &str)]) -> Issues {
         columns: issues.iter().map(|issue| issue.1).collect(),
         rejects: BooleanBuffer::from_iter(issues.iter().map(|issue| issue.2)),
         codes: StringArray::from(issues.iter().map(|issue| issue.3).collect::<Vec<_>>()),
-        messages: StringArray::from(
-            issues
-                .iter()
-                .map(|issue| format!("{} it is", issue.3))
-                .collect::<Vec<_>>(),
-        ),
+        messages: StringArray::from(issues.iter().map(|issue| format!("{} it is", issue.3)).collect::<Vec<_>>()),
     }
 }
 
@@ -96,17 +81,9 @@ fn write(key: &str, logged: &[(u32, Issues)], parts: Vec<Part>) -> Result<Writte
     };
     let files: Vec<_> = rejected.files.iter().map(file).collect();
     let folder = root.path().join("accounts");
-    let visible = if folder.exists() {
-        fs::read_dir(folder).unwrap().count()
-    } else {
-        0
-    };
+    let visible = if folder.exists() { fs::read_dir(folder).unwrap().count() } else { 0 };
     assert_eq!(visible, files.len(), "nothing but whole files is left");
-    Ok(Written {
-        rejected,
-        handed_over,
-        files,
-    })
+    Ok(Written { rejected, handed_over, files })
 }
 
 const ADDED: &str =
@@ -124,10 +101,7 @@ fn refused_rows_stand_once_with_all_that_is_wrong() {
     let logged = [
         (0, issues(&[(3, 0, true, "blank"), (1, 1, false, "warned")])),
         (0, issues(&[(1, 1, true, "number"), (0, -1, false, "warned")])),
-        (
-            0,
-            issues(&[(3, 1, true, "number"), (3, 0, true, "blank"), (2, -1, true, "ragged")]),
-        ),
+        (0, issues(&[(3, 1, true, "number"), (3, 0, true, "blank"), (2, -1, true, "ragged")])),
     ];
     let written = write("d/a.csv", &logged, parts).unwrap();
     let expected = [
@@ -137,17 +111,12 @@ fn refused_rows_stand_once_with_all_that_is_wrong() {
         format!(",\"4 \"\"q\"\"\",5,\"id; a,rr\",\"; 4 \"\"q\"\"\",blank; number,blank it is; number it is,{FROM}"),
         String::new(),
     ];
-    let [(name, text)] = written.files.as_slice() else {
-        panic!("one file")
-    };
+    let [(name, text)] = written.files.as_slice() else { panic!("one file") };
     assert_eq!(name, "accounts/d%2Fa.csv.0123456789ab.g3.rejects.csv");
     assert_eq!(text, &expected.join("\r\n"));
     assert_eq!((written.rejected.rows, written.rejected.rejects), (3, 4));
-    let told: Vec<_> = written
-        .handed_over
-        .iter()
-        .map(|row| (row.row, row.line, row.column.as_deref(), row.code.as_str()))
-        .collect();
+    let told: Vec<_> =
+        written.handed_over.iter().map(|row| (row.row, row.line, row.column.as_deref(), row.code.as_str())).collect();
     assert_eq!(
         told,
         [
@@ -162,28 +131,13 @@ fn refused_rows_stand_once_with_all_that_is_wrong() {
 /// R10
 #[test]
 fn cells_come_back_exactly() {
-    let cells = [
-        "=cmd|'/c'",
-        "+1",
-        "-1",
-        "@a",
-        " spaced ",
-        "",
-        "a\r\nb",
-        "ü\t\"",
-        "001",
-        "x;y",
-    ];
+    let cells = ["=cmd|'/c'", "+1", "-1", "@a", " spaced ", "", "a\r\nb", "ü\t\"", "001", "x;y"];
     let header: Vec<_> = (0..cells.len()).map(|n| format!("c{n}")).collect();
     let header: Vec<_> = header.iter().map(String::as_str).collect();
     let parts = vec![head(None, &header), batch(0, &[&cells])];
     let written = write("a", &[(0, issues(&[(0, -1, true, "bad")]))], parts).unwrap();
     let text = written.files[0].1.trim_start_matches('\u{feff}');
-    let row = csv::Reader::from_reader(text.as_bytes())
-        .into_records()
-        .next()
-        .unwrap()
-        .unwrap();
+    let row = csv::Reader::from_reader(text.as_bytes()).into_records().next().unwrap().unwrap();
     assert_eq!(row.iter().take(cells.len()).collect::<Vec<_>>(), cells);
 }
 
@@ -199,20 +153,13 @@ fn without_rejects_there_is_no_file() {
 #[test]
 fn each_sheet_with_rejects_has_a_file() {
     let sheet = |name| vec![head(Some(name), &["id"]), batch(0, &[&["1"], &["2"]])];
-    let parts = [sheet("One"), sheet("Two"), sheet("Three")]
-        .into_iter()
-        .flatten()
-        .collect();
+    let parts = [sheet("One"), sheet("Two"), sheet("Three")].into_iter().flatten().collect();
     let logged = [(2, issues(&[(1, 0, true, "bad")])), (0, issues(&[(0, 0, true, "bad")]))];
     let written = write("a.xlsx", &logged, parts).unwrap();
     let names: Vec<_> = written.files.iter().map(|(name, _)| name.as_str()).collect();
     let name = |sheet| format!("accounts/a.xlsx.0123456789ab.g3.sheet-{sheet}.rejects.csv");
     assert_eq!(names, [name(1), name(3)]);
-    assert!(
-        written.files[1]
-            .1
-            .contains("acme/exports/a.xlsx#etag=0123456789abcdef-2#sheet=Three")
-    );
+    assert!(written.files[1].1.contains("acme/exports/a.xlsx#etag=0123456789abcdef-2#sheet=Three"));
 }
 
 /// R10: a mended file that has rejects again.
@@ -236,9 +183,7 @@ fn a_refused_row_that_is_not_there_is_an_error() {
     let cases = [(0, 5), (1, 0), (7, 0)];
     for (table, row) in cases {
         let parts = vec![head(None, &["id"]), batch(0, &[&["1"]])];
-        let error = write("a", &[(table, issues(&[(row, 0, true, "bad")]))], parts)
-            .err()
-            .unwrap();
+        let error = write("a", &[(table, issues(&[(row, 0, true, "bad")]))], parts).err().unwrap();
         assert!(matches!(error, RejectsError::NoSuchRow { .. }), "{error}");
     }
 }
@@ -247,8 +192,7 @@ fn a_refused_row_that_is_not_there_is_an_error() {
 fn a_decoder_that_fails_leaves_no_file() {
     let root = tempfile::tempdir().unwrap();
     let mut log = IssueLog::create(root.path()).unwrap();
-    log.push(0, &issues(&[(0, 0, true, "bad"), (1, 0, true, "bad")]))
-        .unwrap();
+    log.push(0, &issues(&[(0, 0, true, "bad"), (1, 0, true, "bad")])).unwrap();
     let parts = [Ok(head(None, &["id"])), Ok(batch(0, &[&["1"]])), Err("truncated")];
     let object = object("a");
     let hand_over = |_: &[RejectRow]| Ok::<_, Infallible>(());
@@ -265,8 +209,7 @@ fn rejects_are_sorted_whatever_the_room() {
         for number in 0..1_000_u32 {
             let row = number.wrapping_mul(7_919) % 100;
             let code = number.to_string();
-            log.push(number % 3, &issues(&[(row, 0, true, &code), (row, 0, false, "warned")]))
-                .unwrap();
+            log.push(number % 3, &issues(&[(row, 0, true, &code), (row, 0, false, "warned")])).unwrap();
         }
         assert_eq!((log.rejects(), log.warnings()), (1_000, 1_000));
         let mut sorted = log.sorted().unwrap();

@@ -49,10 +49,7 @@ fn what_cannot_be_a_secret_is_refused() {
 fn a_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let reference = SecretReference::File(directory.path().into());
-    assert!(matches!(
-        Secrets::new(None).resolve(&reference),
-        Err(SecretError::NotAFile { .. })
-    ));
+    assert!(matches!(Secrets::new(None).resolve(&reference), Err(SecretError::NotAFile { .. })));
 }
 
 #[test]
@@ -92,10 +89,7 @@ fn a_credential_outside_the_unit_is_not_checked() {
 fn an_environment_variable_is_read() {
     let secrets = Secrets::new(None);
     let there = SecretReference::Environment("PATH".parse().unwrap());
-    assert_eq!(
-        secrets.resolve(&there).unwrap().value.expose_secret(),
-        std::env::var("PATH").unwrap()
-    );
+    assert_eq!(secrets.resolve(&there).unwrap().value.expose_secret(), std::env::var("PATH").unwrap());
     let absent = SecretReference::Environment("GRISTMILL_NOT_SET".parse().unwrap());
     assert!(matches!(secrets.resolve(&absent), Err(SecretError::Missing { .. })));
 }
@@ -105,13 +99,7 @@ fn a_name_cannot_lead_out_of_the_credentials_directory_and_is_not_repeated() {
     for text in ["", ".", "..", "../shadow", "a/b", ".hidden", "a\0b"] {
         assert_eq!(text.parse::<CredentialName>(), Err(CredentialNameError), "{text}");
     }
-    assert!(
-        !CANARY
-            .parse::<CredentialName>()
-            .unwrap_err()
-            .to_string()
-            .contains(CANARY)
-    );
+    assert!(!CANARY.parse::<CredentialName>().unwrap_err().to_string().contains(CANARY));
     for text in ["", "1A", "A-B", "A=B"] {
         assert_eq!(text.parse::<VariableName>(), Err(VariableNameError), "{text}");
     }

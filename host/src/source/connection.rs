@@ -44,11 +44,7 @@ impl HttpClient {
     /// A pool of its own, with the system's root certificates.
     pub fn new() -> Self {
         let provider = Provider::Rustls(CryptoMode::Ring);
-        Self(
-            aws_smithy_http_client::Builder::new()
-                .tls_provider(provider)
-                .build_https(),
-        )
+        Self(aws_smithy_http_client::Builder::new().tls_provider(provider).build_https())
     }
 }
 
@@ -120,25 +116,13 @@ impl Connection {
             .region(region)
             .force_path_style(settings.force_path_style)
             .http_client(http.0.clone())
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(ATTEMPTS)
-                    .with_initial_backoff(FIRST_PAUSE),
-            )
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT)
-                    .read_timeout(ANSWER)
-                    .build(),
-            )
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_PAUSE))
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build())
             .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED).build())
             // Asked for where a whole body is read. Of a part, some servers send the whole's checksum.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         config.set_endpoint_url(settings.endpoint_url.clone());
-        Self {
-            key,
-            client: Client::from_conf(config.build()),
-        }
+        Self { key, client: Client::from_conf(config.build()) }
     }
 
     /// The connection's key.
@@ -148,48 +132,29 @@ impl Connection {
 
     /// The objects below a prefix of a bucket; an empty prefix is the whole bucket.
     pub fn source(&self, bucket: BucketName, prefix: impl Into<String>) -> S3Source {
-        S3Source {
-            connection: self.clone(),
-            bucket,
-            prefix: prefix.into(),
-        }
+        S3Source { connection: self.clone(), bucket, prefix: prefix.into() }
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
 async fn provider(credentials: &Credentials, region: &Region, http: &HttpClient) -> SharedCredentialsProvider {
     match credentials {
-        Credentials::AccessKey {
-            id,
-            secret,
-            session_token,
-        } => {
+        Credentials::AccessKey { id, secret, session_token } => {
             let token = session_token.as_ref().map(|token| token.expose_secret().to_owned());
             let secret = secret.expose_secret();
-            SharedCredentialsProvider::new(aws_credential_types::Credentials::new(
-                id,
-                secret,
-                token,
-                None,
-                "gristmill",
-            ))
+            SharedCredentialsProvider::new(aws_credential_types::Credentials::new(id, secret, token, None, "gristmill"))
         }
         Credentials::DefaultChain => {
             let config = ProviderConfig::without_region()
                 .with_region(Some(region.clone()))
                 .with_behavior_version(Some(BehaviorVersion::latest()))
                 .with_http_client(http.0.clone());
-            let chain = DefaultCredentialsChain::builder()
-                .region(region.clone())
-                .configure(config)
-                .build();
+            let chain = DefaultCredentialsChain::builder().region(region.clone()).configure(config).build();
             SharedCredentialsProvider::new(unheard(chain).await)
         }
     }

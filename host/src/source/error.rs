@@ -59,26 +59,16 @@ impl SourceError {
         if failure.kind == FailureKind::Gone {
             failure.kind = FailureKind::NoSuchBucket;
         }
-        Self::List {
-            bucket: bucket.clone(),
-            prefix: prefix.to_owned(),
-            failure: Box::new(failure),
-        }
+        Self::List { bucket: bucket.clone(), prefix: prefix.to_owned(), failure: Box::new(failure) }
     }
 
     /// A failure to fetch.
     pub fn fetch(object: &Object, failure: Failure) -> Self {
-        Self::Fetch {
-            object: Box::new(object.clone()),
-            failure: Box::new(failure),
-        }
+        Self::Fetch { object: Box::new(object.clone()), failure: Box::new(failure) }
     }
 
     pub(super) fn spool(object: &Object, source: SpoolError) -> Self {
-        Self::Spool {
-            object: Box::new(object.clone()),
-            source,
-        }
+        Self::Spool { object: Box::new(object.clone()), source }
     }
 
     /// What the failure asks for.
@@ -243,12 +233,7 @@ impl FailureKind {
 impl Failure {
     /// A failure of which nothing more is known.
     pub fn new(kind: FailureKind) -> Self {
-        Self {
-            kind,
-            status: None,
-            code: None,
-            message: None,
-        }
+        Self { kind, status: None, code: None, message: None }
     }
 
     /// Adds words, cut and escaped.
@@ -262,9 +247,7 @@ impl Failure {
     pub fn from_answer(answer: &Answer<'_>) -> Self {
         let mut failure = Self::new(answer.kind()).with_message(answer.message.unwrap_or_default());
         failure.status = Some(answer.status);
-        failure.code = answer
-            .code
-            .map(|code| Escaped(code).to_string().chars().take(SHOWN).collect());
+        failure.code = answer.code.map(|code| Escaped(code).to_string().chars().take(SHOWN).collect());
         failure
     }
 
@@ -354,9 +337,7 @@ pub struct Answer<'a> {
 
 impl Answer<'_> {
     fn kind(&self) -> FailureKind {
-        self.code
-            .and_then(|code| self.kind_of_code(code))
-            .unwrap_or_else(|| self.kind_of_status())
+        self.code.and_then(|code| self.kind_of_code(code)).unwrap_or_else(|| self.kind_of_status())
     }
 
     /// Codes first: several share a status.
@@ -381,9 +362,7 @@ impl Answer<'_> {
             "PermanentRedirect"
             | "TemporaryRedirect"
             | "AuthorizationHeaderMalformed"
-            | "IllegalLocationConstraintException" => FailureKind::WrongRegion {
-                right: self.right_region(),
-            },
+            | "IllegalLocationConstraintException" => FailureKind::WrongRegion { right: self.right_region() },
             "InvalidAccessKeyId"
             | "SignatureDoesNotMatch"
             | "ExpiredToken"
@@ -415,9 +394,7 @@ impl Answer<'_> {
             412 => FailureKind::Changed,
             401 => FailureKind::Credentials,
             403 => FailureKind::Denied,
-            301 | 302 | 307 | 308 => FailureKind::WrongRegion {
-                right: self.right_region(),
-            },
+            301 | 302 | 307 | 308 => FailureKind::WrongRegion { right: self.right_region() },
             429 | 503 => FailureKind::Throttled,
             408 | 500..=599 => FailureKind::Server,
             _ => FailureKind::Unexpected,
@@ -426,9 +403,7 @@ impl Answer<'_> {
 
     /// From the header, else from "the region 'a' is wrong; expecting 'b'".
     fn right_region(&self) -> Option<String> {
-        let named = self
-            .message
-            .and_then(|message| message.split_once("expecting '")?.1.split_once('\''));
+        let named = self.message.and_then(|message| message.split_once("expecting '")?.1.split_once('\''));
         let region = self.region.or(named.map(|(region, _)| region))?;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         (!region.is_empty() && region.len() <= 64 && region.chars().all(plain)).then(|| region.to_owned())

@@ -39,14 +39,9 @@ pub(super) async fn fetch(
     let answer = get(connection, object, 0).await.map_err(fail)?;
     check_answer(object, &answer, 0).map_err(fail)?;
     let stored = Stored::of(object, &answer);
-    let mut writer = reservation
-        .write(stored.digests())
-        .map_err(|error| SourceError::spool(object, error))?;
+    let mut writer = reservation.write(stored.digests()).map_err(|error| SourceError::spool(object, error))?;
     let pieces = copy(connection, object, answer.body, &mut writer).await?;
-    let copy = writer
-        .finish()
-        .await
-        .map_err(|error| SourceError::spool(object, error))?;
+    let copy = writer.finish().await.map_err(|error| SourceError::spool(object, error))?;
     stored.verify(object, copy, pieces).await
 }
 
@@ -106,10 +101,7 @@ async fn drain(
 ) -> Result<Option<Failure>, SourceError> {
     while let Some(chunk) = body.next().await {
         match chunk {
-            Ok(chunk) => writer
-                .write(chunk)
-                .await
-                .map_err(|error| SourceError::spool(object, error))?,
+            Ok(chunk) => writer.write(chunk).await.map_err(|error| SourceError::spool(object, error))?,
             Err(error) => return Ok(Some(broken(&error))),
         }
     }
@@ -119,10 +111,7 @@ async fn drain(
 
 /// Whether a continuation that failed like this is worth asking for again.
 fn passes(kind: &FailureKind) -> bool {
-    matches!(
-        kind,
-        FailureKind::Network | FailureKind::Server | FailureKind::Throttled | FailureKind::Broken
-    )
+    matches!(kind, FailureKind::Network | FailureKind::Server | FailureKind::Throttled | FailureKind::Broken)
 }
 
 fn broken(error: &(dyn Error + 'static)) -> Failure {
@@ -155,11 +144,7 @@ async fn get(connection: &Connection, object: &Object, start: u64) -> Result<Get
 
 /// Not every server heeds `If-Match` and `Range`, so what comes is compared before it is taken.
 fn check_answer(object: &Object, answer: &GetObjectOutput, start: u64) -> Result<(), Failure> {
-    if answer
-        .e_tag()
-        .and_then(unquoted)
-        .is_some_and(|etag| etag != object.etag)
-    {
+    if answer.e_tag().and_then(unquoted).is_some_and(|etag| etag != object.etag) {
         return Err(Failure::new(FailureKind::Changed));
     }
     let expected = object.size - start;
@@ -169,15 +154,7 @@ fn check_answer(object: &Object, answer: &GetObjectOutput, start: u64) -> Result
         return Err(Failure::new(FailureKind::Corrupt)
             .with_message(format!("the server announces {announced} bytes and listed {expected}")));
     }
-    let begins = || {
-        answer
-            .content_range()?
-            .strip_prefix("bytes ")?
-            .split_once('-')?
-            .0
-            .parse::<u64>()
-            .ok()
-    };
+    let begins = || answer.content_range()?.strip_prefix("bytes ")?.split_once('-')?.0.parse::<u64>().ok();
     if start > 0 && begins() != Some(start) {
         return Err(Failure::new(FailureKind::Corrupt)
             .with_message("the server does not give the rest of a body that broke off"));
@@ -206,15 +183,8 @@ impl Stored {
             Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
         );
         let by_customer = answer.sse_customer_algorithm().is_some();
-        let md5 = if by_kms || by_customer {
-            None
-        } else {
-            md5_of(&object.etag)
-        };
-        Self {
-            md5,
-            checksum: Checksum::of(answer),
-        }
+        let md5 = if by_kms || by_customer { None } else { md5_of(&object.etag) };
+        Self { md5, checksum: Checksum::of(answer) }
     }
 
     fn digests(&self) -> Digests {
@@ -225,12 +195,8 @@ impl Stored {
     }
 
     async fn verify(self, object: &Object, copy: SpooledObject, pieces: Pieces) -> Result<SpooledObject, SourceError> {
-        let corrupt = |message| {
-            Err(SourceError::fetch(
-                object,
-                Failure::new(FailureKind::Corrupt).with_message(message),
-            ))
-        };
+        let corrupt =
+            |message| Err(SourceError::fetch(object, Failure::new(FailureKind::Corrupt).with_message(message)));
         if copy.size() != object.size {
             return corrupt("there are more bytes than were listed");
         }
@@ -301,12 +267,7 @@ mod tests {
         let etag = |text: &str| text.parse::<ETag>().unwrap();
         let md5 = md5_of(&etag("d41d8cd98f00b204e9800998ecf8427e")).unwrap();
         assert_eq!((md5[0], md5[15]), (0xd4, 0x7e));
-        for other in [
-            "d41d8cd98f00b204e9800998ecf8427e-2",
-            "+41d8cd98f00b204e9800998ecf8427e",
-            "abc",
-            "z",
-        ] {
+        for other in ["d41d8cd98f00b204e9800998ecf8427e-2", "+41d8cd98f00b204e9800998ecf8427e", "abc", "z"] {
             assert_eq!(md5_of(&etag(other)), None, "{other}");
         }
     }
@@ -345,23 +306,11 @@ mod tests {
             |answer: GetObjectOutput, start| check_answer(&object(10), &answer, start).err().map(|found| found.kind);
         let answer = GetObjectOutput::builder;
         assert_eq!(kind(answer().build(), 0), None);
-        assert_eq!(
-            kind(
-                answer()
-                    .e_tag("\"d41d8cd98f00b204e9800998ecf8427e\"")
-                    .content_length(10)
-                    .build(),
-                0
-            ),
-            None
-        );
+        assert_eq!(kind(answer().e_tag("\"d41d8cd98f00b204e9800998ecf8427e\"").content_length(10).build(), 0), None);
         assert_eq!(kind(answer().e_tag("\"other\"").build(), 0), Some(FailureKind::Changed));
         assert_eq!(kind(answer().content_length(11).build(), 0), Some(FailureKind::Corrupt));
         assert_eq!(kind(answer().content_length(10).build(), 4), Some(FailureKind::Corrupt));
         assert_eq!(kind(answer().content_length(6).build(), 4), Some(FailureKind::Corrupt));
-        assert_eq!(
-            kind(answer().content_length(6).content_range("bytes 4-9/10").build(), 4),
-            None
-        );
+        assert_eq!(kind(answer().content_length(6).content_range("bytes 4-9/10").build(), 4), None);
     }
 }

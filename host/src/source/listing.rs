@@ -22,9 +22,7 @@ pub fn is_ingestible(key: &str) -> bool {
     let key = key.as_bytes();
     SUFFIXES.iter().any(|suffix| {
         let start = key.len().checked_sub(suffix.len());
-        start
-            .and_then(|start| key.get(start..))
-            .is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
+        start.and_then(|start| key.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
     })
 }
 
@@ -32,15 +30,8 @@ pub fn is_ingestible(key: &str) -> bool {
 pub(super) async fn page(source: &S3Source, after: Option<&PageToken>) -> Result<Page, SourceError> {
     let fail = |failure| SourceError::list(&source.bucket, &source.prefix, failure);
     let answer = request(source, after).await?;
-    let listing = Listing {
-        connection: &source.connection.key,
-        bucket: &source.bucket,
-        encoded: is_encoded(&answer),
-    };
-    let mut page = Page {
-        next: next(&answer, after).map_err(fail)?,
-        ..Page::default()
-    };
+    let listing = Listing { connection: &source.connection.key, bucket: &source.bucket, encoded: is_encoded(&answer) };
+    let mut page = Page { next: next(&answer, after).map_err(fail)?, ..Page::default() };
     for entry in answer.contents() {
         match listing.read(entry) {
             Entry::Ingestible(object) => page.objects.push(object),
@@ -50,19 +41,14 @@ pub(super) async fn page(source: &S3Source, after: Option<&PageToken>) -> Result
             Entry::Unusable => page.ignored.unusable += 1,
         }
     }
-    page.objects
-        .sort_by(|a, b| (a.last_modified, &a.key).cmp(&(b.last_modified, &b.key)));
+    page.objects.sort_by(|a, b| (a.last_modified, &a.key).cmp(&(b.last_modified, &b.key)));
     Ok(page)
 }
 
 /// The first page, as a test of the connection sees it: objects to ingest, and the others.
 pub(super) async fn sample(source: &S3Source) -> Result<(Vec<Object>, Vec<Object>), SourceError> {
     let answer = request(source, None).await?;
-    let listing = Listing {
-        connection: &source.connection.key,
-        bucket: &source.bucket,
-        encoded: is_encoded(&answer),
-    };
+    let listing = Listing { connection: &source.connection.key, bucket: &source.bucket, encoded: is_encoded(&answer) };
     let (mut ingestible, mut others) = (Vec::new(), Vec::new());
     for entry in answer.contents() {
         match listing.read(entry) {
@@ -136,11 +122,7 @@ impl Listing<'_> {
             return Entry::Unusable;
         };
         if size == 0 {
-            return if key.as_str().ends_with('/') {
-                Entry::FolderMarker
-            } else {
-                Entry::Empty
-            };
+            return if key.as_str().ends_with('/') { Entry::FolderMarker } else { Entry::Empty };
         }
         let etag = entry.e_tag().and_then(unquoted);
         let last_modified = entry.last_modified().and_then(timestamp);
@@ -149,38 +131,19 @@ impl Listing<'_> {
         };
         let ingestible = is_ingestible(key.as_str());
         let (connection, bucket) = (self.connection.clone(), self.bucket.clone());
-        let object = Object {
-            connection,
-            bucket,
-            key,
-            etag,
-            size,
-            last_modified,
-        };
-        if ingestible {
-            Entry::Ingestible(object)
-        } else {
-            Entry::Other(object)
-        }
+        let object = Object { connection, bucket, key, etag, size, last_modified };
+        if ingestible { Entry::Ingestible(object) } else { Entry::Other(object) }
     }
 
     fn key(&self, key: &str) -> Option<ObjectKey> {
-        if self.encoded {
-            decoded(key)?.parse().ok()
-        } else {
-            key.parse().ok()
-        }
+        if self.encoded { decoded(key)?.parse().ok() } else { key.parse().ok() }
     }
 }
 
 /// The ETag without the quotes that most servers put round it.
 pub(super) fn unquoted(etag: &str) -> Option<ETag> {
     let etag = etag.strip_prefix("W/").unwrap_or(etag);
-    etag.strip_prefix('"')
-        .and_then(|etag| etag.strip_suffix('"'))
-        .unwrap_or(etag)
-        .parse()
-        .ok()
+    etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')).unwrap_or(etag).parse().ok()
 }
 
 fn timestamp(time: &DateTime) -> Option<Timestamp> {
@@ -262,19 +225,10 @@ mod tests {
     #[test]
     fn entries_are_objects_or_counted() {
         let (connection, bucket) = ("acme".parse().unwrap(), "exports".parse().unwrap());
-        let listing = Listing {
-            connection: &connection,
-            bucket: &bucket,
-            encoded: true,
-        };
-        let Entry::Ingestible(object) = read(&listing, "a+b.CSV", 3, "\"abc-2\"") else {
-            panic!()
-        };
+        let listing = Listing { connection: &connection, bucket: &bucket, encoded: true };
+        let Entry::Ingestible(object) = read(&listing, "a+b.CSV", 3, "\"abc-2\"") else { panic!() };
         assert_eq!(object.dedup_key().as_str(), "acme/exports/a b.CSV#etag=abc-2");
-        assert_eq!(
-            (object.size, object.last_modified),
-            (3, Timestamp::from_second(7).unwrap())
-        );
+        assert_eq!((object.size, object.last_modified), (3, Timestamp::from_second(7).unwrap()));
         assert!(matches!(read(&listing, "a.txt", 3, "e"), Entry::Other(_)));
         assert_eq!(read(&listing, "folder/", 0, "e"), Entry::FolderMarker);
         assert_eq!(read(&listing, "a.csv", 0, "e"), Entry::Empty);
@@ -282,13 +236,8 @@ mod tests {
         assert_eq!(read(&listing, "a.csv", -1, "e"), Entry::Unusable);
         assert_eq!(read(&listing, "%FF.csv", 3, "e"), Entry::Unusable);
         assert_eq!(read(&listing, &"k".repeat(1_025), 3, "e"), Entry::Unusable);
-        let plain = Listing {
-            encoded: false,
-            ..listing
-        };
-        let Entry::Ingestible(object) = read(&plain, "a+b%20c.csv", 3, "W/\"e\"") else {
-            panic!()
-        };
+        let plain = Listing { encoded: false, ..listing };
+        let Entry::Ingestible(object) = read(&plain, "a+b%20c.csv", 3, "W/\"e\"") else { panic!() };
         assert_eq!((object.key.as_str(), object.etag.as_str()), ("a+b%20c.csv", "e"));
     }
 

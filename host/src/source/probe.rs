@@ -33,9 +33,7 @@ pub struct Probe {
 impl Probe {
     /// Whether nothing was refused.
     pub fn is_sound(&self) -> bool {
-        [&self.list, &self.read, &self.decrypt]
-            .iter()
-            .all(|verdict| !matches!(verdict, Verdict::Refused(_)))
+        [&self.list, &self.read, &self.decrypt].iter().all(|verdict| !matches!(verdict, Verdict::Refused(_)))
     }
 }
 
@@ -61,10 +59,7 @@ impl Serialize for Verdict {
         match self {
             Self::Granted => serializer.serialize_unit_variant("Verdict", 0, "granted"),
             Self::Refused(error) => {
-                let refused = Refused {
-                    message: error.to_string(),
-                    hint: error.hint(),
-                };
+                let refused = Refused { message: error.to_string(), hint: error.hint() };
                 serializer.serialize_newtype_variant("Verdict", 1, "refused", &refused)
             }
             Self::Untried(_) => serializer.serialize_none(),
@@ -83,21 +78,13 @@ impl Connection {
         let mut token = None;
         loop {
             let request = self.client.list_buckets().set_continuation_token(token);
-            let answer = unheard(request.send())
-                .await
-                .map_err(|error| SourceError::ListBuckets {
-                    connection: self.key.clone(),
-                    failure: Box::new(Failure::from_sdk(&error)),
-                })?;
-            let found = answer
-                .buckets()
-                .iter()
-                .filter_map(|bucket| bucket.name()?.parse::<BucketName>().ok());
+            let answer = unheard(request.send()).await.map_err(|error| SourceError::ListBuckets {
+                connection: self.key.clone(),
+                failure: Box::new(Failure::from_sdk(&error)),
+            })?;
+            let found = answer.buckets().iter().filter_map(|bucket| bucket.name()?.parse::<BucketName>().ok());
             names.extend(found);
-            token = answer
-                .continuation_token()
-                .filter(|token| !token.is_empty())
-                .map(str::to_owned);
+            token = answer.continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
             if token.is_none() {
                 return Ok(names);
             }
@@ -121,25 +108,14 @@ impl S3Source {
             (_, None) => untried("there is no object to read"),
         };
         let samples = objects.into_iter().take(SAMPLES).map(|object| object.key).collect();
-        Probe {
-            bucket: self.bucket.clone(),
-            prefix: self.prefix.clone(),
-            list,
-            read,
-            decrypt,
-            samples,
-        }
+        Probe { bucket: self.bucket.clone(), prefix: self.prefix.clone(), list, read, decrypt, samples }
     }
 
     /// Reads the first byte. A refusal says by itself whether it is the key's only sometimes; that the head can be read
     /// and the byte cannot says so always, because only the body is encrypted.
     async fn read_one(&self, object: &Object) -> (Verdict, Verdict) {
         let client = &self.connection.client;
-        let request = client
-            .get_object()
-            .bucket(object.bucket.as_str())
-            .key(object.key.as_str())
-            .range("bytes=0-0");
+        let request = client.get_object().bucket(object.bucket.as_str()).key(object.key.as_str()).range("bytes=0-0");
         let Err(error) = unheard(request.send()).await else {
             return (Verdict::Granted, Verdict::Granted);
         };
@@ -147,31 +123,15 @@ impl S3Source {
         let refused = |failure| Verdict::Refused(SourceError::fetch(object, failure));
         match failure.kind {
             FailureKind::Kms => (Verdict::Granted, refused(failure)),
-            FailureKind::Denied
-                if self
-                    .head(object)
-                    .await
-                    .is_some_and(|head| head.ssekms_key_id().is_some()) =>
-            {
-                (
-                    Verdict::Granted,
-                    refused(Failure {
-                        kind: FailureKind::Kms,
-                        ..failure
-                    }),
-                )
+            FailureKind::Denied if self.head(object).await.is_some_and(|head| head.ssekms_key_id().is_some()) => {
+                (Verdict::Granted, refused(Failure { kind: FailureKind::Kms, ..failure }))
             }
             _ => (refused(failure), Verdict::Untried("no object could be read")),
         }
     }
 
     async fn head(&self, object: &Object) -> Option<HeadObjectOutput> {
-        let request = self
-            .connection
-            .client
-            .head_object()
-            .bucket(object.bucket.as_str())
-            .key(object.key.as_str());
+        let request = self.connection.client.head_object().bucket(object.bucket.as_str()).key(object.key.as_str());
         unheard(request.send()).await.ok()
     }
 }

@@ -13,9 +13,7 @@ fn files_in(directory: &Path) -> Vec<String> {
 }
 
 async fn spooled(spool: &Spool, chunks: &[&'static [u8]], digests: Digests) -> Result<SpooledObject, SpoolError> {
-    let mut writer = spool
-        .reserve(chunks.iter().map(|chunk| chunk.len() as u64).sum())?
-        .write(digests)?;
+    let mut writer = spool.reserve(chunks.iter().map(|chunk| chunk.len() as u64).sum())?.write(digests)?;
     for chunk in chunks {
         writer.write(Bytes::from_static(chunk)).await?;
     }
@@ -26,9 +24,7 @@ async fn spooled(spool: &Spool, chunks: &[&'static [u8]], digests: Digests) -> R
 async fn a_copy_is_hashed_on_the_way_and_can_be_read_twice() {
     let directory = tempfile::tempdir().unwrap();
     let spool = Spool::open(directory.path().join("a/spool"), 100, 0).unwrap();
-    let object = spooled(&spool, &[b"one,", b"two"], Digests::ContentAndMd5)
-        .await
-        .unwrap();
+    let object = spooled(&spool, &[b"one,", b"two"], Digests::ContentAndMd5).await.unwrap();
     assert_eq!(object.size(), 7);
     assert_eq!(object.content().as_bytes(), blake3::hash(b"one,two").as_bytes());
     assert_eq!(object.md5(), Some(Md5::digest(b"one,two").into()));
@@ -79,10 +75,7 @@ fn a_directory_in_use_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let first = Spool::open(directory.path(), 100, 0).unwrap();
     std::fs::write(directory.path().join("7.spooled"), "in use").unwrap();
-    assert!(matches!(
-        Spool::open(directory.path(), 100, 0),
-        Err(SpoolError::InUse { .. })
-    ));
+    assert!(matches!(Spool::open(directory.path(), 100, 0), Err(SpoolError::InUse { .. })));
     assert_eq!(files_in(directory.path()), ["7.spooled"]);
     drop(first);
     Spool::open(directory.path(), 100, 0).unwrap();
@@ -94,18 +87,8 @@ fn room_is_refused_before_it_is_used() {
     let directory = tempfile::tempdir().unwrap();
     let spool = Spool::open(directory.path(), 100, 0).unwrap();
     let held = spool.reserve(60).unwrap();
-    assert!(matches!(
-        spool.reserve(41),
-        Err(SpoolError::Full {
-            size: 41,
-            reserved: 60,
-            limit: 100
-        })
-    ));
-    assert!(matches!(
-        spool.reserve(101),
-        Err(SpoolError::TooLarge { size: 101, limit: 100 })
-    ));
+    assert!(matches!(spool.reserve(41), Err(SpoolError::Full { size: 41, reserved: 60, limit: 100 })));
+    assert!(matches!(spool.reserve(101), Err(SpoolError::TooLarge { size: 101, limit: 100 })));
     assert_eq!(spool.reserve(40).unwrap().size(), 40);
     drop(held);
     assert!(spool.reserve(100).is_ok());
@@ -145,10 +128,7 @@ async fn a_wait_for_room_ends_when_it_is_freed() {
     assert!(!waiting.is_finished());
     drop(held);
     assert_eq!(waiting.await.unwrap().unwrap(), 50);
-    assert!(matches!(
-        spool.reserve_when_free(101).await,
-        Err(SpoolError::TooLarge { .. })
-    ));
+    assert!(matches!(spool.reserve_when_free(101).await, Err(SpoolError::TooLarge { .. })));
 }
 
 #[tokio::test]

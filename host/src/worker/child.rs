@@ -35,9 +35,7 @@ pub fn child_entry(arguments: impl IntoIterator<Item = OsString>) -> Option<Exit
     }
     let word = arguments.next().unwrap_or_default();
     let task = Task::ALL.into_iter().find(|task| word == task.word());
-    std::panic::set_hook(Box::new(|panic| {
-        eprintln!("{}", panic.payload_as_str().unwrap_or("a panic"))
-    }));
+    std::panic::set_hook(Box::new(|panic| eprintln!("{}", panic.payload_as_str().unwrap_or("a panic"))));
     let outcome = match task.map(child_task) {
         Some(run) => work(run),
         None => Err(format!("no worker task is called `{}`", word.display())),
@@ -68,15 +66,8 @@ fn work(run: ChildTask) -> Result<(), String> {
 
 /// Gives up what the task does not need, for good.
 fn confine(limits: &Limits) -> io::Result<()> {
-    let limit = |resource, soft: u64, hard: u64| {
-        setrlimit(
-            resource,
-            Rlimit {
-                current: Some(soft),
-                maximum: Some(hard),
-            },
-        )
-    };
+    let limit =
+        |resource, soft: u64, hard: u64| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
     let cpu = limits.cpu.as_secs() + u64::from(limits.cpu.subsec_nanos() > 0);
     let memory = limits.memory.saturating_add(own_address_space()?);
     limit(Resource::As, memory, memory)?;
@@ -95,7 +86,5 @@ fn own_address_space() -> io::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
     let kibibytes = size.and_then(|size| size.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kibibytes
-        .map(|kibibytes| kibibytes * 1024)
-        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    kibibytes.map(|kibibytes| kibibytes * 1024).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

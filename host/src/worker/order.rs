@@ -42,10 +42,7 @@ pub(super) fn send(
     input: Option<&File>,
 ) -> io::Result<()> {
     let parent = rustix::process::getpid().as_raw_nonzero().get();
-    let order = serde_json::to_vec(&Order {
-        parent,
-        limits: *limits,
-    })?;
+    let order = serde_json::to_vec(&Order { parent, limits: *limits })?;
     let request = serde_json::to_vec(request)?;
     if request.len() > LARGEST {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the request is too large"));
@@ -74,12 +71,7 @@ pub(super) fn receive(mut socket: &UnixStream) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(&mut lengths)];
-    let message = recvmsg(
-        socket,
-        &mut parts,
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL,
-    )?;
+    let message = recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL)?;
     if message.bytes != 8 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
@@ -114,12 +106,8 @@ mod tests {
     #[test]
     fn an_order_crosses_with_its_file() {
         let (parent, child) = UnixStream::pair().unwrap();
-        let limits = Limits {
-            cpu: Duration::from_secs(1),
-            wall: Duration::from_millis(1500),
-            memory: 3,
-            output: 1 << 40,
-        };
+        let limits =
+            Limits { cpu: Duration::from_secs(1), wall: Duration::from_millis(1500), memory: 3, output: 1 << 40 };
         let file = crate::worker::file_of(b"the input").unwrap();
         send(&parent, &limits, &["request"], Some(&file)).unwrap();
         let received = receive(&child).unwrap();

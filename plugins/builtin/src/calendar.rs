@@ -30,11 +30,7 @@ fn days_in_month(year: i32, month: i32) -> i32 {
 /// Counts from March, so that the leap day is a year's last.
 #[inline]
 fn first_of_month(year: i32, month: i32) -> i32 {
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + (153 * month + 2) / 5 - 719_468
 }
@@ -113,11 +109,7 @@ mod tests {
 
     fn check_period_start(period: Period, week_start: Weekday, cases: &[(&str, &str)]) {
         for (date, expected) in cases {
-            assert_eq!(
-                period_start(day(date), period, week_start),
-                day(expected),
-                "{period:?} {date}"
-            );
+            assert_eq!(period_start(day(date), period, week_start), day(expected), "{period:?} {date}");
         }
     }
 
@@ -141,16 +133,8 @@ mod tests {
                 ("1969-12-28", "1969-12-22"),
             ],
         );
-        check_period_start(
-            Period::Weekly,
-            Sunday,
-            &[("2024-10-19", "2024-10-13"), ("2024-10-20", "2024-10-20")],
-        );
-        check_period_start(
-            Period::Weekly,
-            Saturday,
-            &[("2024-10-18", "2024-10-12"), ("2024-10-19", "2024-10-19")],
-        );
+        check_period_start(Period::Weekly, Sunday, &[("2024-10-19", "2024-10-13"), ("2024-10-20", "2024-10-20")]);
+        check_period_start(Period::Weekly, Saturday, &[("2024-10-18", "2024-10-12"), ("2024-10-19", "2024-10-19")]);
         check_period_start(
             Period::Monthly,
             Monday,
@@ -172,20 +156,12 @@ mod tests {
                 ("2024-12-31", "2024-10-01"),
             ],
         );
-        check_period_start(
-            Period::Yearly,
-            Monday,
-            &[("2024-12-31", "2024-01-01"), ("2025-01-01", "2025-01-01")],
-        );
+        check_period_start(Period::Yearly, Monday, &[("2024-12-31", "2024-01-01"), ("2025-01-01", "2025-01-01")]);
     }
 
     fn check_automatic(period: Period, cases: &[(&str, &str)]) {
         for (today, expected) in cases {
-            assert_eq!(
-                automatic_date(day(today), period, Weekday::Monday),
-                day(expected),
-                "{period:?} {today}"
-            );
+            assert_eq!(automatic_date(day(today), period, Weekday::Monday), day(expected), "{period:?} {today}");
         }
     }
 
@@ -193,10 +169,7 @@ mod tests {
     #[test]
     fn usage_without_a_date_belongs_to_the_last_full_period() {
         check_automatic(Period::Single, &[("2024-10-15", "2024-10-15")]);
-        check_automatic(
-            Period::Daily,
-            &[("2024-10-15", "2024-10-14"), ("2024-03-01", "2024-02-29")],
-        );
+        check_automatic(Period::Daily, &[("2024-10-15", "2024-10-14"), ("2024-03-01", "2024-02-29")]);
         check_automatic(
             Period::Weekly,
             &[
@@ -209,23 +182,12 @@ mod tests {
         );
         check_automatic(
             Period::Monthly,
-            &[
-                ("2024-10-15", "2024-09-01"),
-                ("2024-10-01", "2024-09-01"),
-                ("2024-01-31", "2023-12-01"),
-            ],
+            &[("2024-10-15", "2024-09-01"), ("2024-10-01", "2024-09-01"), ("2024-01-31", "2023-12-01")],
         );
         check_automatic(
             Period::Quarterly,
-            &[
-                ("2024-10-15", "2024-07-01"),
-                ("2024-03-31", "2023-10-01"),
-                ("2024-12-31", "2024-07-01"),
-            ],
+            &[("2024-10-15", "2024-07-01"), ("2024-03-31", "2023-10-01"), ("2024-12-31", "2024-07-01")],
         );
-        check_automatic(
-            Period::Yearly,
-            &[("2024-12-31", "2023-01-01"), ("2024-01-01", "2023-01-01")],
-        );
+        check_automatic(Period::Yearly, &[("2024-12-31", "2023-01-01"), ("2024-01-01", "2023-01-01")]);
     }
 }

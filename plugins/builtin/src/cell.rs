@@ -100,20 +100,14 @@ pub(crate) struct RowLog {
 
 impl RowLog {
     pub(crate) fn new(first_row: u32, rows: usize) -> Self {
-        Self {
-            first_row,
-            rows,
-            issues: Issues::default(),
-            lost: Vec::new(),
-        }
+        Self { first_row, rows, issues: Issues::default(), lost: Vec::new() }
     }
 
     /// The row yields no record, and `code` says why.
     #[cold]
     pub(crate) fn reject(&mut self, row: usize, header: u32, code: &str, write: impl FnOnce(&mut Vec<u8>)) {
         self.lose(row);
-        self.issues
-            .push(self.number(row), header as i32, Severity::Reject, code, write);
+        self.issues.push(self.number(row), header as i32, Severity::Reject, code, write);
     }
 
     /// The row yields no record, which is no fault.
@@ -172,10 +166,7 @@ impl Reader {
             ValueType::Decimal(_) => Values::Decimal(Vec::new()),
             ValueType::Boolean => Values::Boolean(Vec::new()),
             ValueType::Date => Values::Date(Vec::new()),
-            ValueType::TextList => Values::TextList(TextList {
-                offsets: vec![0],
-                items: Text::default(),
-            }),
+            ValueType::TextList => Values::TextList(TextList { offsets: vec![0], items: Text::default() }),
         };
         Column { values, validity: None }
     }
@@ -198,18 +189,12 @@ impl Reader {
             Self::Integer(format) => {
                 let read = |cell: &[u8], typed| number::integer(cell, canonical(typed, format), spelled);
                 let (values, validity) = read_each(cells, read, |row, cell, problem| report(log, row, cell, problem));
-                Column {
-                    values: Values::Integer(values),
-                    validity,
-                }
+                Column { values: Values::Integer(values), validity }
             }
             Self::Float(format) => {
                 let read = |cell: &[u8], typed| number::float(cell, 0, canonical(typed, format), spelled);
                 let (values, validity) = read_each(cells, read, |row, cell, problem| report(log, row, cell, problem));
-                Column {
-                    values: Values::Float(values),
-                    validity,
-                }
+                Column { values: Values::Float(values), validity }
             }
             Self::Percent(format) => {
                 let read = |cell: &[u8], typed| {
@@ -217,26 +202,15 @@ impl Reader {
                     number::float(cell, 0, canonical(typed, format), spelled)
                 };
                 let (values, validity) = read_each(cells, read, |row, cell, problem| report(log, row, cell, problem));
-                Column {
-                    values: Values::Float(values),
-                    validity,
-                }
+                Column { values: Values::Float(values), validity }
             }
             Self::PercentRatio(format) => {
                 let read = |cell: &[u8], typed| {
-                    number::float(cell, 2, canonical(typed, format), spelled).map_err(|problem| {
-                        if cell.ends_with(b"%") {
-                            Problem::PercentSign
-                        } else {
-                            problem
-                        }
-                    })
+                    number::float(cell, 2, canonical(typed, format), spelled)
+                        .map_err(|problem| if cell.ends_with(b"%") { Problem::PercentSign } else { problem })
                 };
                 let (values, validity) = read_each(cells, read, |row, cell, problem| report(log, row, cell, problem));
-                Column {
-                    values: Values::Float(values),
-                    validity,
-                }
+                Column { values: Values::Float(values), validity }
             }
             Self::Decimal(precision, format) => {
                 let read = |cell: &[u8], typed| {
@@ -244,25 +218,16 @@ impl Reader {
                     number::decimal(cell, *precision, origin, canonical(typed, format), spelled)
                 };
                 let (values, validity) = read_each(cells, read, |row, cell, problem| report(log, row, cell, problem));
-                Column {
-                    values: Values::Decimal(values),
-                    validity,
-                }
+                Column { values: Values::Decimal(values), validity }
             }
             Self::Boolean(sets) => {
                 let read = |cell: &[u8], typed| sets.read(cell, typed).ok_or(Problem::NotABoolean);
                 let (values, validity) = read_each(cells, read, |row, cell, problem| report(log, row, cell, problem));
-                Column {
-                    values: Values::Boolean(bitmap(&values)),
-                    validity,
-                }
+                Column { values: Values::Boolean(bitmap(&values)), validity }
             }
             Self::Date(formats) => {
                 let (days, validity) = read_dates(formats, cells, header, log);
-                Column {
-                    values: Values::Date(days),
-                    validity,
-                }
+                Column { values: Values::Date(days), validity }
             }
             Self::TextList(separator) => read_lists(cells, separator.as_bytes()),
         }
@@ -280,22 +245,14 @@ impl Reader {
         let written = match (problem, self) {
             (Problem::NotAnInteger, _) => write!(bytes, " is not a whole number"),
             (Problem::NotANumber, _) => match format.group {
-                Some(group) => write!(
-                    bytes,
-                    " is not a number with `{decimal}` before its decimals and `{group}` between groups"
-                ),
-                None => write!(
-                    bytes,
-                    " is not a number with `{decimal}` before its decimals and no groups"
-                ),
+                Some(group) => {
+                    write!(bytes, " is not a number with `{decimal}` before its decimals and `{group}` between groups")
+                }
+                None => write!(bytes, " is not a number with `{decimal}` before its decimals and no groups"),
             },
             (Problem::OutOfRange, _) => write!(bytes, " is too large"),
             (Problem::TooManyDecimals, Self::Decimal(precision, _)) => {
-                write!(
-                    bytes,
-                    " has more than the {} digits that are kept after the `{decimal}`",
-                    precision.scale
-                )
+                write!(bytes, " has more than the {} digits that are kept after the `{decimal}`", precision.scale)
             }
             (Problem::TooManyDecimals, _) => write!(bytes, " has too many digits after the `{decimal}`"),
             (Problem::PercentSign, _) => write!(bytes, " has a percent sign where a ratio is expected"),
@@ -434,10 +391,7 @@ fn read_texts(cells: &Cells<'_>, mut look: impl FnMut(usize, &[u8])) -> Column {
             false => look(row, cell),
         }
     }
-    Column {
-        values: Values::Text(cells.to_text()),
-        validity: validity.into_bits(),
-    }
+    Column { values: Values::Text(cells.to_text()), validity: validity.into_bits() }
 }
 
 fn read_lists(cells: &Cells<'_>, separator: &[u8]) -> Column {
@@ -465,10 +419,7 @@ fn read_lists(cells: &Cells<'_>, separator: &[u8]) -> Column {
         }
         offsets.push(items.len() as i32);
     }
-    Column {
-        values: Values::TextList(TextList { offsets, items }),
-        validity: validity.into_bits(),
-    }
+    Column { values: Values::TextList(TextList { offsets, items }), validity: validity.into_bits() }
 }
 
 fn bitmap(values: &[bool]) -> Vec<u8> {
@@ -480,17 +431,11 @@ fn bitmap(values: &[bool]) -> Vec<u8> {
 /// control character anywhere. Anything else after which a browser might run something is none.
 fn is_url(cell: &[u8]) -> bool {
     // A fold without an early end is what the compiler turns into vector code.
-    if cell
-        .iter()
-        .fold(false, |found, byte| found | byte.is_ascii_control() | (*byte == b' '))
-    {
+    if cell.iter().fold(false, |found, byte| found | byte.is_ascii_control() | (*byte == b' ')) {
         return false;
     }
     let schemes: [&[u8]; 3] = [b"https://", b"http://", b"ftp://"];
-    let begins = |scheme: &&&[u8]| {
-        cell.get(..scheme.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-    };
+    let begins = |scheme: &&&[u8]| cell.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
     let scheme = schemes.iter().find(begins);
     let rest = &cell[scheme.map_or(0, |scheme| scheme.len())..];
     let (mut host, mut labels, mut in_label) = (0, 0, false);
@@ -521,10 +466,7 @@ mod tests {
     use super::*;
 
     const POINT: NumberFormat = NumberFormat::CANONICAL;
-    const GERMAN: NumberFormat = NumberFormat {
-        decimal: b',',
-        group: Some('.'),
-    };
+    const GERMAN: NumberFormat = NumberFormat { decimal: b',', group: Some('.') };
 
     /// Reads `texts` as one column; those marked are a workbook's own. The issues come back as `row code message`.
     fn read(reader: &Reader, texts: &[&str], typed: &[usize]) -> (Column, Vec<String>) {
@@ -539,14 +481,7 @@ mod tests {
         assert!(issues.columns.iter().all(|column| *column == 3));
         let slice = |text: &Text, row| String::from_utf8(text.keep_one(row)).unwrap();
         let lines = (0..issues.len())
-            .map(|i| {
-                format!(
-                    "{} {} {}",
-                    issues.rows[i],
-                    slice(&issues.codes, i),
-                    slice(&issues.messages, i)
-                )
-            })
+            .map(|i| format!("{} {} {}", issues.rows[i], slice(&issues.codes, i), slice(&issues.messages, i)))
             .collect();
         (column, lines)
     }
@@ -558,11 +493,7 @@ mod tests {
     }
 
     fn present<T: Clone>(values: &[T], column: &Column) -> Vec<Option<T>> {
-        values
-            .iter()
-            .enumerate()
-            .map(|(row, value)| column.has_value(row).then(|| value.clone()))
-            .collect()
+        values.iter().enumerate().map(|(row, value)| column.has_value(row).then(|| value.clone())).collect()
     }
 
     fn floats(column: &Column) -> Vec<Option<f64>> {
@@ -584,10 +515,7 @@ mod tests {
 
     #[test]
     fn a_blank_cell_has_no_value_whatever_its_type() {
-        let sets = BooleanSets {
-            truths: vec!["1".into()],
-            falsehoods: vec!["0".into()],
-        };
+        let sets = BooleanSets { truths: vec!["1".into()], falsehoods: vec!["0".into()] };
         for reader in [
             Reader::Text,
             Reader::Url,
@@ -595,23 +523,13 @@ mod tests {
             Reader::Float(POINT),
             Reader::Percent(POINT),
             Reader::PercentRatio(POINT),
-            Reader::Decimal(
-                Precision {
-                    scale: 2,
-                    excess: Excess::Reject,
-                },
-                POINT,
-            ),
+            Reader::Decimal(Precision { scale: 2, excess: Excess::Reject }, POINT),
             Reader::Boolean(sets),
             Reader::Date(Vec::new()),
             Reader::TextList(",".into()),
         ] {
             let (column, issues) = read(&reader, &["", " ", "\t \r\n"], &[]);
-            assert_eq!(
-                column.validity.as_deref().map(|bits| bits[0] & 0b111),
-                Some(0),
-                "{reader:?}"
-            );
+            assert_eq!(column.validity.as_deref().map(|bits| bits[0] & 0b111), Some(0), "{reader:?}");
             assert!(issues.is_empty(), "{reader:?}: {issues:?}");
         }
     }
@@ -619,13 +537,7 @@ mod tests {
     #[test]
     fn blanks_count_round_a_text_and_not_round_a_number() {
         let (column, _) = read(&Reader::Text, &[" a ", "b"], &[]);
-        assert_eq!(
-            column.values,
-            Values::Text(Text {
-                offsets: vec![0, 3, 4],
-                bytes: b" a b".to_vec()
-            })
-        );
+        assert_eq!(column.values, Values::Text(Text { offsets: vec![0, 3, 4], bytes: b" a b".to_vec() }));
         assert_eq!(column.validity, None);
         let (column, issues) = read(&Reader::Integer(POINT), &[" 12", "7\t", "1 2"], &[]);
         assert!(matches!(&column.values, Values::Integer(values) if values == &[12, 7, 0]));
@@ -641,10 +553,7 @@ mod tests {
         let german_date = Reader::Date(vec![DateFormat::parse("%d.%m.%Y").unwrap()]);
         let (column, issues) = read(&german_date, &["2024-10-15T00:00:00", "15.10.2024", "2024-10-15"], &[0]);
         assert!(matches!(&column.values, Values::Date(days) if days[0] == days[1]));
-        assert_eq!(
-            issues,
-            ["102 bad_date `2024-10-15` is not a date in a format that is set"]
-        );
+        assert_eq!(issues, ["102 bad_date `2024-10-15` is not a date in a format that is set"]);
     }
 
     #[test]
@@ -660,21 +569,12 @@ mod tests {
         );
         let (column, issues) = read(&Reader::PercentRatio(POINT), &["0.2", "0.07", "20%", "0.155"], &[0, 3]);
         assert_eq!(floats(&column), [Some(20.0), Some(7.0), None, Some(15.5)]);
-        assert_eq!(
-            issues,
-            ["102 percent_sign_in_ratio `20%` has a percent sign where a ratio is expected"]
-        );
+        assert_eq!(issues, ["102 percent_sign_in_ratio `20%` has a percent sign where a ratio is expected"]);
     }
 
     #[test]
     fn decimals_say_how_many_digits_are_kept() {
-        let reader = Reader::Decimal(
-            Precision {
-                scale: 2,
-                excess: Excess::Reject,
-            },
-            POINT,
-        );
+        let reader = Reader::Decimal(Precision { scale: 2, excess: Excess::Reject }, POINT);
         let (column, issues) = read(&reader, &["19.99", "19.999", "1e2", "99999999999999999999"], &[]);
         assert!(matches!(&column.values, Values::Decimal(values) if values[0] == 1999));
         assert_eq!(
@@ -689,47 +589,23 @@ mod tests {
 
     #[test]
     fn booleans_are_what_the_sets_say() {
-        let sets = BooleanSets {
-            truths: vec!["ja".into()],
-            falsehoods: vec!["nein".into()],
-        };
+        let sets = BooleanSets { truths: vec!["ja".into()], falsehoods: vec!["nein".into()] };
         let texts = ["JA", "nein", "true", "true", "0", "", "2", "Ja", "ja"];
         let (column, issues) = read(&Reader::Boolean(sets), &texts, &[3, 4, 6]);
-        let expected = [
-            Some(true),
-            Some(false),
-            None,
-            Some(true),
-            Some(false),
-            None,
-            None,
-            Some(true),
-            Some(true),
-        ];
+        let expected = [Some(true), Some(false), None, Some(true), Some(false), None, None, Some(true), Some(true)];
         assert_eq!(booleans(&column, texts.len()), expected);
         assert_eq!(
             issues,
-            [
-                "102 not_a_boolean `true` is none of `ja`, `nein`",
-                "106 not_a_boolean `2` is none of `ja`, `nein`"
-            ]
+            ["102 not_a_boolean `true` is none of `ja`, `nein`", "106 not_a_boolean `2` is none of `ja`, `nein`"]
         );
     }
 
     #[test]
     fn lists_drop_empty_items_and_blanks_round_items() {
         let (column, _) = read(&Reader::TextList("; ".into()), &["a; b ; ; c", "", " ; ", "d;e"], &[]);
-        let Values::TextList(lists) = &column.values else {
-            panic!("{column:?}")
-        };
+        let Values::TextList(lists) = &column.values else { panic!("{column:?}") };
         assert_eq!(lists.offsets, [0, 3, 3, 3, 4]);
-        assert_eq!(
-            lists.items,
-            Text {
-                offsets: vec![0, 1, 2, 3, 6],
-                bytes: b"abcd;e".to_vec()
-            }
-        );
+        assert_eq!(lists.items, Text { offsets: vec![0, 1, 2, 3, 6], bytes: b"abcd;e".to_vec() });
         assert_eq!(column.validity.map(|bits| bits[0] & 0b1111), Some(0b1001));
     }
 
@@ -773,12 +649,6 @@ mod tests {
         let long = format!("{}ü", "ä".repeat(MOST_QUOTED));
         let (_, issues) = read(&Reader::Integer(POINT), &["1\u{7}\n2", &long], &[]);
         assert_eq!(issues[0], "100 not_an_integer `1\\u{7}\\n2` is not a whole number");
-        assert_eq!(
-            issues[1],
-            format!(
-                "101 not_an_integer `{}…` is not a whole number",
-                "ä".repeat(MOST_QUOTED)
-            )
-        );
+        assert_eq!(issues[1], format!("101 not_an_integer `{}…` is not a whole number", "ä".repeat(MOST_QUOTED)));
     }
 }

@@ -26,9 +26,7 @@ impl<'a> Cells<'a> {
             return bad("no offsets");
         };
         // A fold without an early end is what the compiler turns into vector code.
-        let falls = offsets
-            .windows(2)
-            .fold(false, |falls, pair| falls | (pair[0] > pair[1]));
+        let falls = offsets.windows(2).fold(false, |falls, pair| falls | (pair[0] > pair[1]));
         if falls || first < 0 || usize::try_from(last).is_ok_and(|last| last > bytes.len()) {
             return bad("offsets that fall or point outside the text");
         }
@@ -58,9 +56,7 @@ impl<'a> Cells<'a> {
     #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
         let bytes = self.bytes;
-        self.offsets
-            .windows(2)
-            .map(move |pair| &bytes[pair[0] as usize..pair[1] as usize])
+        self.offsets.windows(2).map(move |pair| &bytes[pair[0] as usize..pair[1] as usize])
     }
 
     /// Whether the workbook typed the cell of a row below `len`.
@@ -98,11 +94,7 @@ impl<'a> Batch<'a> {
             return bad("row numbers beyond 32 bits");
         }
         match columns.iter().all(|cells| cells.len() == rows as usize) {
-            true => Ok(Self {
-                first_row,
-                rows,
-                columns,
-            }),
+            true => Ok(Self { first_row, rows, columns }),
             false => bad("columns of another length than it has rows"),
         }
     }
@@ -129,10 +121,7 @@ impl<'a> Batch<'a> {
             true => Ok(()),
             false => Err(Fault::new(
                 "bad_batch",
-                format!(
-                    "a batch has {} columns where the layout wants {wanted}",
-                    self.columns.len()
-                ),
+                format!("a batch has {} columns where the layout wants {wanted}", self.columns.len()),
             )),
         }
     }
@@ -149,10 +138,7 @@ pub struct Text {
 
 impl Default for Text {
     fn default() -> Self {
-        Self {
-            offsets: vec![0],
-            bytes: Vec::new(),
-        }
+        Self { offsets: vec![0], bytes: Vec::new() }
     }
 }
 
@@ -160,10 +146,7 @@ impl Text {
     pub(crate) fn with_capacity(rows: usize, bytes: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Self {
-            offsets,
-            bytes: Vec::with_capacity(bytes),
-        }
+        Self { offsets, bytes: Vec::with_capacity(bytes) }
     }
 
     /// How many.
@@ -250,10 +233,7 @@ impl Column {
             Values::Boolean(bits) => Values::Boolean(keep_bits(bits, kept)),
             Values::Date(values) => Values::Date(pick(values, kept)),
             Values::TextList(lists) => {
-                let mut picked = TextList {
-                    offsets: vec![0],
-                    items: Text::default(),
-                };
+                let mut picked = TextList { offsets: vec![0], items: Text::default() };
                 for &row in kept {
                     let row = row as usize;
                     (lists.offsets[row]..lists.offsets[row + 1])
@@ -263,10 +243,7 @@ impl Column {
                 Values::TextList(picked)
             }
         };
-        Self {
-            values,
-            validity: self.validity.as_ref().map(|bits| keep_bits(bits, kept)),
-        }
+        Self { values, validity: self.validity.as_ref().map(|bits| keep_bits(bits, kept)) }
     }
 
     /// Whether a row has a value.

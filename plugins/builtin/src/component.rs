@@ -106,12 +106,7 @@ fn borrow(batch: &wire::Batch) -> Result<Batch<'_>, Fault> {
 }
 
 fn wire_fault(fault: Fault) -> wire::Fault {
-    wire::Fault {
-        code: fault.code.to_owned(),
-        message: fault.message,
-        row: None,
-        column: None,
-    }
+    wire::Fault { code: fault.code.to_owned(), message: fault.message, row: None, column: None }
 }
 
 fn wire_key(key: &Match) -> wire::MatchKey {
@@ -153,17 +148,11 @@ fn wire_type(value_type: ValueType) -> wire_columns::ValueType {
 }
 
 fn wire_text(text: Text) -> wire_columns::Text {
-    wire_columns::Text {
-        offsets: text.offsets,
-        bytes: text.bytes,
-    }
+    wire_columns::Text { offsets: text.offsets, bytes: text.bytes }
 }
 
 fn wire_identifiers(values: Text) -> Vec<wire_columns::TextColumn> {
-    vec![wire_columns::TextColumn {
-        text: wire_text(values),
-        validity: None,
-    }]
+    vec![wire_columns::TextColumn { text: wire_text(values), validity: None }]
 }
 
 fn wire_column(column: Column) -> wire_columns::Column {
@@ -179,10 +168,7 @@ fn wire_column(column: Column) -> wire_columns::Column {
             items: wire_text(lists.items),
         }),
     };
-    wire_columns::Column {
-        values,
-        validity: column.validity,
-    }
+    wire_columns::Column { values, validity: column.validity }
 }
 
 fn wire_issues(issues: Issues) -> wire::Issues {
@@ -196,10 +182,7 @@ fn wire_issues(issues: Issues) -> wire::Issues {
 }
 
 fn wire_accounts(batch: fields::AccountBatch) -> field_mapping::AccountBatch {
-    let field = |column| field_mapping::FieldColumn {
-        column: wire_column(column),
-        clear: None,
-    };
+    let field = |column| field_mapping::FieldColumn { column: wire_column(column), clear: None };
     field_mapping::AccountBatch {
         rows: batch.rows,
         identifiers: wire_identifiers(batch.identifiers),

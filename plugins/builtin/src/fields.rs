@@ -73,15 +73,9 @@ impl FieldMapper {
     pub fn open(header: &[String], settings: &str) -> Result<Self, Fault> {
         let Plan { identifier, fields, .. } = crate::plan::first_fault(settings)?;
         let mut lookup = Lookup::new(header);
-        let identifier_header = if fields.is_empty() {
-            None
-        } else {
-            lookup.find(&identifier.column)
-        };
-        let found: Vec<(u32, FieldPlan)> = fields
-            .into_iter()
-            .filter_map(|field| Some((lookup.find(&field.column)?, field)))
-            .collect();
+        let identifier_header = if fields.is_empty() { None } else { lookup.find(&identifier.column) };
+        let found: Vec<(u32, FieldPlan)> =
+            fields.into_iter().filter_map(|field| Some((lookup.find(&field.column)?, field))).collect();
         let notices = lookup.finish()?;
 
         let wanted = Wanted::new(found.iter().map(|(header, _)| *header).chain(identifier_header));
@@ -102,13 +96,7 @@ impl FieldMapper {
             reader: field.reader,
         };
         let columns = found.into_iter().map(column).collect();
-        Ok(Self {
-            layout,
-            notices,
-            identifier: identifier_header,
-            wanted,
-            columns,
-        })
+        Ok(Self { layout, notices, identifier: identifier_header, wanted, columns })
     }
 
     /// What the mapper wants and returns.
@@ -143,12 +131,7 @@ impl FieldMapper {
         let identifiers = identifier_cells.to_text();
         let rows = batch.first_row()..batch.first_row() + batch.rows();
         if log.is_whole() {
-            return Ok(AccountBatch {
-                rows: rows.collect(),
-                identifiers,
-                fields,
-                issues: log.into_issues(),
-            });
+            return Ok(AccountBatch { rows: rows.collect(), identifiers, fields, issues: log.into_issues() });
         }
         let kept: Vec<u32> = (0..batch.rows()).filter(|row| !log.is_lost(*row as usize)).collect();
         Ok(AccountBatch {
@@ -181,9 +164,7 @@ pub(crate) fn look_at_identifiers(identifiers: &Cells<'_>, all: &[Cells<'_>], he
             log.pass_over(row, "blank_row", "every mapped cell of the row is blank");
         } else {
             let message = "the row has no identifier, so it belongs to no account";
-            log.reject(row, header, "blank_identifier", |bytes| {
-                bytes.extend_from_slice(message.as_bytes())
-            });
+            log.reject(row, header, "blank_identifier", |bytes| bytes.extend_from_slice(message.as_bytes()));
         }
     }
 }

@@ -43,41 +43,22 @@ pub(crate) struct Lookup<'a> {
 
 impl<'a> Lookup<'a> {
     pub(crate) fn new(header: &'a [String]) -> Self {
-        Self {
-            header,
-            missing: Vec::new(),
-            duplicates: Vec::new(),
-            notices: Vec::new(),
-        }
+        Self { header, missing: Vec::new(), duplicates: Vec::new(), notices: Vec::new() }
     }
 
     /// The index of a column; none when there is none, or more than one.
     pub(crate) fn find(&mut self, column: &ColumnPlan) -> Option<u32> {
-        let mut places = (0..)
-            .zip(self.header)
-            .filter(|(_, name)| **name == column.name)
-            .map(|(place, _)| place);
+        let mut places = (0..).zip(self.header).filter(|(_, name)| **name == column.name).map(|(place, _)| place);
         match (places.next(), places.next()) {
             (Some(place), None) => return Some(place),
-            (Some(_), Some(_)) => self
-                .duplicates
-                .push(format!("{} (`{}`)", quoted(&column.name), column.path)),
+            (Some(_), Some(_)) => self.duplicates.push(format!("{} (`{}`)", quoted(&column.name), column.path)),
             (None, _) if column.presence == Presence::Optional => {
-                self.notices.push(format!(
-                    "the column {} (`{}`) is missing",
-                    quoted(&column.name),
-                    column.path
-                ));
+                self.notices.push(format!("the column {} (`{}`) is missing", quoted(&column.name), column.path));
             }
             (None, _) => {
                 let close = self.close_names(&column.name);
-                let hint = if close.is_empty() {
-                    close
-                } else {
-                    format!(", close to it: {close}")
-                };
-                self.missing
-                    .push(format!("{} (`{}`{hint})", quoted(&column.name), column.path));
+                let hint = if close.is_empty() { close } else { format!(", close to it: {close}") };
+                self.missing.push(format!("{} (`{}`{hint})", quoted(&column.name), column.path));
             }
         }
         None
@@ -98,12 +79,7 @@ impl<'a> Lookup<'a> {
 
     /// Up to three names of the header that differ from `name` in case, blanks, or a few characters.
     fn close_names(&self, name: &str) -> String {
-        let plain = |text: &str| {
-            text.split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-                .to_ascii_lowercase()
-        };
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
         let wanted = plain(name);
         let most = (wanted.chars().count() / 3).min(3);
         let mut close: Vec<_> = self
@@ -114,11 +90,7 @@ impl<'a> Lookup<'a> {
             .collect();
         close.sort();
         close.truncate(3);
-        close
-            .iter()
-            .map(|(_, candidate)| quoted(candidate))
-            .collect::<Vec<_>>()
-            .join(", ")
+        close.iter().map(|(_, candidate)| quoted(candidate)).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -147,20 +119,13 @@ mod tests {
     use super::*;
 
     fn column(name: &str, presence: Presence) -> ColumnPlan {
-        ColumnPlan {
-            name: name.into(),
-            path: "fields[0].column".into(),
-            presence,
-        }
+        ColumnPlan { name: name.into(), path: "fields[0].column".into(), presence }
     }
 
     fn check(header: &[&str], names: &[&str], expected: Result<&[u32], &str>) {
         let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
         let mut lookup = Lookup::new(&header);
-        let found: Vec<u32> = names
-            .iter()
-            .filter_map(|name| lookup.find(&column(name, Presence::Required)))
-            .collect();
+        let found: Vec<u32> = names.iter().filter_map(|name| lookup.find(&column(name, Presence::Required))).collect();
         match (lookup.finish(), expected) {
             (Ok(_), Ok(expected)) => assert_eq!(found, expected),
             (Err(fault), Err(expected)) => assert_eq!(format!("{} {}", fault.code, fault.message), expected),
@@ -178,21 +143,15 @@ mod tests {
         check(
             &["Account Id", "ARR ", "Region"],
             &["Account ID", "ARR", "Country"],
-            Err(
-                "missing_column the header lacks `Account ID` (`fields[0].column`, close to it: `Account Id`), \
-                 `ARR` (`fields[0].column`, close to it: `ARR `), `Country` (`fields[0].column`)",
-            ),
+            Err("missing_column the header lacks `Account ID` (`fields[0].column`, close to it: `Account Id`), \
+                 `ARR` (`fields[0].column`, close to it: `ARR `), `Country` (`fields[0].column`)"),
         );
     }
 
     #[test]
     fn only_mapped_columns_must_not_be_doubled() {
         check(&["a", "b", "b"], &["a"], Ok(&[0]));
-        check(
-            &["a", "b", "b"],
-            &["b"],
-            Err("duplicate_column the header has more than once `b` (`fields[0].column`)"),
-        );
+        check(&["a", "b", "b"], &["b"], Err("duplicate_column the header has more than once `b` (`fields[0].column`)"));
         check(
             &["a", "b", "b"],
             &["b", "x"],
@@ -205,9 +164,6 @@ mod tests {
     fn an_optional_column_may_be_missing() {
         let mut lookup = Lookup::new(&[]);
         assert_eq!(lookup.find(&column("x\n", Presence::Optional)), None);
-        assert_eq!(
-            lookup.finish().unwrap(),
-            ["the column `x\\n` (`fields[0].column`) is missing"]
-        );
+        assert_eq!(lookup.finish().unwrap(), ["the column `x\\n` (`fields[0].column`) is missing"]);
     }
 }

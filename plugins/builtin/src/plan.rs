@@ -180,11 +180,7 @@ impl Check {
     fn required<T: Clone>(&mut self, path: &str, key: &str, value: &Option<T>) -> Option<T> {
         if value.is_none() {
             let path = join(path, key);
-            if !self
-                .faults
-                .iter()
-                .any(|(reported, _)| reported.starts_with(&path) || path.starts_with(reported))
-            {
+            if !self.faults.iter().any(|(reported, _)| reported.starts_with(&path) || path.starts_with(reported)) {
                 self.report(&path, "missing_setting", "is missing");
             }
         }
@@ -200,10 +196,7 @@ impl Check {
         self.report(
             &join(path, key),
             "bad_setting",
-            &format!(
-                "{} is not a name: 1 to 255 bytes, no control characters, no blanks at its ends",
-                quoted(&name)
-            ),
+            &format!("{} is not a name: 1 to 255 bytes, no control characters, no blanks at its ends", quoted(&name)),
         );
         None
     }
@@ -214,16 +207,8 @@ impl Check {
             self.report(&join(path, "column"), "bad_setting", "names no column");
             return None;
         }
-        let presence = if optional == Some(true) {
-            Presence::Optional
-        } else {
-            Presence::Required
-        };
-        Some(ColumnPlan {
-            name,
-            path: join(path, "column"),
-            presence,
-        })
+        let presence = if optional == Some(true) { Presence::Optional } else { Presence::Required };
+        Some(ColumnPlan { name, path: join(path, "column"), presence })
     }
 
     fn plan(&mut self, settings: &Settings) -> Option<Plan> {
@@ -238,37 +223,23 @@ impl Check {
                 None
             }
             [_, _, ..] => {
-                self.report(
-                    "identifiers[1]",
-                    "too_many_identifiers",
-                    "there is exactly one identifier",
-                );
+                self.report("identifiers[1]", "too_many_identifiers", "there is exactly one identifier");
                 None
             }
         };
         if settings.fields.is_empty() && settings.usage.is_empty() && !self.mentions(&["fields", "usage"]) {
             self.report("fields", "nothing_mapped", "neither a field nor usage is mapped");
         }
-        let fields = each(&settings.fields, |place, field| {
-            self.field(&format!("fields[{place}]"), field)
-        });
-        let usage = each(&settings.usage, |place, usage| {
-            self.usage(&format!("usage[{place}]"), usage)
-        });
+        let fields = each(&settings.fields, |place, field| self.field(&format!("fields[{place}]"), field));
+        let usage = each(&settings.usage, |place, usage| self.usage(&format!("usage[{place}]"), usage));
         let (fields, usage) = (fields?, usage?);
         self.unique_fields(&fields);
         self.unique_metrics(&usage);
-        Some(Plan {
-            identifier: identifier?,
-            fields,
-            usage,
-        })
+        Some(Plan { identifier: identifier?, fields, usage })
     }
 
     fn mentions(&self, paths: &[&str]) -> bool {
-        self.faults
-            .iter()
-            .any(|(reported, _)| paths.iter().any(|path| reported.starts_with(path)))
+        self.faults.iter().any(|(reported, _)| paths.iter().any(|path| reported.starts_with(path)))
     }
 
     fn field(&mut self, path: &str, field: &Field) -> Option<FieldPlan> {
@@ -306,25 +277,14 @@ impl Check {
             FieldType::TextList => (Semantic::Plain, Reader::TextList(separator?)),
             FieldType::Url => (Semantic::Url, Reader::Url),
         };
-        Some(FieldPlan {
-            column: column?,
-            name: name?,
-            semantic,
-            unit: field.unit.clone(),
-            reader,
-        })
+        Some(FieldPlan { column: column?, name: name?, semantic, unit: field.unit.clone(), reader })
     }
 
     /// A key that says nothing for its type is a mistake that would else go unnoticed.
     fn misplaced(&mut self, path: &str, field: &Field, r#type: FieldType) {
         let is = |types: &[FieldType]| types.contains(&r#type);
-        let numbers = [
-            FieldType::Integer,
-            FieldType::Float,
-            FieldType::Percent,
-            FieldType::PercentRatio,
-            FieldType::Currency,
-        ];
+        let numbers =
+            [FieldType::Integer, FieldType::Float, FieldType::Percent, FieldType::PercentRatio, FieldType::Currency];
         for (key, is_set, belongs) in [
             ("unit", field.unit.is_some(), is(&[FieldType::Currency])),
             ("scale", field.scale.is_some(), is(&[FieldType::Currency])),
@@ -348,28 +308,16 @@ impl Check {
                 "week_start" => "`period = \"weekly\"`",
                 _ => "`type = \"currency\"`",
             };
-            self.report(
-                &join(path, key),
-                "misplaced_setting",
-                &format!("says nothing here, it is for {kind}"),
-            );
+            self.report(&join(path, key), "misplaced_setting", &format!("says nothing here, it is for {kind}"));
         }
     }
 
     fn precision(&mut self, path: &str, field: &Field) -> Option<Precision> {
-        let excess = if field.round == Some(true) {
-            Excess::Round
-        } else {
-            Excess::Reject
-        };
+        let excess = if field.round == Some(true) { Excess::Round } else { Excess::Reject };
         match field.scale.unwrap_or(2) {
             scale @ 0..=18 => Some(Precision { scale, excess }),
             scale => {
-                self.report(
-                    &join(path, "scale"),
-                    "bad_setting",
-                    &format!("`{scale}` is not between 0 and 18"),
-                );
+                self.report(&join(path, "scale"), "bad_setting", &format!("`{scale}` is not between 0 and 18"));
                 None
             }
         }
@@ -401,9 +349,7 @@ impl Check {
         let decimal = character(self, "decimal", &number.decimal);
         let group = character(self, "group", &number.group);
         let (decimal, group) = (decimal?.unwrap_or('.'), group?);
-        let Ok(byte) = u8::try_from(decimal)
-            .map_err(drop)
-            .and_then(|byte| byte.is_ascii().then_some(byte).ok_or(()))
+        let Ok(byte) = u8::try_from(decimal).map_err(drop).and_then(|byte| byte.is_ascii().then_some(byte).ok_or(()))
         else {
             self.report(&join(&path, "decimal"), "bad_setting", "is not an ASCII character");
             return None;
@@ -420,8 +366,7 @@ impl Check {
         let none = Boolean::default();
         let boolean = boolean.as_ref().unwrap_or(&none);
         let words = |set: &Option<Vec<String>>, default: &[&str]| -> Vec<String> {
-            set.clone()
-                .unwrap_or_else(|| default.iter().map(|word| (*word).to_owned()).collect())
+            set.clone().unwrap_or_else(|| default.iter().map(|word| (*word).to_owned()).collect())
         };
         let truths = words(&boolean.r#true, &["true", "yes", "y", "1"]);
         let falsehoods = words(&boolean.r#false, &["false", "no", "n", "0"]);
@@ -438,10 +383,7 @@ impl Check {
                 report(key, "holds a blank word, or one with blanks at its ends");
             }
         }
-        if let Some(word) = truths
-            .iter()
-            .find(|word| falsehoods.iter().any(|other| other.eq_ignore_ascii_case(word)))
-        {
+        if let Some(word) = truths.iter().find(|word| falsehoods.iter().any(|other| other.eq_ignore_ascii_case(word))) {
             report("false", &format!("{} cannot be both true and false", quoted(word)));
         }
         good.then_some(BooleanSets { truths, falsehoods })
@@ -479,9 +421,7 @@ impl Check {
         if usage.metrics.is_empty() {
             self.required::<()>(path, "metrics", &None);
         }
-        let metrics = each(&usage.metrics, |place, metric| {
-            self.metric(&format!("{path}.metrics[{place}]"), metric)
-        });
+        let metrics = each(&usage.metrics, |place, metric| self.metric(&format!("{path}.metrics[{place}]"), metric));
         Some(UsagePlan {
             product: product?,
             period: period?,
@@ -494,10 +434,7 @@ impl Check {
     fn date(&mut self, path: &str, date: &Date) -> Option<DatePlan> {
         let column = self.column(path, &date.column, None);
         let formats = self.formats(path, &date.formats);
-        Some(DatePlan {
-            column: column?,
-            formats: formats?,
-        })
+        Some(DatePlan { column: column?, formats: formats? })
     }
 
     fn metric(&mut self, path: &str, metric: &Metric) -> Option<MetricPlan> {
@@ -520,13 +457,7 @@ impl Check {
             MetricType::Text => Reader::Text,
             MetricType::Boolean => Reader::Boolean(boolean?),
         };
-        Some(MetricPlan {
-            column: column?,
-            metric: key?,
-            unit: metric.unit.clone(),
-            aggregate,
-            reader,
-        })
+        Some(MetricPlan { column: column?, metric: key?, unit: metric.unit.clone(), aggregate, reader })
     }
 
     fn unique_fields(&mut self, fields: &[FieldPlan]) {
@@ -561,20 +492,12 @@ impl Check {
 
 /// Every item's plan, or none when one has none; all are looked at.
 fn each<T, P>(items: &[T], mut plan: impl FnMut(usize, &T) -> Option<P>) -> Option<Vec<P>> {
-    let plans: Vec<_> = items
-        .iter()
-        .enumerate()
-        .map(|(place, item)| plan(place, item))
-        .collect();
+    let plans: Vec<_> = items.iter().enumerate().map(|(place, item)| plan(place, item)).collect();
     plans.into_iter().collect()
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 #[cfg(test)]

@@ -131,31 +131,20 @@ impl UsageMapper {
             ));
         }
         let mut lookup = Lookup::new(header);
-        let identifier_header = if usage.is_empty() {
-            None
-        } else {
-            lookup.find(&identifier.column)
-        };
+        let identifier_header = if usage.is_empty() { None } else { lookup.find(&identifier.column) };
         let mut groups: Vec<Group> = Vec::new();
         let mut announced = Vec::new();
         for block in usage {
             let when = match block.date {
                 None => Some(When::Fixed(automatic_date(today, block.period, block.week_start))),
-                Some(date) => lookup.find(&date.column).map(|header| When::Column {
-                    header,
-                    formats: date.formats,
-                }),
+                Some(date) => lookup.find(&date.column).map(|header| When::Column { header, formats: date.formats }),
             };
             let mut metrics = Vec::new();
             for metric in block.metrics {
                 let Some(header) = lookup.find(&metric.column) else {
                     continue;
                 };
-                metrics.push(MappedMetric {
-                    header,
-                    series: announced.len() as u32,
-                    reader: metric.reader.clone(),
-                });
+                metrics.push(MappedMetric { header, series: announced.len() as u32, reader: metric.reader.clone() });
                 announced.push(series(&block.product, block.period, metric));
             }
             // Without its date column the table fails, once every missing column is known.
@@ -165,12 +154,7 @@ impl UsageMapper {
                 |group: &&mut Group| (&group.when, group.period, group.week_start) == (&when, period, week_start);
             match groups.iter_mut().find(same) {
                 Some(group) => group.metrics.append(&mut metrics),
-                None => groups.push(Group {
-                    when,
-                    period,
-                    week_start,
-                    metrics,
-                }),
+                None => groups.push(Group { when, period, week_start, metrics }),
             }
         }
         let notices = lookup.finish()?;
@@ -180,23 +164,10 @@ impl UsageMapper {
             When::Column { header, .. } => Some(header),
             When::Fixed(_) => None,
         });
-        let metric_headers = groups
-            .iter()
-            .flat_map(|group| &group.metrics)
-            .map(|metric| metric.header);
+        let metric_headers = groups.iter().flat_map(|group| &group.metrics).map(|metric| metric.header);
         let wanted = Wanted::new(metric_headers.chain(date_headers).chain(identifier_header));
-        let layout = Layout {
-            wanted: wanted.headers().to_vec(),
-            identifier: identifier.key,
-        };
-        Ok(Self {
-            layout,
-            notices,
-            identifier: identifier_header,
-            wanted,
-            groups,
-            unannounced: announced,
-        })
+        let layout = Layout { wanted: wanted.headers().to_vec(), identifier: identifier.key };
+        Ok(Self { layout, notices, identifier: identifier_header, wanted, groups, unannounced: announced })
     }
 
     /// What the mapper wants and how its records name their account.
@@ -224,16 +195,9 @@ impl UsageMapper {
         let identifiers = &cells[self.wanted.slot(identifier)];
         look_at_identifiers(identifiers, cells, identifier, &mut log);
 
-        let read: Vec<GroupColumns> = self
-            .groups
-            .iter()
-            .map(|group| self.read(group, batch, &mut log))
-            .collect();
-        let mut output = UsageBatch {
-            announced,
-            ..UsageBatch::default()
-        };
-        for (group, columns) in self.groups.iter().zip(&read) {
+        let read: Vec<GroupColumns> = self.groups.iter().map(|group| self.read(group, batch, &mut log)).collect();
+        let mut output = UsageBatch { announced, ..UsageBatch::default() };
+        for (group, columns) in self.groups.iter().zip(read) {
             append_entries(group, columns, identifiers, &log, &mut output);
         }
         output.issues = log.into_issues();
@@ -243,10 +207,7 @@ impl UsageMapper {
     /// Ends the table. Nothing is ever held back, so the batch has no entries; it announces the series of a table that had
     /// no batch.
     pub fn finish(&mut self) -> UsageBatch {
-        UsageBatch {
-            announced: std::mem::take(&mut self.unannounced),
-            ..UsageBatch::default()
-        }
+        UsageBatch { announced: std::mem::take(&mut self.unannounced), ..UsageBatch::default() }
     }
 
     fn read(&self, group: &Group, batch: &Batch<'_>, log: &mut RowLog) -> GroupColumns {
@@ -283,9 +244,7 @@ fn reject_missing_dates(dates: &Cells<'_>, header: u32, metrics: &[Column], log:
     for (row, cell) in dates.iter().enumerate() {
         if is_blank(cell) && metrics.iter().any(|metric| metric.has_value(row)) {
             let message = "the row has values and no date, so they belong to no period";
-            log.reject(row, header, "blank_date", |bytes| {
-                bytes.extend_from_slice(message.as_bytes())
-            });
+            log.reject(row, header, "blank_date", |bytes| bytes.extend_from_slice(message.as_bytes()));
         }
     }
 }
@@ -293,26 +252,30 @@ fn reject_missing_dates(dates: &Cells<'_>, header: u32, metrics: &[Column], log:
 /// Appends an entry for every row that is not lost and has a value, and the values.
 fn append_entries(
     group: &Group,
-    columns: &GroupColumns,
+    columns: GroupColumns,
     identifiers: &Cells<'_>,
     log: &RowLog,
     output: &mut UsageBatch,
 ) {
     let rows = identifiers.len();
     let first_entry = output.rows.len() as u32;
-    let always_has_value = columns.metrics.iter().any(|metric| metric.validity.is_none());
+    let every_row_has_a_value = columns.metrics.iter().any(|metric| metric.validity.is_none());
+    let is_whole = every_row_has_a_value && log.is_whole();
     let has_entry = |row: usize| {
-        !log.is_lost(row) && (always_has_value || columns.metrics.iter().any(|metric| metric.has_value(row)))
+        !log.is_lost(row) && (every_row_has_a_value || columns.metrics.iter().any(|metric| metric.has_value(row)))
     };
-    let kept: Vec<u32> = match always_has_value && log.is_whole() {
-        true => (0..rows as u32).collect(),
-        false => (0..rows as u32).filter(|row| has_entry(*row as usize)).collect(),
+    let kept: Vec<u32> = if is_whole {
+        (0..rows as u32).collect()
+    } else {
+        (0..rows as u32).filter(|row| has_entry(*row as usize)).collect()
     };
 
     output.rows.extend(kept.iter().map(|row| log.number(*row as usize)));
-    kept.iter()
-        .for_each(|row| output.identifiers.push(identifiers.get(*row as usize)));
-    match (&columns.dates, &group.when) {
+    match is_whole && first_entry == 0 {
+        true => output.identifiers = identifiers.to_text(),
+        false => kept.iter().for_each(|row| output.identifiers.push(identifiers.get(*row as usize))),
+    }
+    match (columns.dates, &group.when) {
         (Some(dates), _) => {
             // Rows of one date mostly come together.
             let mut last = None;
@@ -334,26 +297,19 @@ fn append_entries(
         (None, When::Column { .. }) => {}
     }
 
-    for (metric, column) in group.metrics.iter().zip(&columns.metrics) {
-        let mut entry_of = Vec::with_capacity(kept.len());
-        let mut value_rows = Vec::with_capacity(kept.len());
-        for (entry, row) in (first_entry..).zip(&kept) {
-            if column.has_value(*row as usize) {
-                entry_of.push(entry);
-                value_rows.push(*row);
+    for (metric, column) in group.metrics.iter().zip(columns.metrics) {
+        let (entry_of, values) = match is_whole && column.validity.is_none() {
+            true => ((first_entry..).take(rows).collect(), column),
+            false => {
+                let has_value = |(_, row): &(u32, &u32)| column.has_value(**row as usize);
+                let (entry_of, value_rows): (Vec<u32>, Vec<u32>) =
+                    (first_entry..).zip(&kept).filter(has_value).map(|(entry, row)| (entry, *row)).unzip();
+                (entry_of, Column { values: column.keep(&value_rows).values, validity: None })
             }
-        }
+        };
         if !entry_of.is_empty() {
             let series_of = vec![metric.series; entry_of.len()];
-            let values = Column {
-                values: column.keep(&value_rows).values,
-                validity: None,
-            };
-            output.blocks.push(ValueBlock {
-                entry_of,
-                series_of,
-                values,
-            });
+            output.blocks.push(ValueBlock { entry_of, series_of, values });
         }
     }
 }

@@ -61,12 +61,7 @@ pub enum Fault {
 impl Fault {
     /// An error with this status, code and message.
     pub fn refuse(status: u16, code: &str, message: &str) -> Self {
-        Self::Refuse {
-            status,
-            code: code.to_owned(),
-            message: message.to_owned(),
-            headers: Vec::new(),
-        }
+        Self::Refuse { status, code: code.to_owned(), message: message.to_owned(), headers: Vec::new() }
     }
 
     /// What S3 says when it is asked for too much.
@@ -104,10 +99,7 @@ pub struct Faults {
 
 impl Faults {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self {
-            book: Arc::default(),
-            store,
-        }
+        Self { book: Arc::default(), store }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -117,32 +109,17 @@ impl Faults {
     /// Orders a fault for the next `times` requests of an operation. Orders for one request happen in the order in
     /// which they were given, one a request.
     pub fn next(&self, operation: Operation, times: u32, fault: Fault) {
-        self.book().orders.push(Order {
-            operation,
-            key: None,
-            times: Some(times),
-            fault,
-        });
+        self.book().orders.push(Order { operation, key: None, times: Some(times), fault });
     }
 
     /// Orders a fault for the next `times` requests of an operation that name this key.
     pub fn next_of(&self, operation: Operation, key: &str, times: u32, fault: Fault) {
-        self.book().orders.push(Order {
-            operation,
-            key: Some(key.to_owned()),
-            times: Some(times),
-            fault,
-        });
+        self.book().orders.push(Order { operation, key: Some(key.to_owned()), times: Some(times), fault });
     }
 
     /// Orders a fault for every request of an operation that names this key, until [`Faults::clear`].
     pub fn always_of(&self, operation: Operation, key: &str, fault: Fault) {
-        self.book().orders.push(Order {
-            operation,
-            key: Some(key.to_owned()),
-            times: None,
-            fault,
-        });
+        self.book().orders.push(Order { operation, key: Some(key.to_owned()), times: None, fault });
     }
 
     /// Takes back all orders.

@@ -81,26 +81,15 @@ impl Server {
         let store = Arc::new(Store::new(config.buckets));
         let faults = Faults::new(Arc::clone(&store));
         let service = operations::service(Arc::clone(&store), &config.access_key, &config.secret_key);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let serving = serve::serve(listener, service, faults.clone(), stopped);
-        let thread = std::thread::Builder::new()
-            .name("loopback-s3".to_owned())
-            .spawn(move || {
-                runtime.block_on(serving);
-                // Requests still open are of no interest to anyone.
-                runtime.shutdown_background();
-            })?;
-        Ok(Self {
-            address,
-            store,
-            faults,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("loopback-s3".to_owned()).spawn(move || {
+            runtime.block_on(serving);
+            // Requests still open are of no interest to anyone.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { address, store, faults, stop: Some(stop), thread: Some(thread) })
     }
 
     /// `http://127.0.0.1:PORT`.

@@ -33,11 +33,7 @@ const PIECE: usize = 64 << 10;
 const PAGE: usize = 1_000;
 
 pub(crate) fn service(store: Arc<Store>, access_key: &str, secret_key: &str) -> S3Service {
-    let mut builder = S3ServiceBuilder::new(Operations {
-        store,
-        uploads: Mutex::default(),
-        next: AtomicU64::new(1),
-    });
+    let mut builder = S3ServiceBuilder::new(Operations { store, uploads: Mutex::default(), next: AtomicU64::new(1) });
     builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
     builder.set_validation(AnyName);
     builder.build()
@@ -72,10 +68,9 @@ impl From<StoreError> for S3Error {
 
 fn check_match(stored: &Stored, condition: Option<&ETagCondition>) -> S3Result {
     match condition {
-        Some(ETagCondition::ETag(etag)) if etag.value() != stored.etag => Err(s3_error!(
-            PreconditionFailed,
-            "At least one of the pre-conditions you specified did not hold"
-        )),
+        Some(ETagCondition::ETag(etag)) if etag.value() != stored.etag => {
+            Err(s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold"))
+        }
         _ => Ok(()),
     }
 }
@@ -117,15 +112,9 @@ impl Operations {
 #[async_trait::async_trait]
 impl S3 for Operations {
     async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
-        let bucket = |name| Bucket {
-            name: Some(name),
-            ..Bucket::default()
-        };
+        let bucket = |name| Bucket { name: Some(name), ..Bucket::default() };
         let buckets = self.store.buckets().into_iter().map(bucket).collect();
-        answer(ListBucketsOutput {
-            buckets: Some(buckets),
-            ..ListBucketsOutput::default()
-        })
+        answer(ListBucketsOutput { buckets: Some(buckets), ..ListBucketsOutput::default() })
     }
 
     async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
@@ -144,28 +133,13 @@ impl S3 for Operations {
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
         let prefix = input.prefix.clone().unwrap_or_default();
-        let most = input
-            .max_keys
-            .and_then(|most| usize::try_from(most).ok())
-            .unwrap_or(PAGE)
-            .min(PAGE);
-        let after = input
-            .continuation_token
-            .as_ref()
-            .or(input.start_after.as_ref())
-            .cloned();
+        let most = input.max_keys.and_then(|most| usize::try_from(most).ok()).unwrap_or(PAGE).min(PAGE);
+        let after = input.continuation_token.as_ref().or(input.start_after.as_ref()).cloned();
         let (store, bucket) = (Arc::clone(&self.store), input.bucket.clone());
         let listing = tokio::task::spawn_blocking(move || store.list(&bucket, &prefix, after.as_deref(), most));
         let listed = listing.await.map_err(S3Error::internal_error)??;
-        let url = input
-            .encoding_type
-            .as_ref()
-            .is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
-        let next = listed
-            .entries
-            .last()
-            .filter(|_| listed.truncated)
-            .map(|(key, _)| key.clone());
+        let url = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
+        let next = listed.entries.last().filter(|_| listed.truncated).map(|(key, _)| key.clone());
         let object = |(key, stored): (String, Arc<Stored>)| Object {
             key: Some(if url { encoded(&key) } else { key }),
             e_tag: Some(ETag::Strong(stored.etag.clone())),
@@ -210,10 +184,7 @@ impl S3 for Operations {
             None => 0..stored.size,
         };
         let whole = input.range.is_none();
-        let asked = input
-            .checksum_mode
-            .as_ref()
-            .is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
+        let asked = input.checksum_mode.as_ref().is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
         let checksum = (whole && asked).then(|| STANDARD.encode(stored.crc64));
         answer(GetObjectOutput {
             content_length: i64::try_from(range.end - range.start).ok(),
@@ -222,9 +193,7 @@ impl S3 for Operations {
             accept_ranges: Some("bytes".to_owned()),
             e_tag: Some(ETag::Strong(stored.etag.clone())),
             last_modified: Some(whole_seconds(stored.modified).into()),
-            checksum_type: checksum
-                .as_ref()
-                .map(|_| ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
+            checksum_type: checksum.as_ref().map(|_| ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
             checksum_crc64nvme: checksum,
             body: Some(body(&stored.content, range).await?),
             ..GetObjectOutput::default()
@@ -235,10 +204,7 @@ impl S3 for Operations {
         let input = request.input;
         let content = collected(input.body).await?;
         let etag = self.store.put(&input.bucket, &input.key, content)?;
-        answer(PutObjectOutput {
-            e_tag: Some(ETag::Strong(etag)),
-            ..PutObjectOutput::default()
-        })
+        answer(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..PutObjectOutput::default() })
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
@@ -265,14 +231,9 @@ impl S3 for Operations {
         let content = collected(input.body).await?;
         let etag = format!("part-{}", input.part_number);
         let mut uploads = self.uploads();
-        let parts = uploads
-            .get_mut(&input.upload_id)
-            .ok_or_else(|| s3_error!(NoSuchUpload))?;
+        let parts = uploads.get_mut(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
         parts.insert(input.part_number, content);
-        answer(UploadPartOutput {
-            e_tag: Some(ETag::Strong(etag)),
-            ..UploadPartOutput::default()
-        })
+        answer(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), ..UploadPartOutput::default() })
     }
 
     async fn complete_multipart_upload(
@@ -280,10 +241,7 @@ impl S3 for Operations {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let input = request.input;
-        let parts = self
-            .uploads()
-            .remove(&input.upload_id)
-            .ok_or_else(|| s3_error!(NoSuchUpload))?;
+        let parts = self.uploads().remove(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
         let parts: Vec<Bytes> = parts.into_values().collect();
         let etag = self.store.put_parts(&input.bucket, &input.key, &parts)?;
         answer(CompleteMultipartUploadOutput {
@@ -315,9 +273,7 @@ async fn body(content: &Content, range: Range<u64>) -> S3Result<StreamingBlob> {
         }
         Content::File(path) => {
             let mut file = tokio::fs::File::open(path).await.map_err(S3Error::internal_error)?;
-            file.seek(SeekFrom::Start(range.start))
-                .await
-                .map_err(S3Error::internal_error)?;
+            file.seek(SeekFrom::Start(range.start)).await.map_err(S3Error::internal_error)?;
             Ok(StreamingBlob::wrap(pieces(file, range.end - range.start)))
         }
     }

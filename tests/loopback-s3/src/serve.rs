@@ -41,10 +41,7 @@ pub(crate) async fn serve(listener: TcpListener, service: S3Service, faults: Fau
             let respond = service_fn(|request| respond(&service, &faults, request));
             let mut http = hyper::server::conn::http1::Builder::new();
             // A connection that breaks is the client's affair, or was ordered.
-            let _ = http
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), respond)
-                .await;
+            let _ = http.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), respond).await;
         });
     }
 }
@@ -55,22 +52,14 @@ async fn respond(service: &S3Service, faults: &Faults, request: Request<Incoming
         None => None,
     };
     match &fault {
-        Some(Fault::Refuse {
-            status,
-            code,
-            message,
-            headers,
-        }) => return refusal(*status, code, message, headers),
+        Some(Fault::Refuse { status, code, message, headers }) => return refusal(*status, code, message, headers),
         Some(Fault::Reset) => return Err(broken()),
         _ => {}
     }
     let response = Service::call(service, request).await?;
     let (head, body) = response.into_parts();
     let pieces = BodyStream::new(body).try_filter_map(|frame| async move { Ok(frame.into_data().ok()) });
-    let size = head
-        .headers
-        .get("content-length")
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let size = head.headers.get("content-length").and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let body = match fault {
         Some(Fault::Truncate { after }) => streamed(truncated(pieces, after)),
         Some(Fault::Corrupt { at }) => streamed(corrupted(pieces, at)),
@@ -95,9 +84,7 @@ fn broken() -> Failure {
 }
 
 fn full(bytes: Bytes) -> Body {
-    Full::new(bytes)
-        .map_err(|never: Infallible| match never {})
-        .boxed_unsync()
+    Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
 fn streamed(pieces: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static) -> Body {
@@ -143,12 +130,8 @@ fn refusal(status: u16, code: &str, message: &str, headers: &[(String, String)])
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
          <RequestId>0</RequestId></Error>"
     );
-    let response = Response::builder()
-        .status(status)
-        .header("content-type", "application/xml");
-    let response = headers
-        .iter()
-        .fold(response, |response, (name, value)| response.header(name, value));
+    let response = Response::builder().status(status).header("content-type", "application/xml");
+    let response = headers.iter().fold(response, |response, (name, value)| response.header(name, value));
     Ok(response.body(full(text.into()))?)
 }
 

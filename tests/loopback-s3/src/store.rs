@@ -70,18 +70,10 @@ impl Store {
     pub fn new(buckets: Vec<(String, Backing)>) -> Self {
         let bucket = |backing| match backing {
             Backing::Memory => Bucket::Memory(BTreeMap::new()),
-            Backing::Directory(root) => Bucket::Directory(Directory {
-                root,
-                ..Directory::default()
-            }),
+            Backing::Directory(root) => Bucket::Directory(Directory { root, ..Directory::default() }),
         };
-        let buckets = buckets
-            .into_iter()
-            .map(|(name, backing)| (name, bucket(backing)))
-            .collect();
-        Self {
-            buckets: Mutex::new(buckets),
-        }
+        let buckets = buckets.into_iter().map(|(name, backing)| (name, bucket(backing))).collect();
+        Self { buckets: Mutex::new(buckets) }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Bucket>> {
@@ -100,9 +92,7 @@ impl Store {
     }
 
     pub fn create(&self, bucket: &str) {
-        self.lock()
-            .entry(bucket.to_owned())
-            .or_insert_with(|| Bucket::Memory(BTreeMap::new()));
+        self.lock().entry(bucket.to_owned()).or_insert_with(|| Bucket::Memory(BTreeMap::new()));
     }
 
     pub fn put(&self, bucket: &str, key: &str, content: Bytes) -> Result<String, StoreError> {
@@ -122,13 +112,8 @@ impl Store {
                 Bucket::Memory(objects) => {
                     let crc64 = Crc64Nvme::checksum(&content);
                     let (size, modified) = (content.len() as u64, whole_seconds(SystemTime::now()));
-                    let stored = Stored {
-                        content: Content::Memory(content),
-                        size,
-                        etag: etag.clone(),
-                        crc64,
-                        modified,
-                    };
+                    let stored =
+                        Stored { content: Content::Memory(content), size, etag: etag.clone(), crc64, modified };
                     objects.insert(key.to_owned(), Arc::new(stored));
                 }
                 Bucket::Directory(directory) => directory.put(key, &content, etag.clone())?,
@@ -165,16 +150,13 @@ impl Store {
     pub fn set_last_modified(&self, bucket: &str, key: &str, time: SystemTime) -> Result<(), StoreError> {
         self.with(bucket, |bucket| match bucket {
             Bucket::Memory(objects) => {
-                let stored = objects
-                    .get_mut(key)
-                    .ok_or_else(|| StoreError::NoSuchKey(key.to_owned()))?;
+                let stored = objects.get_mut(key).ok_or_else(|| StoreError::NoSuchKey(key.to_owned()))?;
                 Arc::make_mut(stored).modified = whole_seconds(time);
                 Ok(())
             }
-            Bucket::Directory(directory) => Ok(File::options()
-                .write(true)
-                .open(directory.path(key)?)?
-                .set_modified(time)?),
+            Bucket::Directory(directory) => {
+                Ok(File::options().write(true).open(directory.path(key)?)?.set_modified(time)?)
+            }
         })
     }
 
@@ -195,10 +177,7 @@ impl Store {
                 .take_while(|(key, _)| key.starts_with(prefix))
                 .map(|(key, stored)| (key.clone(), Arc::clone(stored)));
             let entries: Vec<_> = found.by_ref().take(most).collect();
-            Ok(Listed {
-                entries,
-                truncated: found.next().is_some(),
-            })
+            Ok(Listed { entries, truncated: found.next().is_some() })
         })
     }
 }
@@ -255,11 +234,7 @@ impl Directory {
             walk(&self.root, &mut files)?;
             let mut seen = BTreeMap::new();
             for path in files {
-                let key = path
-                    .strip_prefix(&self.root)
-                    .ok()
-                    .and_then(Path::to_str)
-                    .map(str::to_owned);
+                let key = path.strip_prefix(&self.root).ok().and_then(Path::to_str).map(str::to_owned);
                 // A file may have gone since the walk.
                 if let (Some(key), Ok(metadata)) = (key, fs::metadata(&path)) {
                     let stored = self.stored(key.clone(), path, &metadata)?;
@@ -283,13 +258,7 @@ impl Directory {
             Some((whole, etag)) if *whole == md5 => etag.clone(),
             _ => md5,
         };
-        let stored = Arc::new(Stored {
-            content: Content::File(path),
-            size,
-            etag,
-            crc64,
-            modified,
-        });
+        let stored = Arc::new(Stored { content: Content::File(path), size, etag, crc64, modified });
         self.seen.insert(key, Arc::clone(&stored));
         Ok(stored)
     }
@@ -299,10 +268,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
-        let unfinished = entry
-            .file_name()
-            .to_str()
-            .is_none_or(|name| name.starts_with(UNFINISHED));
+        let unfinished = entry.file_name().to_str().is_none_or(|name| name.starts_with(UNFINISHED));
         if kind.is_dir() {
             walk(&entry.path(), files)?;
         } else if kind.is_file() && !unfinished {

@@ -27,22 +27,13 @@ impl Admin {
             // Not every server knows the checksums that are sent by default.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .build();
-        Self {
-            client: Client::from_conf(config),
-        }
+        Self { client: Client::from_conf(config) }
     }
 
     /// Whether the server can make a bucket and store an object.
     pub(super) async fn is_ready(&self) -> bool {
         let made = self.client.create_bucket().bucket(READY).send().await;
-        let stored = self
-            .client
-            .put_object()
-            .bucket(READY)
-            .key("ready")
-            .body(b"x".to_vec().into())
-            .send()
-            .await;
+        let stored = self.client.put_object().bucket(READY).key("ready").body(b"x".to_vec().into()).send().await;
         // It may have been made by an attempt whose object was refused.
         stored.is_ok() && (made.is_ok() || self.client.head_bucket().bucket(READY).send().await.is_ok())
     }
@@ -61,16 +52,8 @@ impl Admin {
     /// # Panics
     /// When the server refuses.
     pub async fn put(&self, bucket: &str, key: &str, content: impl Into<Vec<u8>>) -> String {
-        let request = self
-            .client
-            .put_object()
-            .bucket(bucket)
-            .key(key)
-            .body(content.into().into());
-        let answer = request
-            .send()
-            .await
-            .unwrap_or_else(|error| panic!("cannot put `{key}`: {error:?}"));
+        let request = self.client.put_object().bucket(bucket).key(key).body(content.into().into());
+        let answer = request.send().await.unwrap_or_else(|error| panic!("cannot put `{key}`: {error:?}"));
         answer.e_tag().unwrap_or_default().trim_matches('"').to_owned()
     }
 
@@ -79,37 +62,18 @@ impl Admin {
     /// # Panics
     /// When the server refuses.
     pub async fn put_parts(&self, bucket: &str, key: &str, parts: &[&[u8]]) -> String {
-        let begun = self
-            .client
-            .create_multipart_upload()
-            .bucket(bucket)
-            .key(key)
-            .send()
-            .await;
+        let begun = self.client.create_multipart_upload().bucket(bucket).key(key).send().await;
         let begun = begun.unwrap_or_else(|error| panic!("cannot begin `{key}`: {error:?}"));
         let upload = begun.upload_id().unwrap_or_default();
         let mut whole = CompletedMultipartUpload::builder();
         for (number, part) in (1..).zip(parts) {
-            let request = self
-                .client
-                .upload_part()
-                .bucket(bucket)
-                .key(key)
-                .upload_id(upload)
-                .part_number(number);
+            let request = self.client.upload_part().bucket(bucket).key(key).upload_id(upload).part_number(number);
             let answer = request.body(part.to_vec().into()).send().await;
             let answer = answer.unwrap_or_else(|error| panic!("cannot put part {number} of `{key}`: {error:?}"));
-            let part = CompletedPart::builder()
-                .part_number(number)
-                .set_e_tag(answer.e_tag().map(str::to_owned));
+            let part = CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag().map(str::to_owned));
             whole = whole.parts(part.build());
         }
-        let request = self
-            .client
-            .complete_multipart_upload()
-            .bucket(bucket)
-            .key(key)
-            .upload_id(upload);
+        let request = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(upload);
         let answer = request.multipart_upload(whole.build()).send().await;
         let answer = answer.unwrap_or_else(|error| panic!("cannot complete `{key}`: {error:?}"));
         answer.e_tag().unwrap_or_default().trim_matches('"').to_owned()

@@ -11,9 +11,7 @@ use crate::secrets::SecretReference;
 pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, key: &str) -> Option<Connection> {
     let raw: RawConnection = report.read(path);
     let named_endpoint = raw.endpoint_url.is_some();
-    let endpoint_url = raw
-        .endpoint_url
-        .and_then(|text| endpoint(report, &path.key("endpoint_url"), text));
+    let endpoint_url = raw.endpoint_url.and_then(|text| endpoint(report, &path.key("endpoint_url"), text));
     let region = report.parsed(&path.key("region"), raw.region, region);
     // Servers other than Amazon's know no regions, and most expect this one in a signature.
     let elsewhere = || named_endpoint.then(|| "us-east-1".to_owned());
@@ -25,11 +23,7 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, key: &str) -> 
         name: raw.name.unwrap_or_else(|| key.to_owned()),
         region: region?,
         endpoint_url,
-        addressing: if path_style {
-            Addressing::Path
-        } else {
-            Addressing::VirtualHost
-        },
+        addressing: if path_style { Addressing::Path } else { Addressing::VirtualHost },
         tenant,
         auth: auth?,
     })
@@ -71,28 +65,16 @@ fn keys(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawAccessKey) -> Opti
     let access_key_id = match report.required(&place, raw.access_key_id) {
         Some(RawText::PlainText(text)) if is_key_id(&text) => Some(AccessKeyId::Text(text)),
         Some(RawText::PlainText(_)) => {
-            report.wrong(
-                &place,
-                "an access key id is expected here: 1 to 128 visible characters",
-                Advice::Example,
-            );
+            report.wrong(&place, "an access key id is expected here: 1 to 128 visible characters", Advice::Example);
             None
         }
         Some(RawText::Reference(raw)) => reference(report, &place, raw).map(AccessKeyId::Reference),
         None => None,
     };
     let place = path.key("secret_access_key");
-    let secret_access_key = report
-        .required(&place, raw.secret_access_key)
-        .and_then(|raw| secret(report, &place, raw));
-    let session_token = raw
-        .session_token
-        .and_then(|raw| secret(report, &path.key("session_token"), raw));
-    Some(Auth::AccessKey {
-        access_key_id: access_key_id?,
-        secret_access_key: secret_access_key?,
-        session_token,
-    })
+    let secret_access_key = report.required(&place, raw.secret_access_key).and_then(|raw| secret(report, &place, raw));
+    let session_token = raw.session_token.and_then(|raw| secret(report, &path.key("session_token"), raw));
+    Some(Auth::AccessKey { access_key_id: access_key_id?, secret_access_key: secret_access_key?, session_token })
 }
 
 fn is_key_id(text: &str) -> bool {
@@ -124,37 +106,21 @@ fn reference(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecretReferen
         None
     };
     match raw {
-        RawSecretReference {
-            credential: Some(name),
-            file: None,
-            env: None,
-        } => match name.parse() {
+        RawSecretReference { credential: Some(name), file: None, env: None } => match name.parse() {
             Ok(name) => Some(SecretReference::Credential(name)),
             Err(error) => refuse("credential", format!("this is no credential's name: {error}")),
         },
-        RawSecretReference {
-            credential: None,
-            file: Some(file),
-            env: None,
-        } => match file.starts_with('/') {
+        RawSecretReference { credential: None, file: Some(file), env: None } => match file.starts_with('/') {
             true => Some(SecretReference::File(file.into())),
             false => refuse("file", "an absolute path is expected here".into()),
         },
-        RawSecretReference {
-            credential: None,
-            file: None,
-            env: Some(name),
-        } => match name.parse() {
+        RawSecretReference { credential: None, file: None, env: Some(name) } => match name.parse() {
             Ok(name) => Some(SecretReference::Environment(name)),
             Err(error) => refuse("env", format!("this is no variable's name: {error}")),
         },
         RawSecretReference { .. } => {
             if !report.refused_within(path) {
-                report.wrong(
-                    path,
-                    "exactly one of `credential`, `file` and `env` is expected here",
-                    Advice::Example,
-                );
+                report.wrong(path, "exactly one of `credential`, `file` and `env` is expected here", Advice::Example);
             }
             None
         }
@@ -164,9 +130,7 @@ fn reference(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecretReferen
 /// The text is repeated only where it cannot hold a password.
 fn endpoint(report: &mut Report<'_, '_>, path: &TomlPath, text: String) -> Option<String> {
     let address = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let host = address
-        .and_then(|address| address.split('/').next())
-        .unwrap_or_default();
+    let host = address.and_then(|address| address.split('/').next()).unwrap_or_default();
     let problem = if text.contains('@') {
         "an address without a user name or password is expected here"
     } else if host.is_empty() || text.contains(['?', '#']) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -184,9 +148,5 @@ struct NotARegion;
 
 fn region(text: &str) -> Result<String, NotARegion> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if text.is_empty() || !text.bytes().all(allowed) {
-        Err(NotARegion)
-    } else {
-        Ok(text.to_owned())
-    }
+    if text.is_empty() || !text.bytes().all(allowed) { Err(NotARegion) } else { Ok(text.to_owned()) }
 }

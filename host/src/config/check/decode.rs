@@ -18,15 +18,9 @@ pub(super) fn check(
     limits: Option<RawDecodeLimits>,
 ) -> DecodeOptions {
     DecodeOptions {
-        csv: csv
-            .map(|raw| self::csv(report, &path.key("csv"), raw))
-            .unwrap_or_default(),
-        workbook: excel
-            .map(|raw| self::excel(report, &path.key("excel"), raw))
-            .unwrap_or_default(),
-        caps: limits
-            .map(|raw| self::limits(report, &path.key("limits"), raw))
-            .unwrap_or_default(),
+        csv: csv.map(|raw| self::csv(report, &path.key("csv"), raw)).unwrap_or_default(),
+        workbook: excel.map(|raw| self::excel(report, &path.key("excel"), raw)).unwrap_or_default(),
+        caps: limits.map(|raw| self::limits(report, &path.key("limits"), raw)).unwrap_or_default(),
     }
 }
 
@@ -52,9 +46,7 @@ fn csv(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawCsv) -> CsvOptions 
         skip_rows: count("skip_rows", raw.skip_rows).unwrap_or_default(),
         skip_after_header: count("skip_after_header", raw.skip_after_header).unwrap_or_default(),
         footer_rows: count("footer_rows", raw.footer_rows).unwrap_or_default(),
-        encoding: report
-            .parsed(&path.key("encoding"), raw.encoding, str::parse::<Encoding>)
-            .unwrap_or_default(),
+        encoding: report.parsed(&path.key("encoding"), raw.encoding, str::parse::<Encoding>).unwrap_or_default(),
         ragged: raw.ragged.unwrap_or_default(),
     };
     let roles = [
@@ -64,23 +56,12 @@ fn csv(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawCsv) -> CsvOptions 
         ("comment", options.comment),
     ];
     for (place, (key, character)) in roles.iter().enumerate() {
-        let earlier = roles
-            .iter()
-            .take(place)
-            .find(|(_, other)| character.is_some() && other == character);
+        let earlier = roles.iter().take(place).find(|(_, other)| character.is_some() && other == character);
         if let Some((other, _)) = earlier {
             // Whichever of the two was written is the one to look at.
-            let written = if report.document().get(&path.key(*key)).is_some() {
-                key
-            } else {
-                other
-            };
+            let written = if report.document().get(&path.key(*key)).is_some() { key } else { other };
             let message = format!("`{other}` and `{key}` are the same character");
-            report.wrong(
-                &path.key(*written),
-                message,
-                Advice::HintOnly("each needs a character of its own".into()),
-            );
+            report.wrong(&path.key(*written), message, Advice::HintOnly("each needs a character of its own".into()));
         }
     }
     options
@@ -141,21 +122,10 @@ fn limits(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawDecodeLimits) ->
     let row_bytes = bytes("row_size", raw.row_size, 1, text, default.row_bytes.into());
     let header_bytes = bytes("header_size", raw.header_size, 1, text, default.header_bytes.into());
     let unpacked_bytes = bytes("unpacked_size", raw.unpacked_size, 1, u64::MAX, default.unpacked_bytes);
-    let memory = bytes(
-        "workbook_memory",
-        raw.workbook_memory,
-        64 << 20,
-        u64::MAX,
-        default.worker.memory,
-    );
+    let memory = bytes("workbook_memory", raw.workbook_memory, 64 << 20, u64::MAX, default.worker.memory);
     let second = Duration::from_secs(1);
     let cpu = duration(report, &path.key("workbook_cpu"), raw.workbook_cpu, second);
-    let cpu_per_mib = duration(
-        report,
-        &path.key("workbook_cpu_per_mib"),
-        raw.workbook_cpu_per_mib,
-        Duration::ZERO,
-    );
+    let cpu_per_mib = duration(report, &path.key("workbook_cpu_per_mib"), raw.workbook_cpu_per_mib, Duration::ZERO);
     let narrow = |number: u64, default: u32| u32::try_from(number).unwrap_or(default);
     Caps {
         columns: narrow(columns, default.columns),

@@ -23,9 +23,7 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, state_dir: &Pa
         (None, Some(files)) => {
             let place = path.key("files").key("path");
             let written = report.required(&place, files.path);
-            DestinationKind::Files {
-                path: super::directory(report, &place, written, state_dir)?,
-            }
+            DestinationKind::Files { path: super::directory(report, &place, written, state_dir)? }
         }
         (Some(_), Some(_)) => {
             report.wrong(

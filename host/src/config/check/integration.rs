@@ -37,10 +37,7 @@ pub(super) struct Integrations {
 
 /// Checks every `[integrations.NAME]`. What is wrong in one that is switched off is nobody's concern (R15).
 pub(super) fn check(report: &mut Report<'_, '_>, names: &Names<'_>) -> Integrations {
-    let mut integrations = Integrations {
-        active: BTreeMap::new(),
-        switched_off: BTreeMap::new(),
-    };
+    let mut integrations = Integrations { active: BTreeMap::new(), switched_off: BTreeMap::new() };
     let section = TomlPath::default().key("integrations");
     for key in report.tables_in(&section) {
         let path = section.key(&key);
@@ -56,27 +53,21 @@ pub(super) fn check(report: &mut Report<'_, '_>, names: &Names<'_>) -> Integrati
         } else {
             &mut integrations.switched_off
         };
-        into.extend(
-            integration
-                .filter(|_| in_order)
-                .map(|integration| (integration.name.clone(), integration)),
-        );
+        into.extend(integration.filter(|_| in_order).map(|integration| (integration.name.clone(), integration)));
     }
     integrations
 }
 
 /// The first table that names a tenant (R13).
 pub(super) fn tenant_named_in(document: &Document<'_>) -> Option<TomlPath> {
-    ["connections", "integrations", "mappers", "destinations"]
-        .into_iter()
-        .find_map(|section| {
-            let section = TomlPath::default().key(section);
-            let DeValue::Table(tables) = document.get(&section)?.get_ref() else {
-                return None;
-            };
-            let mut names = tables.keys().map(|name| section.key(name.get_ref().as_ref()));
-            names.find(|table| document.get(&table.key("tenant")).is_some())
-        })
+    ["connections", "integrations", "mappers", "destinations"].into_iter().find_map(|section| {
+        let section = TomlPath::default().key(section);
+        let DeValue::Table(tables) = document.get(&section)?.get_ref() else {
+            return None;
+        };
+        let mut names = tables.keys().map(|name| section.key(name.get_ref().as_ref()));
+        names.find(|table| document.get(&table.key("tenant")).is_some())
+    })
 }
 
 fn check_one(
@@ -95,13 +86,7 @@ fn check_one(
     if let Some(key) = &connection
         && let Some(found) = names.connections.follow(report, &place, key)
     {
-        serves(
-            report,
-            &place,
-            format_args!("connection `{key}`"),
-            found.tenant.as_ref(),
-            tenant.as_ref(),
-        );
+        serves(report, &place, format_args!("connection `{key}`"), found.tenant.as_ref(), tenant.as_ref());
     }
 
     let place = path.key("destination");
@@ -110,30 +95,15 @@ fn check_one(
     if let Some(name) = &destination
         && let Some(found) = names.destinations.follow(report, &place, name)
     {
-        serves(
-            report,
-            &place,
-            format_args!("destination `{name}`"),
-            found.tenant.as_ref(),
-            tenant.as_ref(),
-        );
+        serves(report, &place, format_args!("destination `{name}`"), found.tenant.as_ref(), tenant.as_ref());
     }
 
     for (key, transform) in [("field_mapping", &transforms.0), ("product_usage", &transforms.1)] {
-        if let Some(Transform {
-            mapper: MapperChoice::Named(name),
-            ..
-        }) = transform
+        if let Some(Transform { mapper: MapperChoice::Named(name), .. }) = transform
             && let Some(found) = names.mappers.named.get(name)
         {
             let place = path.key("mapper").key(key);
-            serves(
-                report,
-                &place,
-                format_args!("mapper `{name}`"),
-                found.tenant.as_ref(),
-                tenant.as_ref(),
-            );
+            serves(report, &place, format_args!("mapper `{name}`"), found.tenant.as_ref(), tenant.as_ref());
         }
     }
 
@@ -144,9 +114,7 @@ fn check_one(
     let poll_interval = super::duration(report, &place, raw.poll_interval, Duration::from_secs(1));
     let decode = super::decode::check(report, path, raw.csv, raw.excel, raw.limits);
     let timezone = timezone(report, &path.key("timezone"), raw.timezone);
-    let zone = timezone
-        .as_ref()
-        .map_or(TimeZone::UTC, |timezone| timezone.zone.clone());
+    let zone = timezone.as_ref().map_or(TimeZone::UTC, |timezone| timezone.zone.clone());
     let backfill = backfill(report, &path.key("backfill"), raw.backfill, &zone);
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
     Some(Integration {
@@ -158,11 +126,7 @@ fn check_one(
         destination: destination?,
         poll_interval: poll_interval.unwrap_or(names.poll_interval),
         timezone: timezone?,
-        content_hash: if raw.content_hash.unwrap_or(true) {
-            ContentHashing::On
-        } else {
-            ContentHashing::Off
-        },
+        content_hash: if raw.content_hash.unwrap_or(true) { ContentHashing::On } else { ContentHashing::Off },
         on_revert: match raw.on_revert {
             Some(RawOnRevert::Skip) | None => OnRevert::Skip,
             Some(RawOnRevert::Ingest) => OnRevert::Ingest,
@@ -170,12 +134,7 @@ fn check_one(
         backfill: backfill?,
         backfill_limit: backfill_limit.unwrap_or(10_000),
         decode,
-        matching: Matching {
-            on_no_match: raw
-                .matching
-                .and_then(|matching| matching.on_no_match)
-                .unwrap_or_default(),
-        },
+        matching: Matching { on_no_match: raw.matching.and_then(|matching| matching.on_no_match).unwrap_or_default() },
         field_mapping: transforms.0,
         product_usage: transforms.1,
     })
@@ -212,11 +171,7 @@ fn serves(
         && only != tenant
     {
         let message = format!("the {what} serves the tenant `{only}` alone, and this integration is `{tenant}`'s");
-        report.wrong(
-            path,
-            message,
-            Advice::HintOnly(format!("use one of `{tenant}`'s, or one without a `tenant`")),
-        );
+        report.wrong(path, message, Advice::HintOnly(format!("use one of `{tenant}`'s, or one without a `tenant`")));
     }
 }
 
@@ -238,10 +193,7 @@ fn bucket(text: &str) -> Result<crate::object::BucketName, BucketError> {
 fn timezone(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>) -> Option<Timezone> {
     let name = raw.unwrap_or_else(|| "UTC".to_owned());
     if name == "UTC" {
-        return Some(Timezone {
-            name,
-            zone: TimeZone::UTC,
-        });
+        return Some(Timezone { name, zone: TimeZone::UTC });
     }
     match TimeZone::get(&name) {
         Ok(zone) => Some(Timezone { name, zone }),
@@ -277,11 +229,7 @@ fn backfill(
     let date = text.and_then(|text| jiff::fmt::temporal::DateTimeParser::new().parse_date(text).ok());
     let start = date.and_then(|date: Date| date.to_zoned(zone.clone()).ok());
     if start.is_none() {
-        report.wrong(
-            &path.key("since"),
-            "a day such as `2026-01-31` is expected here",
-            Advice::Example,
-        );
+        report.wrong(&path.key("since"), "a day such as `2026-01-31` is expected here", Advice::Example);
     }
     start.map(|start| Backfill::Since(start.timestamp()))
 }

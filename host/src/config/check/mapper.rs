@@ -20,12 +20,7 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, _name: &str) -
     let sha256 = report.parsed(&place, digest, str::parse);
     let tenant = super::tenant(report, path, raw.tenant);
     let limits = limits(report, &path.key("limits"), raw.limits.unwrap_or_default());
-    Some(Mapper {
-        path: component?,
-        sha256: sha256?,
-        tenant,
-        limits,
-    })
+    Some(Mapper { path: component?, sha256: sha256?, tenant, limits })
 }
 
 fn limits(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawLimits) -> MapperLimits {

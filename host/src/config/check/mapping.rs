@@ -36,15 +36,9 @@ pub(super) fn check(
             }
             let name: MapperName = report.parsed(&place, Some(name), str::parse)?;
             mappers.follow(report, &place, &name)?;
-            Some(Transform {
-                mapper: MapperChoice::Named(name),
-                settings: custom.clone(),
-            })
+            Some(Transform { mapper: MapperChoice::Named(name), settings: custom.clone() })
         }
-        None => is_mapped.then(|| Transform {
-            mapper: MapperChoice::BuiltIn,
-            settings: built_in.clone(),
-        }),
+        None => is_mapped.then(|| Transform { mapper: MapperChoice::BuiltIn, settings: built_in.clone() }),
     };
     let (names_fields, names_usage) = (choice.field_mapping.is_some(), choice.product_usage.is_some());
     let field_mapping = transform("field_mapping", choice.field_mapping, "fields", !fields.is_empty());
@@ -52,9 +46,7 @@ pub(super) fn check(
 
     let uses_built_in = (!names_fields && !fields.is_empty()) || (!names_usage && !usage.is_empty());
     if !(uses_built_in || names_fields || names_usage) {
-        let refused = ["fields", "usage", "mapper"]
-            .iter()
-            .any(|key| report.refused_within(&path.key(*key)));
+        let refused = ["fields", "usage", "mapper"].iter().any(|key| report.refused_within(&path.key(*key)));
         if !refused {
             report.missing(
                 &path.key("fields"),

@@ -116,11 +116,7 @@ fn write_number(number: f64, to: &mut Vec<u8>) -> Kind {
     } else {
         append(to, format_args!("{number:e}"));
     }
-    if size >= EXACT && size < 1e21 {
-        Kind::Inexact
-    } else {
-        Kind::Typed
-    }
+    if (EXACT..1e21).contains(&size) { Kind::Inexact } else { Kind::Typed }
 }
 
 /// Dates as ISO 8601: the date alone at midnight, the time alone in the first day of the calendar, and durations as
@@ -140,13 +136,7 @@ fn write_moment(moment: ExcelDateTime, to: &mut Vec<u8>) -> Kind {
         append(to, format_args!("{year:04}-{month:02}-{day:02}"));
     }
     if is_time_alone || (hour, minute, second, millisecond) != (0, 0, 0, 0) {
-        append(
-            to,
-            format_args!(
-                "{}{hour:02}:{minute:02}:{second:02}",
-                if is_time_alone { "" } else { "T" }
-            ),
-        );
+        append(to, format_args!("{}{hour:02}:{minute:02}:{second:02}", if is_time_alone { "" } else { "T" }));
         if millisecond != 0 {
             append(to, format_args!(".{millisecond:03}"));
         }

@@ -14,12 +14,7 @@ use super::{Request, frame};
 pub(crate) fn decode_child(request: &[u8], input: Option<File>, answer: &mut dyn Write) -> Result<(), String> {
     let request: Request = serde_json::from_slice(request).map_err(|error| error.to_string())?;
     let input = BufReader::new(input.ok_or("there is no file")?);
-    let mut shared = Shared {
-        to: answer,
-        options: &request.options,
-        caps: &request.caps,
-        cells: 0,
-    };
+    let mut shared = Shared { to: answer, options: &request.options, caps: &request.caps, cells: 0 };
     let outcome = match request.format {
         Format::Xlsx => decode_xlsx(input, &mut shared),
         Format::Xls | Format::Csv => decode_xls(input, &mut shared),
@@ -41,10 +36,8 @@ fn decode_xlsx(mut input: BufReader<File>, shared: &mut Shared<'_>) -> Result<()
         })
     };
     let mut workbook = Xlsx::new(input).map_err(|error| fault(None, error))?;
-    decode_sheets(&chosen(&workbook.sheets_metadata(), shared)?, shared, |name, sheet| {
-        let mut cells = workbook
-            .worksheet_cells_reader(name)
-            .map_err(|error| fault(Some(name), error))?;
+    decode_sheets(&chosen(workbook.sheets_metadata(), shared)?, shared, |name, sheet| {
+        let mut cells = workbook.worksheet_cells_reader(name).map_err(|error| fault(Some(name), error))?;
         while let Some(cell) = cells.next_cell().map_err(|error| fault(Some(name), error))? {
             let (row, column) = cell.get_position();
             sheet.cell(row, column, Value::from(cell.get_value()))?;
@@ -61,10 +54,8 @@ fn decode_xls(input: BufReader<File>, shared: &mut Shared<'_>) -> Result<(), Sto
         })
     };
     let mut workbook = Xls::new(input).map_err(|error| fault(None, error))?;
-    decode_sheets(&chosen(&workbook.sheets_metadata(), shared)?, shared, |name, sheet| {
-        let range = workbook
-            .worksheet_range(name)
-            .map_err(|error| fault(Some(name), error))?;
+    decode_sheets(&chosen(workbook.sheets_metadata(), shared)?, shared, |name, sheet| {
+        let range = workbook.worksheet_range(name).map_err(|error| fault(Some(name), error))?;
         let (first_row, first_column) = range.start().unwrap_or_default();
         range.used_cells().try_for_each(|(row, column, data)| {
             // A sheet of this format has 65,536 rows and 256 columns at most.
@@ -76,10 +67,7 @@ fn decode_xls(input: BufReader<File>, shared: &mut Shared<'_>) -> Result<(), Sto
 fn unreadable(sheet: Option<&str>, reason: &str) -> FileFault {
     // The reasons are calamine's: short, but made of the file's own bytes in places.
     let reason = reason.chars().take(200).flat_map(char::escape_debug).collect();
-    FileFault::Workbook {
-        sheet: sheet.map(str::to_owned),
-        reason,
-    }
+    FileFault::Workbook { sheet: sheet.map(str::to_owned), reason }
 }
 
 /// Refuses an archive that says it unpacks to too much. One that lies meets the worker's limits.
@@ -96,11 +84,7 @@ fn check_size(input: &mut BufReader<File>, caps: &Caps) -> Result<(), Stop> {
     }
     drop(archive);
     if declared > caps.unpacked_bytes {
-        return Err(FileFault::Unpacked {
-            declared,
-            limit: caps.unpacked_bytes,
-        }
-        .into());
+        return Err(FileFault::Unpacked { declared, limit: caps.unpacked_bytes }.into());
     }
     Ok(input.rewind()?)
 }
@@ -109,10 +93,7 @@ fn check_size(input: &mut BufReader<File>, caps: &Caps) -> Result<(), Stop> {
 fn chosen(sheets: &[calamine::Sheet], shared: &mut Shared<'_>) -> Result<Vec<String>, Stop> {
     let worksheets = sheets.iter().filter(|sheet| sheet.typ == SheetType::WorkSheet);
     let sheets: Vec<SheetFact> = worksheets
-        .map(|sheet| SheetFact {
-            name: sheet.name.clone(),
-            hidden: sheet.visible != SheetVisible::Visible,
-        })
+        .map(|sheet| SheetFact { name: sheet.name.clone(), hidden: sheet.visible != SheetVisible::Visible })
         .collect();
     frame::send_sheets(shared.to, &sheets)?;
     Ok(choose(&sheets, shared.options)?)
@@ -120,30 +101,17 @@ fn chosen(sheets: &[calamine::Sheet], shared: &mut Shared<'_>) -> Result<Vec<Str
 
 fn choose(sheets: &[SheetFact], options: &WorkbookOptions) -> Result<Vec<String>, FileFault> {
     let no_such = |wanted: String| {
-        let names: Vec<_> = sheets
-            .iter()
-            .take(20)
-            .map(|sheet| format!("`{}`", sheet.name.escape_debug()))
-            .collect();
+        let names: Vec<_> = sheets.iter().take(20).map(|sheet| format!("`{}`", sheet.name.escape_debug())).collect();
         let more = if sheets.len() > names.len() { " and more" } else { "" };
-        let there = if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ") + more
-        };
+        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") + more };
         FileFault::NoSuchSheet { wanted, there }
     };
     let named = |sheet: &SheetFact| vec![sheet.name.clone()];
-    let mut shown = sheets
-        .iter()
-        .filter(|sheet| !sheet.hidden || options.hidden == HiddenSheets::Take)
-        .peekable();
+    let mut shown = sheets.iter().filter(|sheet| !sheet.hidden || options.hidden == HiddenSheets::Take).peekable();
     match &options.sheets {
         Sheets::Name(name) => {
             let found = sheets.iter().find(|sheet| sheet.name == *name);
-            found
-                .map(named)
-                .ok_or_else(|| no_such(format!("`{}`", name.escape_debug())))
+            found.map(named).ok_or_else(|| no_such(format!("`{}`", name.escape_debug())))
         }
         Sheets::Index(index) => {
             let place = (*index as usize).checked_sub(1);
@@ -182,29 +150,13 @@ mod tests {
 
     #[test]
     fn sheets_are_chosen_by_name_place_or_sight() {
-        let sheet = |name: &str, hidden| SheetFact {
-            name: name.to_owned(),
-            hidden,
-        };
+        let sheet = |name: &str, hidden| SheetFact { name: name.to_owned(), hidden };
         let sheets = [sheet("notes", true), sheet("data", false), sheet("more", false)];
         let check = |sheets: &[SheetFact], choice: Sheets, hidden, expected: Result<&[&str], &str>| {
-            let options = WorkbookOptions {
-                sheets: choice,
-                hidden,
-                ..WorkbookOptions::default()
-            };
+            let options = WorkbookOptions { sheets: choice, hidden, ..WorkbookOptions::default() };
             let chosen = choose(sheets, &options).map_err(|fault| fault.to_string());
-            let chosen = chosen
-                .as_ref()
-                .map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
-            assert_eq!(
-                chosen,
-                expected
-                    .map(<[_]>::to_vec)
-                    .map_err(str::to_owned)
-                    .as_ref()
-                    .map(Vec::clone)
-            );
+            let chosen = chosen.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(chosen, expected.map(<[_]>::to_vec).map_err(str::to_owned).as_ref().map(Vec::clone));
         };
         let (skip, take) = (HiddenSheets::Skip, HiddenSheets::Take);
         check(&sheets, Sheets::First, skip, Ok(&["data"]));
@@ -213,29 +165,9 @@ mod tests {
         check(&sheets, Sheets::All, take, Ok(&["notes", "data", "more"]));
         check(&sheets, Sheets::Name("notes".into()), skip, Ok(&["notes"]));
         check(&sheets, Sheets::Index(3), skip, Ok(&["more"]));
-        check(
-            &sheets,
-            Sheets::Index(0),
-            skip,
-            Err("there is no sheet number 0; there are `notes`, `data`, `more`"),
-        );
-        check(
-            &sheets,
-            Sheets::Name("x".into()),
-            skip,
-            Err("there is no sheet `x`; there are `notes`, `data`, `more`"),
-        );
-        check(
-            &sheets[..1],
-            Sheets::First,
-            skip,
-            Err("every sheet of the workbook is hidden"),
-        );
-        check(
-            &[],
-            Sheets::First,
-            skip,
-            Err("there is no sheet at all; there are none"),
-        );
+        check(&sheets, Sheets::Index(0), skip, Err("there is no sheet number 0; there are `notes`, `data`, `more`"));
+        check(&sheets, Sheets::Name("x".into()), skip, Err("there is no sheet `x`; there are `notes`, `data`, `more`"));
+        check(&sheets[..1], Sheets::First, skip, Err("every sheet of the workbook is hidden"));
+        check(&[], Sheets::First, skip, Err("there is no sheet at all; there are none"));
     }
 }

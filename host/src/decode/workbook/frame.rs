@@ -142,15 +142,10 @@ fn cut_off() -> DecodeError {
 fn batch(payload: Vec<u8>) -> Result<SentBatch, DecodeError> {
     let not_ours = |reason: &str| DecodeError::Answer(reason.to_owned());
     let (length, rest) = payload.split_first_chunk::<4>().ok_or_else(cut_off)?;
-    let (issues, stream) = rest
-        .split_at_checked(u32::from_le_bytes(*length) as usize)
-        .ok_or_else(cut_off)?;
+    let (issues, stream) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(cut_off)?;
     let issues = serde_json::from_slice(issues).map_err(|error| not_ours(&error.to_string()))?;
     let mut reader = StreamReader::try_new(Cursor::new(stream), None).map_err(|error| not_ours(&error.to_string()))?;
-    let record_batch = reader
-        .next()
-        .ok_or_else(cut_off)?
-        .map_err(|error| not_ours(&error.to_string()))?;
+    let record_batch = reader.next().ok_or_else(cut_off)?.map_err(|error| not_ours(&error.to_string()))?;
     let mut lines = None;
     let mut columns: BTreeMap<usize, Cells> = BTreeMap::new();
     let schema = record_batch.schema();
@@ -164,9 +159,8 @@ fn batch(payload: Vec<u8>) -> Result<SentBatch, DecodeError> {
         } else if let Some(index) = field.name().strip_prefix(TYPED) {
             let typed = any.downcast_ref::<BooleanArray>().map(|typed| typed.values().clone());
             let index: Option<usize> = index.parse().ok();
-            let cells = index
-                .and_then(|index| columns.get_mut(&index))
-                .ok_or_else(|| not_ours("a column has no text"))?;
+            let cells =
+                index.and_then(|index| columns.get_mut(&index)).ok_or_else(|| not_ours("a column has no text"))?;
             cells.typed = typed;
         } else {
             let text = any.downcast_ref::<StringArray>().cloned();
@@ -176,9 +170,5 @@ fn batch(payload: Vec<u8>) -> Result<SentBatch, DecodeError> {
             }
         }
     }
-    Ok(SentBatch {
-        lines: lines.ok_or_else(|| not_ours("a batch has no lines"))?,
-        issues,
-        columns,
-    })
+    Ok(SentBatch { lines: lines.ok_or_else(|| not_ours("a batch has no lines"))?, issues, columns })
 }

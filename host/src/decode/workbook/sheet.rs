@@ -106,11 +106,7 @@ impl<'a, 'b> Sheet<'a, 'b> {
     pub(super) fn cell(&mut self, row: u32, column: u32, value: Value<'_>) -> Result<(), Stop> {
         if row != self.row.number {
             if row < self.row.number {
-                return Err(FileFault::RowsOutOfOrder {
-                    sheet: self.sheet(),
-                    line: u64::from(row) + 1,
-                }
-                .into());
+                return Err(FileFault::RowsOutOfOrder { sheet: self.sheet(), line: u64::from(row) + 1 }.into());
             }
             self.end_row()?;
             self.row.number = row;
@@ -124,44 +120,20 @@ impl<'a, 'b> Sheet<'a, 'b> {
         }
         self.shared.cells += 1;
         if self.shared.cells > caps.workbook_cells {
-            return Err(FileFault::TooManyCells {
-                limit: caps.workbook_cells,
-            }
-            .into());
+            return Err(FileFault::TooManyCells { limit: caps.workbook_cells }.into());
         }
         if column >= caps.columns {
-            return Err(FileFault::TooManyColumns {
-                sheet: self.sheet(),
-                line,
-                limit: caps.columns,
-            }
-            .into());
+            return Err(FileFault::TooManyColumns { sheet: self.sheet(), line, limit: caps.columns }.into());
         }
         if end - start > caps.cell_bytes as usize {
             let (column, limit) = (column + 1, caps.cell_bytes);
-            return Err(FileFault::CellTooLarge {
-                sheet: self.sheet(),
-                line,
-                column,
-                limit,
-            }
-            .into());
+            return Err(FileFault::CellTooLarge { sheet: self.sheet(), line, column, limit }.into());
         }
         // The count is capped as well: a row may name one cell again and again.
         if end > caps.row_bytes as usize || self.row.cells.len() > caps.columns as usize {
-            return Err(FileFault::RowTooLarge {
-                sheet: self.sheet(),
-                line,
-                limit: caps.row_bytes,
-            }
-            .into());
+            return Err(FileFault::RowTooLarge { sheet: self.sheet(), line, limit: caps.row_bytes }.into());
         }
-        self.row.cells.push(RowCell {
-            column,
-            start,
-            end,
-            kind,
-        });
+        self.row.cells.push(RowCell { column, start, end, kind });
         Ok(())
     }
 
@@ -183,13 +155,8 @@ impl<'a, 'b> Sheet<'a, 'b> {
 
     fn end_row(&mut self) -> Result<(), Stop> {
         let mut row = std::mem::take(&mut self.row);
-        row.cells
-            .retain(|cell| cell.kind != Kind::Error || self.shared.options.error_cells == ErrorCells::Reject);
-        let is_before = self
-            .shared
-            .options
-            .first_row
-            .is_some_and(|first| row.number + 1 < first);
+        row.cells.retain(|cell| cell.kind != Kind::Error || self.shared.options.error_cells == ErrorCells::Reject);
+        let is_before = self.shared.options.first_row.is_some_and(|first| row.number + 1 < first);
         if !row.cells.is_empty() && !is_before {
             // Nearly always sorted; of two cells in one place the later counts, as in spreadsheet programs.
             row.cells.sort_by_key(|cell| cell.column);
@@ -206,11 +173,7 @@ impl<'a, 'b> Sheet<'a, 'b> {
         let index = self.lines.len();
         let number = self.rows + index as u32;
         if number >= self.shared.caps.rows {
-            return Err(FileFault::TooManyRows {
-                sheet: self.sheet(),
-                limit: self.shared.caps.rows,
-            }
-            .into());
+            return Err(FileFault::TooManyRows { sheet: self.sheet(), limit: self.shared.caps.rows }.into());
         }
         let mut is_surplus = false;
         let mut cells = row.cells.iter().peekable();
@@ -233,21 +196,11 @@ impl<'a, 'b> Sheet<'a, 'b> {
             column.typed.append(matches!(cell.kind, Kind::Typed | Kind::Inexact));
             let mut issue = |rejects, code: &str, message: String| {
                 let column = cell.column as i32;
-                self.issues.push(RowIssue {
-                    row: number,
-                    column,
-                    rejects,
-                    code: code.to_owned(),
-                    message,
-                });
+                self.issues.push(RowIssue { row: number, column, rejects, code: code.to_owned(), message });
             };
             match cell.kind {
                 Kind::Error => {
-                    issue(
-                        true,
-                        "error_cell",
-                        format!("the cell holds the error {}", String::from_utf8_lossy(text)),
-                    );
+                    issue(true, "error_cell", format!("the cell holds the error {}", String::from_utf8_lossy(text)));
                 }
                 Kind::Inexact => {
                     let message = "a number of more than 15 digits may have lost its last ones; store it as text";
@@ -291,19 +244,11 @@ impl<'a, 'b> Sheet<'a, 'b> {
                 if first.is_some_and(|first| row.number + 1 != first) || names.iter().all(|name| name.trim().is_empty())
                 {
                     let line = first.map_or(line, u64::from);
-                    return Err(FileFault::BlankHeader {
-                        sheet: self.sheet(),
-                        line,
-                    }
-                    .into());
+                    return Err(FileFault::BlankHeader { sheet: self.sheet(), line }.into());
                 }
                 if row.text.len() > self.shared.caps.header_bytes as usize {
                     let limit = self.shared.caps.header_bytes;
-                    return Err(FileFault::HeaderTooLarge {
-                        sheet: self.sheet(),
-                        limit,
-                    }
-                    .into());
+                    return Err(FileFault::HeaderTooLarge { sheet: self.sheet(), limit }.into());
                 }
                 name_columns(self.sheet(), names)
             }
@@ -328,13 +273,7 @@ impl<'a, 'b> Sheet<'a, 'b> {
             column.typed.append_n(rows - column.typed.len(), false);
             let typed = column.typed.finish();
             let typed = (typed.count_set_bits() > 0).then_some(typed);
-            columns.insert(
-                index,
-                Cells {
-                    text: column.text.finish()?,
-                    typed,
-                },
-            );
+            columns.insert(index, Cells { text: column.text.finish()?, typed });
         }
         let (lines, issues) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.issues));
         frame::send_batch(self.shared.to, SentBatch { lines, issues, columns })?;

@@ -46,18 +46,11 @@ impl<'a> Texts<'a> {
     pub fn of(texts: &'a StringArray) -> Self {
         let offsets: &[i32] = texts.value_offsets();
         let bytes = texts.value_data();
-        let (first, last) = (
-            offsets.first().copied().unwrap_or(0),
-            offsets.last().copied().unwrap_or(0),
-        );
+        let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
         let used = bytes.get(first as usize..last as usize).unwrap_or(bytes);
         // Without an early exit, so that it runs over many bytes at once.
         let is_plain = !used.iter().fold(false, |found, byte| found | must_be_escaped(*byte));
-        Self {
-            offsets,
-            bytes,
-            is_plain,
-        }
+        Self { offsets, bytes, is_plain }
     }
 
     /// The bytes of one text; Arrow has checked that the offsets lie within them.
@@ -95,16 +88,10 @@ impl<'a> Column<'a> {
             ValueType::TextList => {
                 let lists = array.as_list_opt::<i32>()?;
                 let items = Texts::of(lists.values().as_string_opt::<i32>()?);
-                Values::TextList {
-                    offsets: lists.value_offsets(),
-                    items,
-                }
+                Values::TextList { offsets: lists.value_offsets(), items }
             }
         };
-        Some(Self {
-            nulls: array.nulls(),
-            values,
-        })
+        Some(Self { nulls: array.nulls(), values })
     }
 
     pub fn is_null(&self, row: usize) -> bool {
@@ -218,11 +205,7 @@ pub(super) fn write_date(days: i64, out: &mut Vec<u8>) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     if (0..10_000).contains(&year) {
         write_two_digits(year / 100, out);
@@ -296,11 +279,7 @@ mod tests {
             ValueType::Text,
             &[r#""""#, r#""plain ü""#, r#""a\"b\\c\n\r\t\u0001\u001f/""#],
         );
-        check(
-            Arc::new(StringArray::from(vec!["only plain"])),
-            ValueType::Text,
-            &[r#""only plain""#],
-        );
+        check(Arc::new(StringArray::from(vec!["only plain"])), ValueType::Text, &[r#""only plain""#]);
         check(
             Arc::new(Int64Array::from(vec![0, i64::MIN, i64::MAX])),
             ValueType::Integer,
@@ -312,28 +291,13 @@ mod tests {
             &["0.00", "0.05", "-0.05", "1.00", "-123.45", "-92233720368547758.08"],
         );
         check(Arc::new(Int64Array::from(vec![7])), ValueType::Decimal(0), &["7"]);
+        check(Arc::new(Int64Array::from(vec![-7])), ValueType::Decimal(18), &["-0.000000000000000007"]);
         check(
-            Arc::new(Int64Array::from(vec![-7])),
-            ValueType::Decimal(18),
-            &["-0.000000000000000007"],
-        );
-        check(
-            Arc::new(Float64Array::from(vec![
-                0.1,
-                -0.0,
-                1e300,
-                f64::NAN,
-                f64::INFINITY,
-                f64::NEG_INFINITY,
-            ])),
+            Arc::new(Float64Array::from(vec![0.1, -0.0, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY])),
             ValueType::Float,
             &["0.1", "-0.0", "1e+300", "\"NaN\"", "\"Infinity\"", "\"-Infinity\""],
         );
-        check(
-            Arc::new(BooleanArray::from(vec![true, false])),
-            ValueType::Boolean,
-            &["true", "false"],
-        );
+        check(Arc::new(BooleanArray::from(vec![true, false])), ValueType::Boolean, &["true", "false"]);
         let mut lists =
             ListBuilder::new(StringBuilder::new()).with_field(Arc::new(Field::new_list_field(DataType::Utf8, false)));
         lists.append_value([Some("a"), Some("b\"")]);
@@ -352,10 +316,7 @@ mod tests {
     #[test]
     fn dates_and_times_are_those_of_the_calendar() {
         let first = jiff::civil::date(1970, 1, 1);
-        for days in (-719_528..2_932_897)
-            .step_by(97)
-            .chain([-719_528, -1, 0, 1, 11_016, 2_932_896])
-        {
+        for days in (-719_528..2_932_897).step_by(97).chain([-719_528, -1, 0, 1, 11_016, 2_932_896]) {
             let mut out = Vec::new();
             write_date(days, &mut out);
             let expected = first.checked_add(jiff::Span::new().days(days)).unwrap().to_string();
@@ -366,11 +327,7 @@ mod tests {
             ValueType::Date,
             &["\"2024-10-04\"", "\"+5881580-07-11\""],
         );
-        check(
-            Arc::new(Date32Array::from(vec![-719_529])),
-            ValueType::Date,
-            &["\"-000001-12-31\""],
-        );
+        check(Arc::new(Date32Array::from(vec![-719_529])), ValueType::Date, &["\"-000001-12-31\""]);
         let times = vec![0, -1, 1_728_000_000_000_000, 1_728_000_000_001_500];
         check(
             Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),

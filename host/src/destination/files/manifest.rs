@@ -75,11 +75,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Manifest>, DestinationError> {
     let unreadable = |error: serde_json::Error| failed("read", path)(error.into());
     let Versioned { version: found } = serde_json::from_slice(&text).map_err(unreadable)?;
     if found > VERSION {
-        return Err(DestinationError::Schema {
-            path: path.display().to_string(),
-            found,
-            known: VERSION,
-        });
+        return Err(DestinationError::Schema { path: path.display().to_string(), found, known: VERSION });
     }
     serde_json::from_slice(&text).map(Some).map_err(unreadable)
 }

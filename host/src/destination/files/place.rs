@@ -22,25 +22,14 @@ pub(super) fn of(directory: &Path, tenant: &TenantName, identity: &Identity) -> 
     let digest = blake3::hash(dedup_key.as_bytes()).to_hex();
     let key = dedup_key.rsplit_once("#etag=").map_or(dedup_key, |(key, _)| key);
     let name = format!("{}.{}", readable(key), &digest[..32]);
-    directory
-        .join(tenant.as_str())
-        .join(identity.integration.as_str())
-        .join(name)
+    directory.join(tenant.as_str()).join(identity.integration.as_str()).join(name)
 }
 
 /// The last part of a key, such that it is a file name everywhere: at most 64 letters, digits, `.`, `_` and `-`.
 fn readable(key: &str) -> String {
     let last = key.rsplit('/').find(|part| !part.is_empty()).unwrap_or("object");
-    let mut name: String = last
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
+    let mut name: String =
+        last.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }).collect();
     if name.len() > 64 {
         // All ASCII by now. The end holds the extension.
         name.drain(..name.len() - 64);
@@ -66,19 +55,13 @@ pub(super) fn make_directories(root: &Path, wanted: &Path) -> Result<(), Destina
 }
 
 pub(super) fn sync_directory(directory: &Path) -> Result<(), DestinationError> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(failed("flush", directory))
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("flush", directory))
 }
 
 /// Brings files to disk, all at once: the file system commits those of one moment together, which for small files is
 /// most of what a merge costs.
 pub(super) fn sync_files<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), DestinationError> {
-    let sync = |path: &Path| {
-        File::open(path)
-            .and_then(|file| file.sync_all())
-            .map_err(failed("flush", path))
-    };
+    let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all()).map_err(failed("flush", path));
     std::thread::scope(|scope| {
         let started: Vec<_> = paths.map(|path| scope.spawn(move || sync(path))).collect();
         started.into_iter().try_for_each(|thread| match thread.join() {

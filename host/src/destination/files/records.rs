@@ -32,12 +32,7 @@ pub(super) struct Lines {
 impl Lines {
     pub fn create(path: PathBuf) -> Result<Self, DestinationError> {
         let file = File::create_new(&path).map_err(failed("make", &path))?;
-        Ok(Self {
-            file,
-            path,
-            buffer: Vec::with_capacity(FULL + (FULL >> 2)),
-            records: 0,
-        })
+        Ok(Self { file, path, buffer: Vec::with_capacity(FULL + (FULL >> 2)), records: 0 })
     }
 
     pub fn path(&self) -> &Path {
@@ -91,12 +86,7 @@ impl IdentifierNames {
             MatchKey::Id => name("id"),
             MatchKey::Field(field) => name(&format!("field:{field}")),
         };
-        Self(
-            identifiers
-                .iter()
-                .map(|strategy| strategy.iter().map(key).collect())
-                .collect(),
-        )
+        Self(identifiers.iter().map(|strategy| strategy.iter().map(key).collect()).collect())
     }
 
     /// `,"account":[{…},…]`: a strategy of which a part is blank says nothing and is left out.
@@ -134,10 +124,7 @@ struct IdentifierColumn<'a> {
 
 impl<'a> IdentifierColumn<'a> {
     fn of(array: &'a StringArray) -> Self {
-        Self {
-            array,
-            texts: Texts::of(array),
-        }
+        Self { array, texts: Texts::of(array) }
     }
 
     fn is_blank(&self, row: usize) -> bool {
@@ -155,16 +142,8 @@ pub(super) struct AccountRecords {
 
 impl AccountRecords {
     pub fn of(table: u32, layout: &AccountLayout) -> Self {
-        let fields = layout
-            .fields
-            .iter()
-            .map(|field| (name(&field.name), field.value_type))
-            .collect();
-        Self {
-            table,
-            identifiers: IdentifierNames::of(&layout.identifiers),
-            fields,
-        }
+        let fields = layout.fields.iter().map(|field| (name(&field.name), field.value_type)).collect();
+        Self { table, identifiers: IdentifierNames::of(&layout.identifiers), fields }
     }
 
     /// `{"table":0,"row":0,"account":[…],"fields":{…}}` for each record. A field that is to be erased is null, one that
@@ -213,10 +192,7 @@ fn write_fields(fields: &[(&[u8], Column<'_>, Option<&BooleanBuffer>)], row: usi
 }
 
 fn mistyped(name: &[u8], path: &Path) -> DestinationError {
-    let message = format!(
-        "the values of {} are not of their announced type",
-        String::from_utf8_lossy(name)
-    );
+    let message = format!("the values of {} are not of their announced type", String::from_utf8_lossy(name));
     failed("write", path)(std::io::Error::new(std::io::ErrorKind::InvalidData, message))
 }
 
@@ -291,9 +267,7 @@ impl UsageRecords {
     }
 
     fn series_at(&self, number: u32, path: &Path) -> Result<&SeriesText, DestinationError> {
-        self.series
-            .get(number as usize)
-            .ok_or_else(|| mistyped(b"a series", path))
+        self.series.get(number as usize).ok_or_else(|| mistyped(b"a series", path))
     }
 
     /// `{"table":0,"row":0,"account":[…],"user":{…},"period_start":"…","date":"…"` for each entry.
@@ -325,11 +299,7 @@ impl UsageRecords {
 }
 
 fn head<'a>(heads: &'a [u8], ends: &[usize], entry: usize) -> &'a [u8] {
-    let start = entry
-        .checked_sub(1)
-        .and_then(|before| ends.get(before))
-        .copied()
-        .unwrap_or(0);
+    let start = entry.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
     let end = ends.get(entry).copied().unwrap_or(start);
     heads.get(start..end).unwrap_or_default()
 }
@@ -353,9 +323,5 @@ fn series_text(series: &Series, path: &Path) -> Result<SeriesText, DestinationEr
     after.extend(json(&|| serde_json::to_vec(&series.aggregate))?);
     after.extend_from_slice(b",\"repeat\":");
     after.extend(json(&|| serde_json::to_vec(&series.repeat))?);
-    Ok(SeriesText {
-        value_type: series.value_type,
-        before,
-        after,
-    })
+    Ok(SeriesText { value_type: series.value_type, before, after })
 }

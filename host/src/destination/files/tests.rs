@@ -23,26 +23,15 @@ fn delivery(key: &str, generation: u32) -> Delivery {
         last_modified: Timestamp::UNIX_EPOCH,
     };
     let generation = Generation(generation);
-    let identity = Identity {
-        integration: "accounts".parse().unwrap(),
-        dedup_key: object.dedup_key(),
-        generation,
-    };
+    let identity = Identity { integration: "accounts".parse().unwrap(), dedup_key: object.dedup_key(), generation };
     Delivery {
         identity,
         tenant: TenantName::default(),
-        as_of: AsOf {
-            effective_time: object.last_modified,
-            key: object.key.clone(),
-            arrival: 1,
-            generation,
-        },
+        as_of: AsOf { effective_time: object.last_modified, key: object.key.clone(), arrival: 1, generation },
         object,
         mapping: MappingDigest::from_bytes([1; 32]),
         content: ContentHash::from_bytes([2; 32]),
-        matching: Matching {
-            on_no_match: OnNoMatch::Skip,
-        },
+        matching: Matching { on_no_match: OnNoMatch::Skip },
     }
 }
 
@@ -59,14 +48,8 @@ fn field(name: &str, value_type: ValueType) -> OutputField {
 fn account_layout() -> AccountLayout {
     AccountLayout {
         wanted: vec![0, 1],
-        identifiers: vec![
-            vec![MatchKey::CrmId],
-            vec![MatchKey::Domain, MatchKey::Field("region".to_owned())],
-        ],
-        fields: vec![
-            field("arr \"net\"", ValueType::Decimal(2)),
-            field("name", ValueType::Text),
-        ],
+        identifiers: vec![vec![MatchKey::CrmId], vec![MatchKey::Domain, MatchKey::Field("region".to_owned())]],
+        fields: vec![field("arr \"net\"", ValueType::Decimal(2)), field("name", ValueType::Text)],
     }
 }
 
@@ -84,14 +67,8 @@ fn account_batch() -> AccountBatch {
         rows: vec![10, 11, 12],
         identifiers: vec![ids, domains, regions],
         fields: vec![
-            FieldColumn {
-                values: arr,
-                clear: Some(BooleanBuffer::from(vec![false, true, false])),
-            },
-            FieldColumn {
-                values: name,
-                clear: None,
-            },
+            FieldColumn { values: arr, clear: Some(BooleanBuffer::from(vec![false, true, false])) },
+            FieldColumn { values: name, clear: None },
         ],
         issues: Issues::none(),
     }
@@ -110,11 +87,7 @@ fn series(metric: &str, value_type: ValueType, unit: Option<&str>) -> Series {
 }
 
 fn usage_layout() -> UsageLayout {
-    UsageLayout {
-        wanted: vec![0],
-        identifiers: vec![vec![MatchKey::Id]],
-        user: Some(UserKey::Email),
-    }
+    UsageLayout { wanted: vec![0], identifiers: vec![vec![MatchKey::Id]], user: Some(UserKey::Email) }
 }
 
 fn usage_batch(announced: Vec<Series>) -> UsageBatch {
@@ -128,26 +101,15 @@ fn usage_batch(announced: Vec<Series>) -> UsageBatch {
         period_starts: Date32Array::from(vec![19_997, 19_997]),
         announced,
         blocks: vec![
-            ValueBlock {
-                entry_of: vec![0, 0, 1],
-                series_of: vec![0, 0, 0],
-                values: numbers,
-            },
-            ValueBlock {
-                entry_of: vec![0],
-                series_of: vec![1],
-                values: words,
-            },
+            ValueBlock { entry_of: vec![0, 0, 1], series_of: vec![0, 0, 0], values: numbers },
+            ValueBlock { entry_of: vec![0], series_of: vec![1], values: words },
         ],
         issues: Issues::none(),
     }
 }
 
 fn both_series() -> Vec<Series> {
-    vec![
-        series("mau", ValueType::Integer, Some("users")),
-        series("plan", ValueType::Text, None),
-    ]
+    vec![series("mau", ValueType::Integer, Some("users")), series("plan", ValueType::Text, None)]
 }
 
 fn open(root: &Path) -> FilesDestination {
@@ -157,9 +119,7 @@ fn open(root: &Path) -> FilesDestination {
 /// Stages one table with one batch of each kind.
 fn staged(destination: &FilesDestination, delivery: Delivery, rejected: &[u32]) -> Box<dyn Staging> {
     let mut staging = destination.stage(delivery).unwrap();
-    staging
-        .open_table(Some(&account_layout()), Some(&usage_layout()))
-        .unwrap();
+    staging.open_table(Some(&account_layout()), Some(&usage_layout())).unwrap();
     staging.accounts(&account_batch(), rejected).unwrap();
     staging.usage(&usage_batch(both_series()), rejected).unwrap();
     staging
@@ -178,10 +138,7 @@ fn visible(root: &Path) -> BTreeMap<PathBuf, String> {
             if path.is_dir() {
                 directories.push(path);
             } else {
-                files.insert(
-                    path.strip_prefix(root).unwrap().to_owned(),
-                    fs::read_to_string(&path).unwrap(),
-                );
+                files.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read_to_string(&path).unwrap());
             }
         }
     }
@@ -203,9 +160,8 @@ fn left_in_staging(root: &Path) -> usize {
 #[test]
 fn records_are_written_with_their_identifiers_as_they_are() {
     let root = tempfile::tempdir().unwrap();
-    let merged = staged(&open(root.path()), delivery("daily/a.csv", 0), &[])
-        .merge(RowCounts::default())
-        .unwrap();
+    let merged =
+        staged(&open(root.path()), delivery("daily/a.csv", 0), &[]).merge(RowCounts::default()).unwrap().merged;
     assert_eq!((merged.delivered, merged.usage_values), (3, 3));
     let files = visible(root.path());
     let expected = concat!(
@@ -267,11 +223,7 @@ fn rejected_rows_are_left_out_at_once_or_afterwards() {
     for rows in [&[][..], &[10], &[11, 12], &[10, 11, 12], &[4, 100_000]] {
         assert_eq!(late(rows), at_once(rows), "{rows:?}");
     }
-    assert_eq!(
-        late(&[10]).0.delivered,
-        5,
-        "a row of another table with the same number stays"
-    );
+    assert_eq!(late(&[10]).0.delivered, 5, "a row of another table with the same number stays");
 }
 
 /// I3
@@ -285,10 +237,7 @@ fn nothing_is_visible_before_the_merge_or_without_it() {
     assert!(visible(root.path()).is_empty());
     assert_eq!(left_in_staging(root.path()), 0);
     let preview = staged(&destination, delivery("a", 0), &[10]).preview().unwrap();
-    assert_eq!(
-        (preview.merged.delivered, preview.accounts.len(), preview.usage.len()),
-        (2, 2, 1)
-    );
+    assert_eq!((preview.merged.delivered, preview.accounts.len(), preview.usage.len()), (2, 2, 1));
     assert_eq!(preview.accounts[0]["row"], 11);
     assert!(visible(root.path()).is_empty());
     assert_eq!(left_in_staging(root.path()), 0);
@@ -338,27 +287,16 @@ fn opening_again_finishes_what_a_crash_left() {
     fs::create_dir(staging.join("unfinished")).unwrap();
     fs::write(staging.join("unfinished").join(ACCOUNTS), "{\"table\":0").unwrap();
     open(root.path());
-    assert_eq!(
-        (visible(root.path()), left_in_staging(root.path())),
-        (before.clone(), 0)
-    );
+    assert_eq!((visible(root.path()), left_in_staging(root.path())), (before.clone(), 0));
 
     fs::rename(&place, staging.join("x.replaced")).unwrap();
     open(root.path());
-    assert_eq!(
-        (visible(root.path()), left_in_staging(root.path())),
-        (before.clone(), 0),
-        "put back"
-    );
+    assert_eq!((visible(root.path()), left_in_staging(root.path())), (before.clone(), 0), "put back");
 
     fs::create_dir(staging.join("x.replaced")).unwrap();
     fs::copy(place.join(MANIFEST), staging.join("x.replaced").join(MANIFEST)).unwrap();
     open(root.path());
-    assert_eq!(
-        (visible(root.path()), left_in_staging(root.path())),
-        (before, 0),
-        "removed"
-    );
+    assert_eq!((visible(root.path()), left_in_staging(root.path())), (before, 0), "removed");
 }
 
 #[test]
@@ -367,10 +305,7 @@ fn opening_again_leaves_alone_what_is_being_staged() {
     let destination = open(root.path());
     let staging = staged(&destination, delivery("a", 0), &[]);
     let other = open(root.path());
-    assert!(
-        other.stage(delivery("a", 0)).is_err(),
-        "one identity is staged once at a time"
-    );
+    assert!(other.stage(delivery("a", 0)).is_err(), "one identity is staged once at a time");
     staging.merge(RowCounts::default()).unwrap();
     assert_eq!(file(&visible(root.path()), ACCOUNTS).lines().count(), 3);
 }
@@ -379,25 +314,13 @@ fn opening_again_leaves_alone_what_is_being_staged() {
 fn keys_that_look_like_paths_stay_inside() {
     let root = tempfile::tempdir().unwrap();
     let destination = open(root.path());
-    let keys = [
-        "../../../etc/passwd",
-        "/",
-        "a/../..",
-        "a\u{0}b",
-        "..",
-        "x/a.csv",
-        "y/a.csv",
-    ];
+    let keys = ["../../../etc/passwd", "/", "a/../..", "a\u{0}b", "..", "x/a.csv", "y/a.csv"];
     for key in keys {
         staged(&destination, delivery(key, 0), &[]).merge(RowCounts::default()).unwrap();
     }
     let files = visible(root.path());
     assert_eq!(files.len(), 3 * keys.len());
-    assert!(
-        files
-            .keys()
-            .all(|path| path.starts_with("default/accounts") && path.components().count() == 4)
-    );
+    assert!(files.keys().all(|path| path.starts_with("default/accounts") && path.components().count() == 4));
 }
 
 #[test]
@@ -407,13 +330,8 @@ fn a_directory_written_by_a_newer_version_is_refused() {
     let delivery = delivery("a", 0);
     staged(&destination, delivery.clone(), &[]).merge(RowCounts::default()).unwrap();
     let manifest = place::of(root.path(), &delivery.tenant, &delivery.identity).join(MANIFEST);
-    let text = fs::read_to_string(&manifest)
-        .unwrap()
-        .replace("\"version\": 1", "\"version\": 2");
+    let text = fs::read_to_string(&manifest).unwrap().replace("\"version\": 1", "\"version\": 2");
     fs::write(&manifest, text).unwrap();
     let error = destination.confirmed(&delivery.tenant, &delivery.identity).unwrap_err();
-    assert!(
-        matches!(error, DestinationError::Schema { found: 2, known: 1, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, DestinationError::Schema { found: 2, known: 1, .. }), "{error}");
 }

@@ -29,12 +29,7 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
     let fields: Vec<Field<'_>> = staged
         .fields
         .iter()
-        .map(|field| {
-            Ok(Field {
-                id: describe(merge, field)?,
-                staged: field,
-            })
-        })
+        .map(|field| Ok(Field { id: describe(merge, field)?, staged: field }))
         .collect::<Result<_, DestinationError>>()?;
     merge.db.batch(
         WHAT,
@@ -51,10 +46,8 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
             contribute(merge, field)?;
         }
         // Fields that accounts are known by were contributed by the matching.
-        let mut written: Vec<(i64, WriteMode)> = fields
-            .iter()
-            .map(|field| (field.id, field.staged.write_mode()))
-            .collect();
+        let mut written: Vec<(i64, WriteMode)> =
+            fields.iter().map(|field| (field.id, field.staged.write_mode())).collect();
         for id in match_fields(merge)? {
             if written.iter().all(|(known, _)| *known != id) {
                 written.push((id, WriteMode::Overwrite));
@@ -62,17 +55,10 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
         }
         let direct = merge.newest && merge.earlier.is_empty();
         for (id, write_mode) in written {
-            if direct {
-                apply(merge, id, write_mode)?
-            } else {
-                touch(merge, id)?
-            }
+            if direct { apply(merge, id, write_mode)? } else { touch(merge, id)? }
         }
     }
-    for field in merge
-        .db
-        .rows(WHAT, "SELECT DISTINCT field FROM staging.touched", [], |row| row.get(0))?
-    {
+    for field in merge.db.rows(WHAT, "SELECT DISTINCT field FROM staging.touched", [], |row| row.get(0))? {
         fold(merge, field)?;
     }
     count_changes(merge)
@@ -83,12 +69,10 @@ fn describe(merge: &Merge<'_>, staged: &StagedField) -> Result<i64, DestinationE
     let field = &staged.field;
     let brought = type_name(field.value_type);
     let (semantic, write_mode) = (semantic_name(field.semantic), write_mode_name(staged.write_mode()));
-    let found = merge.db.first(
-        WHAT,
-        "SELECT id, value_type FROM main.fields WHERE key = ?1",
-        [&field.name],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
-    )?;
+    let found =
+        merge.db.first(WHAT, "SELECT id, value_type FROM main.fields WHERE key = ?1", [&field.name], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })?;
     let Some((id, stored)) = found else {
         merge.db.run(
             WHAT,
@@ -99,11 +83,7 @@ fn describe(merge: &Merge<'_>, staged: &StagedField) -> Result<i64, DestinationE
         return Ok(merge.db.last_id());
     };
     if stored != brought {
-        return Err(DestinationError::FieldType {
-            field: field.name.clone(),
-            stored,
-            brought: brought.to_owned(),
-        });
+        return Err(DestinationError::FieldType { field: field.name.clone(), stored, brought: brought.to_owned() });
     }
     merge.db.run(
         WHAT,
@@ -123,11 +103,7 @@ fn take_back(merge: &Merge<'_>) -> Result<(), DestinationError> {
            ON c.field = f.id AND c.account = r.account AND c.ingestion = r.ingestion
          WHERE r.ingestion IN ({earlier})"
     );
-    merge.db.run(
-        WHAT,
-        &format!("INSERT OR IGNORE INTO staging.touched SELECT c.field, c.account {mine}"),
-        [],
-    )?;
+    merge.db.run(WHAT, &format!("INSERT OR IGNORE INTO staging.touched SELECT c.field, c.account {mine}"), [])?;
     let sql = format!(
         "DELETE FROM main.account_contributions WHERE (field, account, ingestion) IN
          (SELECT c.field, c.account, c.ingestion {mine})"
@@ -217,11 +193,7 @@ fn match_fields(merge: &Merge<'_>) -> Result<Vec<i64>, DestinationError> {
     let mut ids = Vec::new();
     for key in merge.staged.layouts.iter().flatten().flatten() {
         if let MatchKey::Field(field) = key {
-            let id = merge
-                .db
-                .first(WHAT, "SELECT id FROM main.fields WHERE key = ?1", [field], |row| {
-                    row.get(0)
-                })?;
+            let id = merge.db.first(WHAT, "SELECT id FROM main.fields WHERE key = ?1", [field], |row| row.get(0))?;
             ids.extend(id.filter(|id| !ids.contains(id)));
         }
     }

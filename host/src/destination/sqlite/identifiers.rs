@@ -22,11 +22,7 @@ impl<'c, 'b> InternIdentifiers<'c, 'b> {
     ) -> rusqlite::Result<Self> {
         let marks: String = (0..columns.len()).map(|index| format!(", ?{}", index + 2)).collect();
         let insert = connection.prepare_cached(&format!("INSERT INTO identifiers_{layout} VALUES (?1{marks})"))?;
-        Ok(Self {
-            insert,
-            columns,
-            layout,
-        })
+        Ok(Self { insert, columns, layout })
     }
 
     pub(super) fn identifier(

@@ -31,11 +31,7 @@ pub(super) enum Interned {
 impl Interner {
     /// Numbers begin with 1.
     pub(super) fn new() -> Self {
-        Self {
-            hasher: RandomState::new(),
-            slots: Vec::new(),
-            next: 1,
-        }
+        Self { hasher: RandomState::new(), slots: Vec::new(), next: 1 }
     }
 
     pub(super) fn intern(&mut self, key: &[u8]) -> Interned {
@@ -83,9 +79,6 @@ mod tests {
             }
         }
         assert!(known > 10_000);
-        assert_eq!(
-            interner.intern(&[7; LONGEST + 1]),
-            Interned::New(stored.len() as i64 + 1)
-        );
+        assert_eq!(interner.intern(&[7; LONGEST + 1]), Interned::New(stored.len() as i64 + 1));
     }
 }

@@ -24,10 +24,8 @@ pub(super) fn match_accounts(merge: &mut Merge<'_>) -> Result<(), DestinationErr
         "CREATE TABLE staging.resolved (identifier INTEGER PRIMARY KEY, account INTEGER NOT NULL)",
     )?;
     let layouts = &merge.staged.layouts;
-    let strategies: Vec<Vec<Strategy>> = layouts
-        .iter()
-        .map(|layout| Strategy::numbered(merge, layout))
-        .collect::<Result<_, _>>()?;
+    let strategies: Vec<Vec<Strategy>> =
+        layouts.iter().map(|layout| Strategy::numbered(merge, layout)).collect::<Result<_, _>>()?;
     for (layout, strategies) in strategies.iter().enumerate() {
         for strategy in strategies {
             match_strategy(merge, layout, strategy, "")?;
@@ -90,10 +88,7 @@ impl Strategy {
                     MatchKey::Id => Target::Id,
                     MatchKey::Field(field) => match_field(merge, field)?,
                 };
-                keys.push(Key {
-                    column: format!("i.k{number}"),
-                    target,
-                });
+                keys.push(Key { column: format!("i.k{number}"), target });
                 number += 1;
             }
             strategies.push(Self { keys });
@@ -103,11 +98,7 @@ impl Strategy {
 
     /// True where no key of this strategy is blank.
     fn present(&self) -> String {
-        let conditions: Vec<String> = self
-            .keys
-            .iter()
-            .map(|key| format!("{} IS NOT NULL", key.column))
-            .collect();
+        let conditions: Vec<String> = self.keys.iter().map(|key| format!("{} IS NOT NULL", key.column)).collect();
         conditions.join(" AND ")
     }
 
@@ -137,11 +128,9 @@ impl Strategy {
         let mut account = "";
         for (index, Key { column, target }) in self.keys.iter().enumerate() {
             let (table, own, condition) = match target {
-                Target::Kind(kind) => (
-                    "account_keys",
-                    "account",
-                    format!("a{index}.kind = '{kind}' AND a{index}.value = {column}"),
-                ),
+                Target::Kind(kind) => {
+                    ("account_keys", "account", format!("a{index}.kind = '{kind}' AND a{index}.value = {column}"))
+                }
                 Target::Id => {
                     let condition =
                         format!("a{index}.id = CAST({column} AS INTEGER) AND CAST(a{index}.id AS TEXT) = {column}");
@@ -167,12 +156,9 @@ impl Strategy {
 /// A field as a match key. Its current values get an index of their own, which SQLite keeps from then on.
 fn match_field(merge: &Merge<'_>, field: &str) -> Result<Target, DestinationError> {
     let look_up = || {
-        merge.db.first(
-            "look up a field",
-            "SELECT id, value_type FROM main.fields WHERE key = ?1",
-            [field],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
-        )
+        merge.db.first("look up a field", "SELECT id, value_type FROM main.fields WHERE key = ?1", [field], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
     };
     let mut found = look_up()?;
     if found.is_none() && merge.staged.delivery.matching.on_no_match == OnNoMatch::Create {
@@ -282,9 +268,7 @@ fn create_accounts(merge: &mut Merge<'_>, layout: usize, strategies: &[Strategy]
                  SELECT account, {me}, strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM staging.{created};"
             ),
         )?;
-        merge.merged.created += merge
-            .db
-            .count(what, &format!("SELECT count(*) FROM staging.{created}"))?;
+        merge.merged.created += merge.db.count(what, &format!("SELECT count(*) FROM staging.{created}"))?;
         let mut same = Vec::new();
         for (index, key) in strategy.keys.iter().enumerate() {
             same.push(format!("c.c{index} = {}", key.column));

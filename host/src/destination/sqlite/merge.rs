@@ -63,11 +63,7 @@ pub(super) fn preview(store: &Store, staging: &Path, staged: &Staged) -> Result<
             Ok((preview::describe(&merge)?, Ending::Rollback))
         })
     };
-    if store.exists() {
-        store.write(look)
-    } else {
-        look(&mut store::open_empty(store.path())?)
-    }
+    if store.exists() { store.write(look) } else { look(&mut store::open_empty(store.path())?) }
 }
 
 /// What was merged under an identity, if it was confirmed.
@@ -76,11 +72,7 @@ pub(super) fn confirmed(db: &Statements<'_>, identity: &Identity) -> Result<Opti
         "look up an ingestion",
         "SELECT content, rows_read, rows_rejected, merged FROM main.ingestions
          WHERE integration = ?1 AND dedup_key = ?2 AND generation = ?3",
-        params![
-            identity.integration.as_str(),
-            identity.dedup_key.as_str(),
-            identity.generation.0
-        ],
+        params![identity.integration.as_str(), identity.dedup_key.as_str(), identity.generation.0],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )?;
     // Counts that a different version wrote differently are no reason to doubt the confirmation itself.
@@ -120,12 +112,8 @@ fn with_staged<T>(
     // Dropped without a commit, the transaction is rolled back.
     let (value, ending) = work(&transaction)?;
     match ending {
-        Ending::Commit => transaction
-            .commit()
-            .map_err(|source| store::sqlite_error("commit", path, source))?,
-        Ending::Rollback => transaction
-            .rollback()
-            .map_err(|source| store::sqlite_error("roll back", path, source))?,
+        Ending::Commit => transaction.commit().map_err(|source| store::sqlite_error("commit", path, source))?,
+        Ending::Rollback => transaction.rollback().map_err(|source| store::sqlite_error("roll back", path, source))?,
     }
     // What is committed stays so. If this failed, the next merge could not attach its records, would fail for that, and
     // the one after it would have a new connection.
@@ -135,11 +123,7 @@ fn with_staged<T>(
 
 fn attach(connection: &Connection, staging: &Path) -> Result<(), DestinationError> {
     let db = Statements::new(connection, staging);
-    db.run(
-        "attach the staged records",
-        "ATTACH ?1 AS staging",
-        [staging.display().to_string()],
-    )?;
+    db.run("attach the staged records", "ATTACH ?1 AS staging", [staging.display().to_string()])?;
     // A journal in memory, because a merge that fails must leave its connection usable. It stays small: it keeps pages
     // that stood before the merge, and the merge mostly adds.
     let pragmas = format!(
@@ -298,12 +282,9 @@ impl<'c> Merge<'c> {
         tables.dedup();
         let rejected = "position IN (SELECT position FROM staging.rejected)";
         for table in &tables {
-            self.db
-                .run(what, &format!("DELETE FROM staging.{table} WHERE {rejected}"), [])?;
+            self.db.run(what, &format!("DELETE FROM staging.{table} WHERE {rejected}"), [])?;
         }
-        let usage_values = self
-            .db
-            .run(what, &format!("DELETE FROM staging.usage_values WHERE {rejected}"), [])?;
+        let usage_values = self.db.run(what, &format!("DELETE FROM staging.usage_values WHERE {rejected}"), [])?;
         // Identifiers that nothing else names must create no account.
         let mut used = "SELECT identifier FROM staging.usage_values".to_owned();
         for table in &tables {
@@ -327,43 +308,30 @@ impl<'c> Merge<'c> {
             );
             self.merged.matched += self.db.count(what, &sql)?;
         }
-        let unresolved: bool = self.db.value(
-            what,
-            "SELECT EXISTS (SELECT 1 FROM staging.resolved WHERE account <= 0)",
-        )?;
+        let unresolved: bool =
+            self.db.value(what, "SELECT EXISTS (SELECT 1 FROM staging.resolved WHERE account <= 0)")?;
         if !unresolved {
             return Ok(());
         }
         let mut rows = "SELECT position, identifier FROM staging.usage_values".to_owned();
         for table in &self.staged.account_rows {
-            rows.push_str(&format!(
-                " UNION ALL SELECT position, identifier FROM staging.{}",
-                table.name
-            ));
+            rows.push_str(&format!(" UNION ALL SELECT position, identifier FROM staging.{}", table.name));
         }
         let unresolved =
             format!("FROM ({rows}) v CROSS JOIN staging.resolved r ON r.identifier = v.identifier WHERE r.account");
-        self.merged.unmatched = self
-            .db
-            .count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = -1"))?;
-        self.merged.ambiguous = self
-            .db
-            .count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = 0"))?;
+        self.merged.unmatched = self.db.count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = -1"))?;
+        self.merged.ambiguous = self.db.count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = 0"))?;
         let refused = self.merged.unmatched + self.merged.ambiguous;
-        let resolved: bool = self
-            .db
-            .value(what, "SELECT EXISTS (SELECT 1 FROM staging.resolved WHERE account > 0)")?;
+        let resolved: bool = self.db.value(what, "SELECT EXISTS (SELECT 1 FROM staging.resolved WHERE account > 0)")?;
         if !resolved && refused > 0 && purpose != Purpose::Look {
             return Err(DestinationError::NoAccountMatched { rows: refused });
         }
         let mut identifiers = Vec::new();
         for (number, layout) in self.staged.layouts.iter().enumerate() {
-            let keys: String = (0..layout.iter().map(Vec::len).sum())
-                .map(|index: usize| format!(", k{index}"))
-                .collect();
-            identifiers.push(format!(
-                "SELECT identifier, concat_ws(', '{keys}) AS text FROM staging.identifiers_{number}"
-            ));
+            let keys: String =
+                (0..layout.iter().map(Vec::len).sum()).map(|index: usize| format!(", k{index}")).collect();
+            identifiers
+                .push(format!("SELECT identifier, concat_ws(', '{keys}) AS text FROM staging.identifiers_{number}"));
         }
         let sql = format!(
             "SELECT e.position, coalesce((SELECT text FROM ({}) i WHERE i.identifier = e.identifier), '')
@@ -373,11 +341,7 @@ impl<'c> Merge<'c> {
         let tables = &self.staged.tables;
         self.merged.unmatched_examples = self.db.rows(what, &sql, [], |row| {
             let (table, row_index) = place(tables, row.get(0)?);
-            Ok(UnmatchedRow {
-                table,
-                row: row_index,
-                identifier: row.get(1)?,
-            })
+            Ok(UnmatchedRow { table, row: row_index, identifier: row.get(1)? })
         })?;
         Ok(())
     }
@@ -426,11 +390,8 @@ mod tests {
             arrival,
             generation: Generation(generation),
         };
-        let identity = Identity {
-            integration: "i".parse().unwrap(),
-            dedup_key: "d".parse().unwrap(),
-            generation: Generation(0),
-        };
+        let identity =
+            Identity { integration: "i".parse().unwrap(), dedup_key: "d".parse().unwrap(), generation: Generation(0) };
         let sorted = [
             at(-5, "z", 9, 9),
             at(1, "a", 9, 9),

@@ -22,11 +22,7 @@ pub(super) fn describe(merge: &Merge<'_>) -> Result<Preview, DestinationError> {
             accounts.extend(account_records(merge, rows, EXAMPLES - accounts.len())?);
         }
     }
-    Ok(Preview {
-        merged: merge.merged.clone(),
-        accounts,
-        usage: usage_records(merge)?,
-    })
+    Ok(Preview { merged: merge.merged.clone(), accounts, usage: usage_records(merge)? })
 }
 
 fn account_records(merge: &Merge<'_>, rows: &AccountRows, most: usize) -> Result<Vec<Value>, DestinationError> {
@@ -83,14 +79,11 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
     let staged = merge.staged;
     let identifiers: Vec<String> = (0..staged.layouts.len())
         .map(|layout| {
-            let pairs = key_names(merge, layout)
-                .iter()
-                .enumerate()
-                .fold(String::new(), |mut pairs, (index, name)| {
-                    let separator = if index == 0 { "" } else { ", " };
-                    pairs.push_str(&format!("{separator}'{}', k{index}", name.replace('\'', "''")));
-                    pairs
-                });
+            let pairs = key_names(merge, layout).iter().enumerate().fold(String::new(), |mut pairs, (index, name)| {
+                let separator = if index == 0 { "" } else { ", " };
+                pairs.push_str(&format!("{separator}'{}', k{index}", name.replace('\'', "''")));
+                pairs
+            });
             format!("SELECT identifier, json_object({pairs}) AS keys FROM staging.identifiers_{layout}")
         })
         .collect();
@@ -122,9 +115,8 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
         let (period_start, date): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
         let (user, change): (Option<String>, String) = (row.get(5)?, row.get(6)?);
         let keys: Option<String> = row.get(7)?;
-        let mut identifier: Map<String, Value> = keys
-            .and_then(|keys| serde_json::from_str(&keys).ok())
-            .unwrap_or_default();
+        let mut identifier: Map<String, Value> =
+            keys.and_then(|keys| serde_json::from_str(&keys).ok()).unwrap_or_default();
         identifier.retain(|_, value| !value.is_null());
         let divisor = match series.map(|series| series.value_type) {
             Some(ValueType::Decimal(scale)) => 10_f64.powi(scale.into()),
@@ -151,15 +143,8 @@ fn key_names(merge: &Merge<'_>, layout: usize) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for key in merge.staged.layouts.get(layout).into_iter().flatten().flatten() {
         let name = key_name(key);
-        let same = names
-            .iter()
-            .filter(|known| **known == name || known.starts_with(&format!("{name} #")))
-            .count();
-        names.push(if same == 0 {
-            name
-        } else {
-            format!("{name} #{}", same + 1)
-        });
+        let same = names.iter().filter(|known| **known == name || known.starts_with(&format!("{name} #"))).count();
+        names.push(if same == 0 { name } else { format!("{name} #{}", same + 1) });
     }
     names
 }

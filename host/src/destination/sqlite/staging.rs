@@ -166,16 +166,8 @@ impl SqliteStaging {
     fn finish(mut self) -> Result<(StagingFile, Arc<Store>, Staged), DestinationError> {
         self.write_periods()?;
         Statements::new(&self.connection, &self.file.0).batch("finish staging", "COMMIT")?;
-        let Self {
-            connection,
-            file,
-            store,
-            staged,
-            ..
-        } = self;
-        connection
-            .close()
-            .map_err(|(_, source)| store::sqlite_error("finish staging", &file.0, source))?;
+        let Self { connection, file, store, staged, .. } = self;
+        connection.close().map_err(|(_, source)| store::sqlite_error("finish staging", &file.0, source))?;
         Ok((file, store, staged))
     }
 
@@ -185,9 +177,8 @@ impl SqliteStaging {
             return Ok(known);
         }
         let number = self.staged.layouts.len();
-        let columns: String = (0..strategies.iter().map(Vec::len).sum())
-            .map(|index: usize| format!(", k{index}"))
-            .collect();
+        let columns: String =
+            (0..strategies.iter().map(Vec::len).sum()).map(|index: usize| format!(", k{index}")).collect();
         let sql = format!("CREATE TABLE identifiers_{number} (identifier INTEGER PRIMARY KEY{columns})");
         Statements::new(&self.connection, &self.file.0).batch("begin a table", &sql)?;
         self.staged.layouts.push(strategies.to_vec());
@@ -216,26 +207,14 @@ impl SqliteStaging {
                 self.staged.account_rows.push(AccountRows { name, layout: number });
             }
         }
-        Ok(OpenAccounts {
-            layout: number,
-            fields,
-            inserts,
-        })
+        Ok(OpenAccounts { layout: number, fields, inserts })
     }
 
     /// The number of a field, which may come from several tables of one type.
     fn field(&mut self, field: &OutputField, column: (String, String)) -> Result<usize, DestinationError> {
-        let known = self
-            .staged
-            .fields
-            .iter()
-            .position(|staged| staged.field.name == field.name);
+        let known = self.staged.fields.iter().position(|staged| staged.field.name == field.name);
         let Some(number) = known else {
-            let staged = StagedField {
-                field: field.clone(),
-                columns: vec![column],
-                clears: false,
-            };
+            let staged = StagedField { field: field.clone(), columns: vec![column], clears: false };
             self.staged.fields.push(staged);
             return Ok(self.staged.fields.len() - 1);
         };
@@ -243,11 +222,7 @@ impl SqliteStaging {
             let (stored, brought) = (type_name(staged.field.value_type), type_name(field.value_type));
             if stored != brought {
                 let (stored, brought) = (stored.to_owned(), brought.to_owned());
-                return Err(DestinationError::FieldType {
-                    field: field.name.clone(),
-                    stored,
-                    brought,
-                });
+                return Err(DestinationError::FieldType { field: field.name.clone(), stored, brought });
             }
             staged.field = field.clone();
             staged.columns.push(column);
@@ -294,11 +269,8 @@ impl SqliteStaging {
                 for (group, insert) in inserts.iter_mut().enumerate() {
                     insert.raw_bind_parameter(1, position)?;
                     insert.raw_bind_parameter(2, identifier)?;
-                    for (index, (values, clear)) in columns
-                        .iter()
-                        .skip(group * FIELDS_PER_TABLE)
-                        .take(FIELDS_PER_TABLE)
-                        .enumerate()
+                    for (index, (values, clear)) in
+                        columns.iter().skip(group * FIELDS_PER_TABLE).take(FIELDS_PER_TABLE).enumerate()
                     {
                         if values.is_present(record) {
                             values.bind(insert, index + 3, record, text)?;
@@ -333,14 +305,8 @@ impl SqliteStaging {
         let failed = |source| store::sqlite_error("stage usage", path, source);
         let mut blocks = Vec::with_capacity(batch.blocks.len());
         for block in &batch.blocks {
-            let mut numbers = block
-                .series_of
-                .iter()
-                .filter_map(|series| usage.series.get(*series as usize));
-            let Some(series) = numbers
-                .next()
-                .and_then(|number| self.staged.series.get(*number as usize))
-            else {
+            let mut numbers = block.series_of.iter().filter_map(|series| usage.series.get(*series as usize));
+            let Some(series) = numbers.next().and_then(|number| self.staged.series.get(*number as usize)) else {
                 continue;
             };
             let values = Column::of_usage(series.value_type, &block.values)
@@ -359,20 +325,12 @@ impl SqliteStaging {
             }
             let position = table.first_position + i64::from(*row);
             table.next_position = table.next_position.max(position + 1);
-            let identifier = intern
-                .identifier(&mut self.identifiers, &mut self.key, entry)
-                .map_err(failed)?;
+            let identifier = intern.identifier(&mut self.identifiers, &mut self.key, entry).map_err(failed)?;
             let user = match (usage.user, &batch.user) {
                 (Some(kind), Some(users)) if users.is_valid(entry) && !users.value(entry).is_empty() => {
                     self.staged.users = true;
-                    intern_user(
-                        &self.connection,
-                        &mut self.users,
-                        &mut self.key,
-                        kind,
-                        users.value(entry),
-                    )
-                    .map_err(failed)?
+                    intern_user(&self.connection, &mut self.users, &mut self.key, kind, users.value(entry))
+                        .map_err(failed)?
                 }
                 _ => 0,
             };
@@ -417,18 +375,12 @@ impl SqliteStaging {
             }
         }
         drop(insert);
-        if self.periods.len() > PERIODS_IN_MEMORY {
-            self.write_periods()
-        } else {
-            Ok(())
-        }
+        if self.periods.len() > PERIODS_IN_MEMORY { self.write_periods() } else { Ok(()) }
     }
 
     fn write_periods(&mut self) -> Result<(), DestinationError> {
         let mut write = || -> rusqlite::Result<()> {
-            let mut insert = self
-                .connection
-                .prepare_cached("INSERT OR IGNORE INTO periods VALUES (?1, ?2)")?;
+            let mut insert = self.connection.prepare_cached("INSERT OR IGNORE INTO periods VALUES (?1, ?2)")?;
             for period in self.periods.drain() {
                 insert.execute(period)?;
             }
@@ -469,19 +421,10 @@ impl Staging for SqliteStaging {
             None => None,
             Some(layout) => {
                 let number = self.layout(&layout.identifiers)?;
-                Some(OpenUsage {
-                    layout: number,
-                    user: layout.user,
-                    series: Vec::new(),
-                })
+                Some(OpenUsage { layout: number, user: layout.user, series: Vec::new() })
             }
         };
-        self.open = Some(OpenTable {
-            first_position,
-            next_position: first_position,
-            accounts,
-            usage,
-        });
+        self.open = Some(OpenTable { first_position, next_position: first_position, accounts, usage });
         Ok(())
     }
 
@@ -519,20 +462,11 @@ impl Staging for SqliteStaging {
 
     fn rejects(&mut self, rejects: &[RejectRow]) -> Result<(), DestinationError> {
         let write = || -> rusqlite::Result<()> {
-            let mut insert = self
-                .connection
-                .prepare_cached("INSERT INTO rejects VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+            let mut insert =
+                self.connection.prepare_cached("INSERT INTO rejects VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
             for reject in rejects {
                 let line = i64::try_from(reject.line).unwrap_or(i64::MAX);
-                let RejectRow {
-                    table,
-                    row,
-                    column,
-                    value,
-                    code,
-                    message,
-                    ..
-                } = reject;
+                let RejectRow { table, row, column, value, code, message, .. } = reject;
                 insert.execute(params![table, row, line, column, value, code, message])?;
             }
             Ok(())
@@ -559,11 +493,7 @@ fn is_rejected(row: u32, rejected: &[u32]) -> bool {
 
 fn mistyped(field: &str, announced: crate::batch::ValueType, values: &dyn Array) -> DestinationError {
     let (stored, brought) = (type_name(announced).to_owned(), values.data_type().to_string());
-    DestinationError::FieldType {
-        field: field.to_owned(),
-        stored,
-        brought,
-    }
+    DestinationError::FieldType { field: field.to_owned(), stored, brought }
 }
 
 /// The path of a staging file, which ends in a suffix by which left-overs are known.

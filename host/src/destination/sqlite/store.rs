@@ -33,11 +33,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            writer: Mutex::new(None),
-            reader: OnceLock::new(),
-        }
+        Self { path, writer: Mutex::new(None), reader: OnceLock::new() }
     }
 
     /// Where the database is, whether or not it exists yet.
@@ -107,9 +103,7 @@ pub(super) fn open_empty(path: &Path) -> Result<Connection, DestinationError> {
 pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DestinationError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|source| sqlite_error("open the database", path, source))?;
-    connection
-        .busy_timeout(BUSY_TIMEOUT)
-        .map_err(|source| sqlite_error("open the database", path, source))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(|source| sqlite_error("open the database", path, source))?;
     Ok(connection)
 }
 
@@ -148,17 +142,10 @@ fn migrate(connection: &Connection, path: &Path) -> Result<(), DestinationError>
     statements.batch("begin to migrate", "BEGIN IMMEDIATE")?;
     let migrated = version().and_then(|found| {
         if found > known {
-            return Err(DestinationError::Schema {
-                path: path.display().to_string(),
-                found,
-                known,
-            });
+            return Err(DestinationError::Schema { path: path.display().to_string(), found, known });
         }
         let done = usize::try_from(found).unwrap_or_default();
-        MIGRATIONS
-            .iter()
-            .skip(done)
-            .try_for_each(|migration| statements.batch("migrate", migration))
+        MIGRATIONS.iter().skip(done).try_for_each(|migration| statements.batch("migrate", migration))
     });
     match migrated {
         Ok(()) => statements.batch("finish migrating", "COMMIT"),
@@ -171,19 +158,11 @@ fn migrate(connection: &Connection, path: &Path) -> Result<(), DestinationError>
 }
 
 pub(super) fn sqlite_error(what: &'static str, path: &Path, source: rusqlite::Error) -> DestinationError {
-    DestinationError::Sqlite {
-        what,
-        path: path.display().to_string(),
-        source,
-    }
+    DestinationError::Sqlite { what, path: path.display().to_string(), source }
 }
 
 pub(super) fn io_error(what: &'static str, path: &Path, source: std::io::Error) -> DestinationError {
-    DestinationError::Io {
-        what,
-        path: path.display().to_string(),
-        source,
-    }
+    DestinationError::Io { what, path: path.display().to_string(), source }
 }
 
 /// Runs statements on one connection; each error names the step and the file.
@@ -208,9 +187,7 @@ impl<'c> Statements<'c> {
 
     /// Runs statements without parameters.
     pub(super) fn batch(&self, what: &'static str, sql: &str) -> Result<(), DestinationError> {
-        self.connection
-            .execute_batch(sql)
-            .map_err(|source| sqlite_error(what, self.path, source))
+        self.connection.execute_batch(sql).map_err(|source| sqlite_error(what, self.path, source))
     }
 
     /// The only value of the first row.
@@ -225,9 +202,7 @@ impl<'c> Statements<'c> {
         sql: &str,
         params: impl Params,
     ) -> Result<T, DestinationError> {
-        self.connection
-            .query_row(sql, params, |row| row.get(0))
-            .map_err(|source| sqlite_error(what, self.path, source))
+        self.connection.query_row(sql, params, |row| row.get(0)).map_err(|source| sqlite_error(what, self.path, source))
     }
 
     /// The only value of the first row, a count.
@@ -243,10 +218,7 @@ impl<'c> Statements<'c> {
         params: impl Params,
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, DestinationError> {
-        self.connection
-            .query_row(sql, params, read)
-            .optional()
-            .map_err(|source| sqlite_error(what, self.path, source))
+        self.connection.query_row(sql, params, read).optional().map_err(|source| sqlite_error(what, self.path, source))
     }
 
     /// Every row. For answers whose length is bounded by something small: settings, examples.
@@ -257,12 +229,7 @@ impl<'c> Statements<'c> {
         params: impl Params,
         read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, DestinationError> {
-        let rows = || {
-            self.connection
-                .prepare(sql)?
-                .query_map(params, read)?
-                .collect::<rusqlite::Result<Vec<T>>>()
-        };
+        let rows = || self.connection.prepare(sql)?.query_map(params, read)?.collect::<rusqlite::Result<Vec<T>>>();
         rows().map_err(|source| sqlite_error(what, self.path, source))
     }
 

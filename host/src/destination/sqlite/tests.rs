@@ -16,7 +16,7 @@ use crate::batch::{
     AccountBatch, AccountLayout, Aggregate, FieldColumn, Identifier, Issues, MatchKey, OutputField, Period, Repeat,
     Semantic, Series, UsageBatch, UsageLayout, UserKey, ValueBlock, ValueType, WriteMode,
 };
-use crate::destination::{Matching, OnNoMatch, Preview, RowCounts};
+use crate::destination::{Matching, Merged, OnNoMatch, Preview, RowCounts};
 use crate::object::{AsOf, ContentHash, Generation, MappingDigest, Object};
 
 mod matching;
@@ -43,10 +43,7 @@ impl Bed {
 
     fn stage(&self, file: &File) -> Box<dyn Staging> {
         let mut staging = self.destination.stage(file.delivery()).unwrap();
-        let layouts = (
-            file.accounts.as_ref().map(Accounts::layout),
-            file.usage.as_ref().map(Usage::layout),
-        );
+        let layouts = (file.accounts.as_ref().map(Accounts::layout), file.usage.as_ref().map(Usage::layout));
         staging.open_table(layouts.0.as_ref(), layouts.1.as_ref()).unwrap();
         if let Some(accounts) = &file.accounts {
             staging.accounts(&accounts.batch(), &file.rejected).unwrap();
@@ -193,9 +190,7 @@ impl File {
             as_of,
             mapping: MappingDigest::from_bytes([1; 32]),
             content: ContentHash::from_bytes([2; 32]),
-            matching: Matching {
-                on_no_match: self.on_no_match,
-            },
+            matching: Matching { on_no_match: self.on_no_match },
         }
     }
 }
@@ -224,11 +219,7 @@ struct Accounts {
 
 impl Accounts {
     fn by(identifiers: Vec<Identifier>, fields: Vec<OutputField>) -> Self {
-        Self {
-            identifiers,
-            fields,
-            rows: Vec::new(),
-        }
+        Self { identifiers, fields, rows: Vec::new() }
     }
 
     fn by_crm_id(fields: Vec<OutputField>) -> Self {
@@ -242,24 +233,14 @@ impl Accounts {
     }
 
     fn layout(&self) -> AccountLayout {
-        AccountLayout {
-            wanted: Vec::new(),
-            identifiers: self.identifiers.clone(),
-            fields: self.fields.clone(),
-        }
+        AccountLayout { wanted: Vec::new(), identifiers: self.identifiers.clone(), fields: self.fields.clone() }
     }
 
     fn batch(&self) -> AccountBatch {
         let fields = self.fields.iter().enumerate().map(|(index, field)| {
             let cells: Vec<&Cell> = self.rows.iter().map(|(_, cells)| &cells[index]).collect();
-            let clear = cells
-                .iter()
-                .map(|cell| **cell == Cell::Clear)
-                .collect::<BooleanBuffer>();
-            FieldColumn {
-                values: array(field.value_type, &cells),
-                clear: Some(clear),
-            }
+            let clear = cells.iter().map(|cell| **cell == Cell::Clear).collect::<BooleanBuffer>();
+            FieldColumn { values: array(field.value_type, &cells), clear: Some(clear) }
         });
         AccountBatch {
             rows: (0..self.rows.len() as u32).collect(),
@@ -271,29 +252,18 @@ impl Accounts {
 }
 
 fn optional(identifiers: &[&str]) -> Vec<Option<String>> {
-    identifiers
-        .iter()
-        .map(|value| (!value.is_empty()).then(|| (*value).to_owned()))
-        .collect()
+    identifiers.iter().map(|value| (!value.is_empty()).then(|| (*value).to_owned())).collect()
 }
 
 fn columns<'a>(rows: impl Iterator<Item = &'a Vec<Option<String>>> + Clone) -> Vec<StringArray> {
     let width = rows.clone().next().map_or(0, Vec::len);
-    (0..width)
-        .map(|index| rows.clone().map(|row| row[index].as_deref()).collect())
-        .collect()
+    (0..width).map(|index| rows.clone().map(|row| row[index].as_deref()).collect()).collect()
 }
 
 fn array(value_type: ValueType, cells: &[&Cell]) -> ArrayRef {
     match value_type {
         ValueType::Text => {
-            let texts = cells.iter().map(|cell| {
-                if let Cell::Text(text) = cell {
-                    Some(text.as_str())
-                } else {
-                    None
-                }
-            });
+            let texts = cells.iter().map(|cell| if let Cell::Text(text) = cell { Some(text.as_str()) } else { None });
             Arc::new(texts.collect::<StringArray>())
         }
         ValueType::TextList => {
@@ -310,11 +280,7 @@ fn array(value_type: ValueType, cells: &[&Cell]) -> ArrayRef {
         _ => {
             let mut builder = Int64Builder::new();
             cells.iter().for_each(|cell| {
-                builder.append_option(if let Cell::Number(number) = cell {
-                    Some(*number)
-                } else {
-                    None
-                })
+                builder.append_option(if let Cell::Number(number) = cell { Some(*number) } else { None })
             });
             Arc::new(builder.finish())
         }
@@ -322,13 +288,7 @@ fn array(value_type: ValueType, cells: &[&Cell]) -> ArrayRef {
 }
 
 fn field(name: &str, value_type: ValueType, write_mode: WriteMode) -> OutputField {
-    OutputField {
-        name: name.to_owned(),
-        value_type,
-        semantic: Semantic::Plain,
-        unit: None,
-        write_mode,
-    }
+    OutputField { name: name.to_owned(), value_type, semantic: Semantic::Plain, unit: None, write_mode }
 }
 
 fn plain(name: &str) -> OutputField {
@@ -355,12 +315,7 @@ struct UsageRow {
 
 impl Usage {
     fn of(series: Vec<Series>) -> Self {
-        Self {
-            identifiers: vec![vec![MatchKey::CrmId]],
-            user: None,
-            series,
-            rows: Vec::new(),
-        }
+        Self { identifiers: vec![vec![MatchKey::CrmId]], user: None, series, rows: Vec::new() }
     }
 
     fn by_email(mut self) -> Self {
@@ -374,30 +329,18 @@ impl Usage {
 
     fn user_row(mut self, crm_id: &str, user: &str, date: i32, period_start: i32, values: Vec<Option<i64>>) -> Self {
         let user = (!user.is_empty()).then(|| user.to_owned());
-        self.rows.push(UsageRow {
-            identifiers: optional(&[crm_id]),
-            user,
-            date,
-            period_start,
-            values,
-        });
+        self.rows.push(UsageRow { identifiers: optional(&[crm_id]), user, date, period_start, values });
         self
     }
 
     fn layout(&self) -> UsageLayout {
-        UsageLayout {
-            wanted: Vec::new(),
-            identifiers: self.identifiers.clone(),
-            user: self.user,
-        }
+        UsageLayout { wanted: Vec::new(), identifiers: self.identifiers.clone(), user: self.user }
     }
 
     fn batch(&self) -> UsageBatch {
         let blocks = self.series.iter().enumerate().map(|(number, _)| {
             let mut values = Int64Builder::new();
-            self.rows
-                .iter()
-                .for_each(|row| values.append_option(row.values[number]));
+            self.rows.iter().for_each(|row| values.append_option(row.values[number]));
             ValueBlock {
                 entry_of: (0..self.rows.len() as u32).collect(),
                 series_of: vec![number as u32; self.rows.len()],
@@ -407,9 +350,7 @@ impl Usage {
         UsageBatch {
             rows: (0..self.rows.len() as u32).collect(),
             identifiers: columns(self.rows.iter().map(|row| &row.identifiers)),
-            user: self
-                .user
-                .map(|_| self.rows.iter().map(|row| row.user.as_deref()).collect()),
+            user: self.user.map(|_| self.rows.iter().map(|row| row.user.as_deref()).collect()),
             dates: self.rows.iter().map(|row| row.date).collect::<Vec<_>>().into(),
             period_starts: Date32Array::from_iter_values(self.rows.iter().map(|row| row.period_start)),
             announced: self.series.clone(),

@@ -54,11 +54,7 @@ pub(super) fn merge_usage(merge: &mut Merge<'_>) -> Result<(), DestinationError>
         );
         merge.db.run(WHAT, &sql, [])?;
     }
-    if merge.newest && merge.earlier.is_empty() && !adds {
-        replace_older(merge)
-    } else {
-        judge(merge)
-    }?;
+    if merge.newest && merge.earlier.is_empty() && !adds { replace_older(merge) } else { judge(merge) }?;
     count_values(merge)
 }
 
@@ -71,11 +67,7 @@ fn describe(merge: &Merge<'_>, staged: usize, series: &Series) -> Result<(), Des
         ValueType::Decimal(scale) => 10_i64.pow(u32::from(scale.min(18))),
         _ => 1,
     };
-    db.run(
-        WHAT,
-        "INSERT OR IGNORE INTO main.products (name) VALUES (?1)",
-        [&series.product],
-    )?;
+    db.run(WHAT, "INSERT OR IGNORE INTO main.products (name) VALUES (?1)", [&series.product])?;
     let product: i64 = db.value_of(WHAT, "SELECT id FROM main.products WHERE name = ?1", [&series.product])?;
     let found = db.first(
         WHAT,
@@ -97,11 +89,7 @@ fn describe(merge: &Merge<'_>, staged: usize, series: &Series) -> Result<(), Des
         Some((id, stored, stored_divisor)) => {
             if stored != value_type {
                 let field = format!("{} / {}", series.product, series.metric);
-                return Err(DestinationError::FieldType {
-                    field,
-                    stored,
-                    brought: value_type.to_owned(),
-                });
+                return Err(DestinationError::FieldType { field, stored, brought: value_type.to_owned() });
             }
             if divisor > stored_divisor {
                 let finer = divisor / stored_divisor;
@@ -184,22 +172,14 @@ fn contest(merge: &Merge<'_>) -> Result<(), DestinationError> {
 
 /// Aggregates the values of all series of one kind into one contribution a record; how many.
 fn contribute(merge: &Merge<'_>, aggregate: &str) -> Result<u64, DestinationError> {
-    let series: Vec<i64> = merge.db.rows(
-        WHAT,
-        "SELECT staged FROM staging.series WHERE aggregate = ?1",
-        [aggregate],
-        |row| row.get(0),
-    )?;
+    let series: Vec<i64> =
+        merge.db.rows(WHAT, "SELECT staged FROM staging.series WHERE aggregate = ?1", [aggregate], |row| row.get(0))?;
     if series.is_empty() {
         return Ok(0);
     }
     let all = series.len() == merge.staged.series.len();
     let list: Vec<String> = series.iter().map(i64::to_string).collect();
-    let condition = if all {
-        String::new()
-    } else {
-        format!("AND v.series IN ({})", list.join(", "))
-    };
+    let condition = if all { String::new() } else { format!("AND v.series IN ({})", list.join(", ")) };
     let scaled = "CASE WHEN s.factor = 1 THEN v.value ELSE v.value * s.factor END";
     // With a single max() or min(), SQLite takes the other columns from the row that has it.
     let (value, last_date, position) = match aggregate {
@@ -209,16 +189,9 @@ fn contribute(merge: &Merge<'_>, aggregate: &str) -> Result<u64, DestinationErro
         "min" => (format!("min({scaled})"), "0", "v.position"),
         _ => (scaled.to_owned(), "v.date", "v.position"),
     };
-    let chosen = if aggregate == "last" {
-        format!(", max(v.date * {DATE_SHIFT} + v.position)")
-    } else {
-        String::new()
-    };
-    let users = if merge.staged.users {
-        ("w.id", "CROSS JOIN staging.users_resolved w ON w.user = v.user")
-    } else {
-        ("0", "")
-    };
+    let chosen = if aggregate == "last" { format!(", max(v.date * {DATE_SHIFT} + v.position)") } else { String::new() };
+    let users =
+        if merge.staged.users { ("w.id", "CROSS JOIN staging.users_resolved w ON w.user = v.user") } else { ("0", "") };
     let sql = format!(
         "INSERT INTO main.usage_contributions
          SELECT series, period_start, account, user, {me}, value, samples, last_date, position, adds, 1 FROM (

@@ -151,11 +151,7 @@ fn write_date(text: &mut String, days: i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let _ = write!(text, "{year:04}-{month:02}-{day:02}");
 }
@@ -236,20 +232,14 @@ mod tests {
             assert_eq!(written(|text| write_date(text, days)), expected);
         }
         assert_eq!(written(|text| write_timestamp(text, -1)), "1969-12-31T23:59:59.999999Z");
-        assert_eq!(
-            written(|text| write_timestamp(text, 1_728_981_000_000_000)),
-            "2024-10-15T08:30:00Z"
-        );
+        assert_eq!(written(|text| write_timestamp(text, 1_728_981_000_000_000)), "2024-10-15T08:30:00Z");
     }
 
     #[test]
     fn lists_are_json() {
         let items = StringArray::from(vec!["a\"b", "c\\\u{1}\n", "ü"]);
         let text = written(|text| write_list(text, &items, 0..3));
-        assert_eq!(
-            serde_json::from_str::<Vec<String>>(&text).unwrap(),
-            ["a\"b", "c\\\u{1}\n", "ü"]
-        );
+        assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), ["a\"b", "c\\\u{1}\n", "ü"]);
         assert_eq!(written(|text| write_list(text, &items, 1..1)), "[]");
     }
 }

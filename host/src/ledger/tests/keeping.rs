@@ -14,48 +14,16 @@ async fn a_list_goes_page_by_page_through_what_the_filter_lets_through() {
         let name = |entry: &Entry| format!("{}#{}", entry.object.key.as_str().escape_default(), entry.object.etag);
         listed.entries.iter().map(name).collect()
     };
-    let first = Filter {
-        prefix: "b/".to_owned(),
-        limit: 2,
-        ..Filter::default()
-    };
+    let first = Filter { prefix: "b/".to_owned(), limit: 2, ..Filter::default() };
     let page = bench.ledger.list(&bench.integration, first.clone()).await.unwrap();
     assert_eq!(keys(&page), ["b/1#new", "b/1\\u{1}#new"]);
-    let page = bench
-        .ledger
-        .list(
-            &bench.integration,
-            Filter {
-                after: page.next,
-                ..first
-            },
-        )
-        .await
-        .unwrap();
+    let page = bench.ledger.list(&bench.integration, Filter { after: page.next, ..first }).await.unwrap();
     assert_eq!(keys(&page), ["b/2#new"]);
     assert_eq!(page.next, None);
-    let completed = Filter {
-        states: vec![StateName::Completed],
-        ..Filter::default()
-    };
-    assert_eq!(
-        keys(&bench.ledger.list(&bench.integration, completed.clone()).await.unwrap()),
-        ["b/2#new"]
-    );
-    let every = Filter {
-        versions: Versions::Every,
-        ..completed
-    };
-    assert_eq!(
-        bench
-            .ledger
-            .list(&bench.integration, every)
-            .await
-            .unwrap()
-            .entries
-            .len(),
-        6
-    );
+    let completed = Filter { states: vec![StateName::Completed], ..Filter::default() };
+    assert_eq!(keys(&bench.ledger.list(&bench.integration, completed.clone()).await.unwrap()), ["b/2#new"]);
+    let every = Filter { versions: Versions::Every, ..completed };
+    assert_eq!(bench.ledger.list(&bench.integration, every).await.unwrap().entries.len(), 6);
 }
 
 #[tokio::test]
@@ -64,11 +32,7 @@ async fn one_key_is_shown_with_its_history() {
     bench.complete(object("k", "a", 1), 1).await;
     bench.complete(object("k", "b", 2), 2).await;
     bench.list(object("k", "a", 3), &policy(HOUR)).await;
-    let entries = bench
-        .ledger
-        .show(&bench.integration, &"k".parse().unwrap())
-        .await
-        .unwrap();
+    let entries = bench.ledger.show(&bench.integration, &"k".parse().unwrap()).await.unwrap();
     let told: Vec<_> = entries
         .iter()
         .map(|entry| (entry.object.etag.as_str(), entry.arrival, entry.current, entry.reverted))
@@ -87,32 +51,12 @@ async fn fill(bench: &Bench) {
     let facts = Facts {
         mapping: Some(mapping(1)),
         summary: Some(serde_json::json!({"rows": 3})),
-        failure: Some(Failure {
-            class: "content".to_owned(),
-            message: "no header".to_owned(),
-        }),
+        failure: Some(Failure { class: "content".to_owned(), message: "no header".to_owned() }),
         ..Facts::at(at(5))
     };
-    bench
-        .ledger
-        .record(
-            &new,
-            State::Quarantined {
-                reason: "no header".to_owned(),
-            },
-            facts,
-        )
-        .await
-        .unwrap();
-    let pause = Some(Pause {
-        reason: "asked".to_owned(),
-        since: at(6),
-    });
-    bench
-        .ledger
-        .change_control(&bench.integration, |control| control.paused = pause)
-        .await
-        .unwrap();
+    bench.ledger.record(&new, State::Quarantined { reason: "no header".to_owned() }, facts).await.unwrap();
+    let pause = Some(Pause { reason: "asked".to_owned(), since: at(6) });
+    bench.ledger.change_control(&bench.integration, |control| control.paused = pause).await.unwrap();
 }
 
 #[tokio::test]
@@ -125,13 +69,7 @@ async fn an_import_makes_the_ledger_that_was_exported() {
     for text in [text.clone(), lines.join("\n")] {
         let copy = Bench::new();
         let imported = copy.ledger.import(&mut text.as_bytes()).unwrap();
-        assert_eq!(
-            imported,
-            Imported {
-                integrations: 1,
-                objects: 3
-            }
-        );
+        assert_eq!(imported, Imported { integrations: 1, objects: 3 });
         assert_eq!(copy.exported(), bench.exported());
         let admitted = copy.list(object("k", "a", 3), &policy(HOUR)).await;
         assert_eq!((admitted.reverted.len(), admitted.known.reverted), (0, 1));
@@ -163,30 +101,18 @@ async fn an_import_that_fails_leaves_the_ledger_empty() {
     let text = bench.exported();
     let newer = text.replacen("\"version\":1", "\"version\":2", 1);
     let cases = [
-        (
-            text.replacen("gristmill-ledger", "other", 1),
-            "this is not an exported ledger",
-        ),
+        (text.replacen("gristmill-ledger", "other", 1), "this is not an exported ledger"),
         (String::new(), "this is not an exported ledger"),
         (newer, "the export has version 2, this version reads up to 1"),
-        (
-            text.replace("\"etag\":\"b\"", "\"etag\":\"\""),
-            "cannot read line 5 of the export",
-        ),
+        (text.replace("\"etag\":\"b\"", "\"etag\":\"\""), "cannot read line 5 of the export"),
     ];
     for (text, expected) in cases {
         let copy = Bench::new();
         let before = copy.exported();
-        assert_eq!(
-            copy.ledger.import(&mut text.as_bytes()).unwrap_err().to_string(),
-            expected
-        );
+        assert_eq!(copy.ledger.import(&mut text.as_bytes()).unwrap_err().to_string(), expected);
         assert_eq!(copy.exported(), before);
     }
-    assert!(matches!(
-        bench.ledger.import(&mut text.as_bytes()),
-        Err(LedgerError::NotEmpty)
-    ));
+    assert!(matches!(bench.ledger.import(&mut text.as_bytes()), Err(LedgerError::NotEmpty)));
 }
 
 #[tokio::test]
@@ -216,20 +142,11 @@ fn a_newer_schema_is_refused() {
     {
         let database = Database::create(&path).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction
-            .open_table(META)
-            .unwrap()
-            .insert("schema", SCHEMA + 1)
-            .unwrap();
+        transaction.open_table(META).unwrap().insert("schema", SCHEMA + 1).unwrap();
         transaction.commit().unwrap();
     }
     let error = Ledger::open(&path).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("has schema version 2, this version reads up to 1"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("has schema version 2, this version reads up to 1"), "{error}");
 }
 
 #[tokio::test]
@@ -238,15 +155,8 @@ async fn a_dropped_caller_does_not_undo_what_it_asked_for() {
     let new = bench.take(object("k", "e", 1)).await;
     let record = bench.ledger.record(&new, State::Completed, Facts::at(at(2)));
     let _ = tokio::time::timeout(Duration::ZERO, record).await;
-    let Bench {
-        ledger,
-        directory,
-        integration,
-    } = bench;
+    let Bench { ledger, directory, integration } = bench;
     drop(ledger);
     let ledger = Ledger::open(&directory.path().join("ledger.redb")).unwrap();
-    assert_eq!(
-        ledger.counts(&integration).await.unwrap(),
-        Counts::from([(StateName::Completed, 1)])
-    );
+    assert_eq!(ledger.counts(&integration).await.unwrap(), Counts::from([(StateName::Completed, 1)]));
 }

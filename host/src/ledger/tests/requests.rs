@@ -8,11 +8,7 @@ async fn a_replay_raises_the_generation_and_finds_no_same_content() {
     let bench = Bench::new();
     let first = bench.complete(object("k", "e", 1), 1).await;
     let key = Selector::Key("k".parse().unwrap());
-    let asked = bench
-        .ledger
-        .ask_again(&bench.integration, key, Again::Listed, at(5))
-        .await
-        .unwrap();
+    let asked = bench.ledger.ask_again(&bench.integration, key, Again::Listed, at(5)).await.unwrap();
     assert_eq!((asked.keys, asked.examples), (1, vec![object("k", "e", 1)]));
     let again = bench.take(object("k", "e", 1)).await;
     assert_eq!(again.identity().generation, Generation(1));
@@ -27,21 +23,10 @@ async fn a_record_of_an_older_generation_does_not_answer_a_replay() {
     let bench = Bench::new();
     let first = bench.take(object("k", "e", 1)).await;
     let every = Selector::Prefix(String::new());
-    bench
-        .ledger
-        .ask_again(&bench.integration, every, Again::Listed, at(5))
-        .await
-        .unwrap();
-    let recorded = bench
-        .ledger
-        .record(&first, State::Completed, Facts::at(at(6)))
-        .await
-        .unwrap();
+    bench.ledger.ask_again(&bench.integration, every, Again::Listed, at(5)).await.unwrap();
+    let recorded = bench.ledger.record(&first, State::Completed, Facts::at(at(6))).await.unwrap();
     assert_eq!(recorded, Recorded::Outdated);
-    assert_eq!(
-        bench.take(object("k", "e", 1)).await.identity().generation,
-        Generation(1)
-    );
+    assert_eq!(bench.take(object("k", "e", 1)).await.identity().generation, Generation(1));
 }
 
 /// R1, R4: the hint that a reverted key's warning gives.
@@ -52,11 +37,7 @@ async fn a_replay_of_a_reverted_key_takes_what_the_bucket_holds() {
     let b = bench.complete(object("k", "b", 2), 2).await;
     bench.list(object("k", "a", 3), &policy(HOUR)).await;
     let key = Selector::Key("k".parse().unwrap());
-    bench
-        .ledger
-        .ask_again(&bench.integration, key, Again::Listed, at(5))
-        .await
-        .unwrap();
+    bench.ledger.ask_again(&bench.integration, key, Again::Listed, at(5)).await.unwrap();
     let again = bench.take(object("k", "a", 3)).await;
     assert!(again.as_of() > b.as_of());
     assert_eq!(bench.list(object("k", "b", 2), &policy(HOUR)).await.reverted.len(), 1);
@@ -72,11 +53,7 @@ async fn a_forgotten_key_is_taken_whichever_version_comes() {
             bench.complete(object("k", "b", 2), 2).await;
             bench.list(object("k", listed, 2), &policy(HOUR)).await;
             let every = Selector::Prefix("k".to_owned());
-            bench
-                .ledger
-                .ask_again(&bench.integration, every, Again::Every, at(5))
-                .await
-                .unwrap();
+            bench.ledger.ask_again(&bench.integration, every, Again::Every, at(5)).await.unwrap();
             let again = bench.take(object("k", etag, 3)).await;
             assert!(again.identity().generation > Generation(0), "{etag} after {listed}");
             assert_eq!(bench.ledger.same_content(&again, content(1)).await.unwrap(), None);
@@ -100,16 +77,8 @@ async fn a_selector_takes_its_keys_and_no_others() {
             bench.complete(object(key, "e", last_modified), 1).await;
         }
         let other: IntegrationName = "accounts-2".parse().unwrap();
-        bench
-            .ledger
-            .admit(&other, vec![object("a/1", "e", 9)], &policy(HOUR))
-            .await
-            .unwrap();
-        let asked = bench
-            .ledger
-            .ask_again(&bench.integration, selector.clone(), Again::Listed, at(9))
-            .await
-            .unwrap();
+        bench.ledger.admit(&other, vec![object("a/1", "e", 9)], &policy(HOUR)).await.unwrap();
+        let asked = bench.ledger.ask_again(&bench.integration, selector.clone(), Again::Listed, at(9)).await.unwrap();
         let keys: Vec<_> = asked.examples.iter().map(|object| object.key.as_str()).collect();
         assert_eq!(keys, expected, "{selector:?}");
         assert_eq!(asked.keys, expected.len() as u64);
@@ -120,29 +89,12 @@ async fn a_selector_takes_its_keys_and_no_others() {
 async fn a_replay_of_thousands_of_keys_takes_each_once() {
     let bench = Bench::new();
     let objects: Vec<_> = (0..2_500).map(|n| object(&format!("{n:05}"), "e", 1)).collect();
-    bench
-        .ledger
-        .admit(&bench.integration, objects.clone(), &policy(HOUR))
-        .await
-        .unwrap();
+    bench.ledger.admit(&bench.integration, objects.clone(), &policy(HOUR)).await.unwrap();
     let every = Selector::Prefix(String::new());
-    let asked = bench
-        .ledger
-        .ask_again(&bench.integration, every, Again::Listed, at(9))
-        .await
-        .unwrap();
+    let asked = bench.ledger.ask_again(&bench.integration, every, Again::Listed, at(9)).await.unwrap();
     assert_eq!((asked.keys, asked.examples.len()), (2_500, 100));
-    let admitted = bench
-        .ledger
-        .admit(&bench.integration, objects, &policy(HOUR))
-        .await
-        .unwrap();
-    assert!(
-        admitted
-            .work
-            .iter()
-            .all(|new| new.identity().generation == Generation(1))
-    );
+    let admitted = bench.ledger.admit(&bench.integration, objects, &policy(HOUR)).await.unwrap();
+    assert!(admitted.work.iter().all(|new| new.identity().generation == Generation(1)));
 }
 
 /// R16
@@ -150,25 +102,13 @@ async fn a_replay_of_thousands_of_keys_takes_each_once() {
 async fn a_backfill_of_none_skips_what_is_there_and_takes_what_comes() {
     let bench = Bench::new();
     let listed = vec![object("a", "e", 1), object("b", "e", 2)];
-    let skip = |objects| {
-        bench
-            .ledger
-            .skip_all(&bench.integration, objects, SkipReason::Backfill, at(HOUR))
-    };
+    let skip = |objects| bench.ledger.skip_all(&bench.integration, objects, SkipReason::Backfill, at(HOUR));
     assert_eq!(skip(listed.clone()).await.unwrap(), 2);
     assert_eq!(skip(listed).await.unwrap(), 0);
     let page = vec![object("a", "e", 1), object("b", "e2", 1), object("c", "e", 1)];
-    let admitted = bench
-        .ledger
-        .admit(&bench.integration, page, &policy(HOUR))
-        .await
-        .unwrap();
+    let admitted = bench.ledger.admit(&bench.integration, page, &policy(HOUR)).await.unwrap();
     let taken: Vec<_> = admitted.work.iter().map(|new| new.object().key.as_str()).collect();
-    assert_eq!(
-        taken,
-        ["b", "c"],
-        "a changed and an older new object are taken all the same"
-    );
+    assert_eq!(taken, ["b", "c"], "a changed and an older new object are taken all the same");
     assert_eq!(admitted.known.skipped, 1);
 }
 
@@ -180,11 +120,7 @@ async fn a_backfill_of_none_leaves_what_was_worked_on() {
     let new = bench.take(object("b", "e", 1)).await;
     bench.ledger.record(&new, failed(1, 2), Facts::at(at(2))).await.unwrap();
     let listed = vec![object("a", "e", 1), object("b", "e", 1)];
-    let skipped = bench
-        .ledger
-        .skip_all(&bench.integration, listed, SkipReason::Backfill, at(HOUR))
-        .await
-        .unwrap();
+    let skipped = bench.ledger.skip_all(&bench.integration, listed, SkipReason::Backfill, at(HOUR)).await.unwrap();
     assert_eq!(skipped, 0);
     assert_eq!(bench.state("b", "e").await, Some(failed(1, 2)));
 }
@@ -193,9 +129,7 @@ async fn a_backfill_of_none_leaves_what_was_worked_on() {
 async fn confirmed_destinations_survive_a_failure() {
     let bench = Bench::new();
     let new = bench.take(object("k", "e", 1)).await;
-    let delivered = State::Delivered {
-        confirmed: vec!["store".parse().unwrap()],
-    };
+    let delivered = State::Delivered { confirmed: vec!["store".parse().unwrap()] };
     bench.ledger.record(&new, delivered, Facts::at(at(2))).await.unwrap();
     let new = bench.take(object("k", "e", 1)).await;
     assert_eq!(new.confirmed().len(), 1);
@@ -209,11 +143,7 @@ async fn confirmed_destinations_survive_a_failure() {
 async fn records_of_one_moment_are_each_answered_and_all_stored() {
     let bench = Bench::new();
     let objects: Vec<_> = (0..200).map(|n| object(&format!("{n}"), "e", 1)).collect();
-    let admitted = bench
-        .ledger
-        .admit(&bench.integration, objects, &policy(HOUR))
-        .await
-        .unwrap();
+    let admitted = bench.ledger.admit(&bench.integration, objects, &policy(HOUR)).await.unwrap();
     let tasks: Vec<_> = admitted
         .work
         .into_iter()
@@ -232,28 +162,12 @@ async fn records_of_one_moment_are_each_answered_and_all_stored() {
 #[tokio::test]
 async fn a_control_record_is_kept() {
     let bench = Bench::new();
-    assert_eq!(
-        bench.ledger.control(&bench.integration).await.unwrap(),
-        Control::default()
-    );
-    let pause = Pause {
-        reason: "no accounts yet".to_owned(),
-        since: at(3),
-    };
+    assert_eq!(bench.ledger.control(&bench.integration).await.unwrap(), Control::default());
+    let pause = Pause { reason: "no accounts yet".to_owned(), since: at(3) };
     let wanted = pause.clone();
-    let changed = bench
-        .ledger
-        .change_control(&bench.integration, |control| control.paused = Some(wanted))
-        .await;
+    let changed = bench.ledger.change_control(&bench.integration, |control| control.paused = Some(wanted)).await;
     assert_eq!(changed.unwrap().paused, Some(pause.clone()));
     bench.take(object("k", "e", 1)).await;
     let control = bench.ledger.control(&bench.integration).await.unwrap();
-    assert_eq!(
-        control,
-        Control {
-            first_seen: Some(at(HOUR)),
-            paused: Some(pause),
-            backfill: None
-        }
-    );
+    assert_eq!(control, Control { first_seen: Some(at(HOUR)), paused: Some(pause), ..Control::default() });
 }

@@ -15,19 +15,11 @@ async fn each_state_decides_whether_a_listed_object_is_due() {
     use Comes::{Known, Work};
     let archived = |second| skipped(SkipReason::Archived { look_again: at(second) });
     let dedup_key = object("k", "e", 1).dedup_key();
-    let quarantined = || State::Quarantined {
-        reason: "bad".to_owned(),
-    };
+    let quarantined = || State::Quarantined { reason: "bad".to_owned() };
     let cases = [
         (State::Completed, Some(1), Known),
         (State::Completed, Some(2), Known),
-        (
-            State::Delivered {
-                confirmed: vec!["store".parse().unwrap()],
-            },
-            None,
-            Work { attempts: 0 },
-        ),
+        (State::Delivered { confirmed: vec!["store".parse().unwrap()] }, None, Work { attempts: 0 }),
         (failed(3, HOUR), Some(1), Work { attempts: 3 }),
         (failed(3, HOUR + 1), Some(1), Known),
         (failed(3, HOUR + 1), None, Known),
@@ -45,15 +37,10 @@ async fn each_state_decides_whether_a_listed_object_is_due() {
     for (state, under, expected) in cases {
         let bench = Bench::new();
         let new = bench.take(object("k", "e", 1)).await;
-        let facts = Facts {
-            mapping: under.map(mapping),
-            ..Facts::at(at(2))
-        };
+        let facts = Facts { mapping: under.map(mapping), ..Facts::at(at(2)) };
         bench.ledger.record(&new, state.clone(), facts).await.unwrap();
         let admitted = bench.list(object("k", "e", 1), &policy(HOUR)).await;
-        let comes = admitted.work.first().map_or(Known, |new| Work {
-            attempts: new.attempts(),
-        });
+        let comes = admitted.work.first().map_or(Known, |new| Work { attempts: new.attempts() });
         assert_eq!(comes, expected, "{state:?} recorded under mapping {under:?}");
         assert_eq!(bench.state("k", "e").await, Some(state));
     }
@@ -75,11 +62,7 @@ async fn two_integrations_over_one_bucket_both_get_every_object() {
     let bench = Bench::new();
     bench.complete(object("k", "e", 1), 1).await;
     let other = "usage".parse().unwrap();
-    let admitted = bench
-        .ledger
-        .admit(&other, vec![object("k", "e", 1)], &policy(HOUR))
-        .await
-        .unwrap();
+    let admitted = bench.ledger.admit(&other, vec![object("k", "e", 1)], &policy(HOUR)).await.unwrap();
     assert_eq!(admitted.work.len(), 1);
     assert_eq!(bench.list(object("k", "e", 1), &policy(HOUR)).await.known.completed, 1);
 }
@@ -108,11 +91,7 @@ async fn a_later_version_is_never_ordered_before_an_earlier_one() {
 /// R2
 #[tokio::test]
 async fn a_newer_version_supersedes_unfinished_older_ones() {
-    let unfinished = [
-        None,
-        Some(failed(1, HOUR)),
-        Some(State::Delivered { confirmed: Vec::new() }),
-    ];
+    let unfinished = [None, Some(failed(1, HOUR)), Some(State::Delivered { confirmed: Vec::new() })];
     for state in unfinished {
         let bench = Bench::new();
         let old = bench.take(object("k", "e1", 1)).await;
@@ -137,20 +116,9 @@ async fn what_an_older_version_leaves_undone_is_superseded_and_what_it_did_is_ke
     let recorded = bench.ledger.record(&old, failed(1, 2), Facts::at(at(2))).await.unwrap();
     assert_eq!(recorded, Recorded::Superseded);
     assert_eq!(bench.state("k", "e1").await, Some(skipped(SkipReason::Superseded)));
-    assert_eq!(
-        bench
-            .ledger
-            .record(&old, State::Completed, Facts::at(at(2)))
-            .await
-            .unwrap(),
-        Recorded::Stored
-    );
+    assert_eq!(bench.ledger.record(&old, State::Completed, Facts::at(at(2))).await.unwrap(), Recorded::Stored);
     assert_eq!(bench.state("k", "e1").await, Some(State::Completed));
-    assert_eq!(
-        bench.list(object("k", "e2", 2), &policy(HOUR)).await.work.len(),
-        1,
-        "the newer one is still due"
-    );
+    assert_eq!(bench.list(object("k", "e2", 2), &policy(HOUR)).await.work.len(), 1, "the newer one is still due");
 }
 
 /// R4
@@ -162,10 +130,7 @@ async fn going_back_is_left_out_with_one_warning() {
     let first = bench.list(object("k", "a", 3), &policy(HOUR)).await;
     assert_eq!((first.work.len(), first.reverted.len()), (0, 1));
     let second = bench.list(object("k", "a", 3), &policy(HOUR)).await;
-    assert_eq!(
-        (second.work.len(), second.reverted.len(), second.known.reverted),
-        (0, 0, 1)
-    );
+    assert_eq!((second.work.len(), second.reverted.len(), second.known.reverted), (0, 0, 1));
     let back = bench.list(object("k", "b", 4), &policy(HOUR)).await;
     assert_eq!((back.work.len(), back.known.completed), (0, 1));
     let again = bench.list(object("k", "a", 5), &policy(HOUR)).await;
@@ -178,22 +143,12 @@ async fn going_back_is_taken_again_as_the_newest_when_asked() {
     let bench = Bench::new();
     let a = bench.complete(object("k", "a", 1), 1).await;
     let b = bench.complete(object("k", "b", 2), 2).await;
-    let ingest = AdmitPolicy {
-        on_revert: OnRevert::Ingest,
-        ..policy(HOUR)
-    };
+    let ingest = AdmitPolicy { on_revert: OnRevert::Ingest, ..policy(HOUR) };
     let again = bench.list(object("k", "a", 1), &ingest).await.work.remove(0);
-    assert!(
-        again.as_of() > b.as_of() && b.as_of() > a.as_of(),
-        "A's values have to win in the end"
-    );
+    assert!(again.as_of() > b.as_of() && b.as_of() > a.as_of(), "A's values have to win in the end");
     assert_eq!(again.identity().generation, Generation(1));
     assert_eq!(again.identity().dedup_key, a.identity().dedup_key);
-    bench
-        .ledger
-        .record(&again, State::Completed, Facts::at(at(9)))
-        .await
-        .unwrap();
+    bench.ledger.record(&again, State::Completed, Facts::at(at(9))).await.unwrap();
     assert_eq!(bench.list(object("k", "a", 1), &ingest).await.known.completed, 1);
 }
 
@@ -205,16 +160,8 @@ async fn going_back_to_a_version_that_was_never_finished_takes_it() {
     let b = bench.complete(object("k", "b", 2), 2).await;
     let again = bench.take(object("k", "a", 3)).await;
     assert!(again.as_of() > b.as_of());
-    assert_eq!(
-        again.identity().generation,
-        Generation(1),
-        "a destination may have confirmed the first one"
-    );
-    let late = bench
-        .ledger
-        .record(&a, State::Completed, Facts::at(at(9)))
-        .await
-        .unwrap();
+    assert_eq!(again.identity().generation, Generation(1), "a destination may have confirmed the first one");
+    let late = bench.ledger.record(&a, State::Completed, Facts::at(at(9))).await.unwrap();
     assert_eq!(late, Recorded::Outdated);
     assert_eq!(bench.list(object("k", "a", 3), &policy(HOUR)).await.work.len(), 1);
 }
@@ -229,15 +176,8 @@ async fn the_same_bytes_under_a_new_etag_are_found() {
     let of = old.object().dedup_key();
     assert_eq!(found, Some(SameContent::Unchanged { of: of.clone() }));
     assert_eq!(bench.ledger.same_content(&new, content(2)).await.unwrap(), None);
-    let facts = Facts {
-        content: Some(content(1)),
-        ..Facts::at(at(3))
-    };
-    bench
-        .ledger
-        .record(&new, skipped(SkipReason::SameContent { of }), facts)
-        .await
-        .unwrap();
+    let facts = Facts { content: Some(content(1)), ..Facts::at(at(3)) };
+    bench.ledger.record(&new, skipped(SkipReason::SameContent { of }), facts).await.unwrap();
     for etag in ["e2-3", "e1", "e2-3"] {
         let admitted = bench.list(object("k", etag, 4), &policy(HOUR)).await;
         assert_eq!((admitted.work.len(), admitted.reverted.len()), (0, 0), "{etag}");
@@ -261,12 +201,7 @@ async fn older_bytes_under_a_new_etag_are_going_back() {
     bench.complete(object("k", "b", 2), 2).await;
     let new = bench.take(object("k", "a-2", 3)).await;
     let found = bench.ledger.same_content(&new, content(1)).await.unwrap();
-    assert_eq!(
-        found,
-        Some(SameContent::Reverted {
-            to: a.object().dedup_key()
-        })
-    );
+    assert_eq!(found, Some(SameContent::Reverted { to: a.object().dedup_key() }));
 }
 
 /// R5: bytes whose ingestion never completed were not processed.
@@ -274,21 +209,8 @@ async fn older_bytes_under_a_new_etag_are_going_back() {
 async fn bytes_of_a_failed_object_do_not_count_as_processed() {
     let bench = Bench::new();
     let old = bench.take(object("k", "e1", 1)).await;
-    let facts = Facts {
-        content: Some(content(1)),
-        ..Facts::at(at(2))
-    };
-    bench
-        .ledger
-        .record(
-            &old,
-            State::Quarantined {
-                reason: "bad".to_owned(),
-            },
-            facts,
-        )
-        .await
-        .unwrap();
+    let facts = Facts { content: Some(content(1)), ..Facts::at(at(2)) };
+    bench.ledger.record(&old, State::Quarantined { reason: "bad".to_owned() }, facts).await.unwrap();
     let new = bench.take(object("k", "e2", 3)).await;
     assert_eq!(bench.ledger.same_content(&new, content(1)).await.unwrap(), None);
 }

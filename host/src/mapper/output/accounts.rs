@@ -21,11 +21,7 @@ pub(in crate::mapper) fn layout(layout: raw::Layout, columns: usize) -> Checked<
             return bad(format!("field `{name}` stands there twice"));
         }
         let identifiers = identifiers(layout.identifiers)?;
-        Ok(AccountLayout {
-            wanted: wanted(layout.wanted, columns)?,
-            identifiers,
-            fields,
-        })
+        Ok(AccountLayout { wanted: wanted(layout.wanted, columns)?, identifiers, fields })
     };
     checked().map_err(|bad| bad.of("layout"))
 }
@@ -51,13 +47,7 @@ fn field(field: raw::OutputField) -> Checked<OutputField> {
         raw::Semantic::User => Semantic::User,
     };
     let unit = field.unit.map(|unit| name(unit, "unit")).transpose().map_err(named)?;
-    Ok(OutputField {
-        name: name_of_field,
-        value_type,
-        semantic,
-        unit,
-        write_mode,
-    })
+    Ok(OutputField { name: name_of_field, value_type, semantic, unit, write_mode })
 }
 
 /// A batch of the table that `layout` is for.
@@ -84,16 +74,6 @@ pub(in crate::mapper) fn batch(
         };
         checked().map_err(|bad: crate::mapper::error::Bad| bad.of(format_args!("field `{}`", field.name)))
     };
-    let fields = batch
-        .fields
-        .into_iter()
-        .zip(&layout.fields)
-        .map(column)
-        .collect::<Checked<_>>()?;
-    Ok(AccountBatch {
-        rows: batch.rows,
-        identifiers,
-        fields,
-        issues: issues(batch.issues, scope)?,
-    })
+    let fields = batch.fields.into_iter().zip(&layout.fields).map(column).collect::<Checked<_>>()?;
+    Ok(AccountBatch { rows: batch.rows, identifiers, fields, issues: issues(batch.issues, scope)? })
 }

@@ -20,11 +20,7 @@ pub(in crate::mapper) fn layout(layout: raw::Layout, columns: usize) -> Checked<
     });
     let checked = || {
         let identifiers = identifiers(layout.identifiers)?;
-        Ok(UsageLayout {
-            wanted: wanted(layout.wanted, columns)?,
-            identifiers,
-            user,
-        })
+        Ok(UsageLayout { wanted: wanted(layout.wanted, columns)?, identifiers, user })
     };
     checked().map_err(|bad: Bad| bad.of("layout"))
 }
@@ -94,15 +90,7 @@ fn series(series: raw::Series) -> Checked<Series> {
         raw::Repeat::Replace => Repeat::Replace,
         raw::Repeat::Add => Repeat::Add,
     };
-    Ok(Series {
-        product,
-        metric,
-        unit,
-        value_type,
-        aggregate,
-        period,
-        repeat,
-    })
+    Ok(Series { product, metric, unit, value_type, aggregate, period, repeat })
 }
 
 /// A block of values; none if it has no value, for then no series says what type it has.
@@ -119,19 +107,9 @@ fn block(block: raw::ValueBlock, announced: &[ValueType], entries: usize) -> Che
     let Some(value_type) = type_of(first) else {
         return bad(format!("series {first} of {} announced", announced.len()));
     };
-    if let Some(series) = block
-        .series_of
-        .iter()
-        .find(|series| type_of(series) != Some(value_type))
-    {
-        return bad(format!(
-            "series {series} is not announced, or has another type than the block's first"
-        ));
+    if let Some(series) = block.series_of.iter().find(|series| type_of(series) != Some(value_type)) {
+        return bad(format!("series {series} is not announced, or has another type than the block's first"));
     }
     let values = values(block.values, value_type, count)?;
-    Ok(Some(ValueBlock {
-        entry_of: block.entry_of,
-        series_of: block.series_of,
-        values,
-    }))
+    Ok(Some(ValueBlock { entry_of: block.entry_of, series_of: block.series_of, values }))
 }

@@ -65,37 +65,20 @@ fn object(key: &str) -> Object {
 }
 
 async fn get(canned: Canned) -> SourceError {
-    let answer = client(canned)
-        .get_object()
-        .bucket("exports")
-        .key("daily/a.csv")
-        .send()
-        .await;
+    let answer = client(canned).get_object().bucket("exports").key("daily/a.csv").send().await;
     SourceError::fetch(&object("daily/a.csv"), Failure::from_sdk(&answer.unwrap_err()))
 }
 
 async fn list(canned: Canned) -> SourceError {
     let answer = client(canned).list_objects_v2().bucket("exports").send().await;
-    SourceError::list(
-        &"exports".parse().unwrap(),
-        "daily/",
-        Failure::from_sdk(&answer.unwrap_err()),
-    )
+    SourceError::list(&"exports".parse().unwrap(), "daily/", Failure::from_sdk(&answer.unwrap_err()))
 }
 
 #[tokio::test]
 async fn answers_to_a_fetch_have_the_class_of_their_code() {
-    let other_region = FailureKind::WrongRegion {
-        right: Some("us-west-2".to_owned()),
-    };
+    let other_region = FailureKind::WrongRegion { right: Some("us-west-2".to_owned()) };
     for (status, code, message, kind, class) in [
-        (
-            404,
-            "NoSuchKey",
-            "The specified key does not exist.",
-            FailureKind::Gone,
-            ErrorClass::Gone,
-        ),
+        (404, "NoSuchKey", "The specified key does not exist.", FailureKind::Gone, ErrorClass::Gone),
         (
             412,
             "PreconditionFailed",
@@ -103,13 +86,7 @@ async fn answers_to_a_fetch_have_the_class_of_their_code() {
             FailureKind::Changed,
             ErrorClass::Changed,
         ),
-        (
-            403,
-            "AccessDenied",
-            "Access Denied",
-            FailureKind::Denied,
-            ErrorClass::Denied,
-        ),
+        (403, "AccessDenied", "Access Denied", FailureKind::Denied, ErrorClass::Denied),
         (
             403,
             "AccessDenied",
@@ -132,13 +109,7 @@ async fn answers_to_a_fetch_have_the_class_of_their_code() {
             FailureKind::Archived,
             ErrorClass::Archived,
         ),
-        (
-            503,
-            "SlowDown",
-            "Please reduce your request rate.",
-            FailureKind::Throttled,
-            ErrorClass::Throttled,
-        ),
+        (503, "SlowDown", "Please reduce your request rate.", FailureKind::Throttled, ErrorClass::Throttled),
         (
             403,
             "RequestTimeTooSkewed",
@@ -160,13 +131,7 @@ async fn answers_to_a_fetch_have_the_class_of_their_code() {
             FailureKind::Credentials,
             ErrorClass::Connection,
         ),
-        (
-            404,
-            "NoSuchBucket",
-            "The specified bucket does not exist",
-            FailureKind::NoSuchBucket,
-            ErrorClass::Connection,
-        ),
+        (404, "NoSuchBucket", "The specified bucket does not exist", FailureKind::NoSuchBucket, ErrorClass::Connection),
         (
             403,
             "InvalidAccessKeyId",
@@ -181,37 +146,12 @@ async fn answers_to_a_fetch_have_the_class_of_their_code() {
             FailureKind::Credentials,
             ErrorClass::Connection,
         ),
-        (
-            400,
-            "ExpiredToken",
-            "The provided token has expired.",
-            FailureKind::Credentials,
-            ErrorClass::Connection,
-        ),
-        (
-            500,
-            "InternalError",
-            "We encountered an internal error.",
-            FailureKind::Server,
-            ErrorClass::Network,
-        ),
-        (
-            400,
-            "InvalidRequest",
-            "The object was stored using SSE-C.",
-            FailureKind::Unexpected,
-            ErrorClass::Ours,
-        ),
+        (400, "ExpiredToken", "The provided token has expired.", FailureKind::Credentials, ErrorClass::Connection),
+        (500, "InternalError", "We encountered an internal error.", FailureKind::Server, ErrorClass::Network),
+        (400, "InvalidRequest", "The object was stored using SSE-C.", FailureKind::Unexpected, ErrorClass::Ours),
     ] {
-        let error = get(Canned {
-            status,
-            headers: &[],
-            body: error_body(code, message),
-        })
-        .await;
-        let SourceError::Fetch { failure, .. } = &error else {
-            panic!("{error:?}")
-        };
+        let error = get(Canned { status, headers: &[], body: error_body(code, message) }).await;
+        let SourceError::Fetch { failure, .. } = &error else { panic!("{error:?}") };
         assert_eq!((&failure.kind, error.class()), (&kind, class), "{code}: {message}");
         assert_eq!((failure.code.as_deref(), failure.status), (Some(code), Some(status)));
     }
@@ -230,12 +170,7 @@ async fn answers_without_a_code_have_the_class_of_their_status() {
         (418, ErrorClass::Ours),
     ] {
         for body in ["", "<html>not S3</html>"] {
-            let error = get(Canned {
-                status,
-                headers: &[],
-                body: body.to_owned(),
-            })
-            .await;
+            let error = get(Canned { status, headers: &[], body: body.to_owned() }).await;
             assert_eq!(error.class(), class, "{status} {body}: {error}");
         }
     }
@@ -244,16 +179,8 @@ async fn answers_without_a_code_have_the_class_of_their_status() {
 #[tokio::test]
 async fn a_bucket_in_another_region_is_named_with_its_region() {
     let headers = &[("x-amz-bucket-region", "us-west-2")];
-    let body = error_body(
-        "PermanentRedirect",
-        "The bucket you are attempting to access must be addressed using ...",
-    );
-    let error = list(Canned {
-        status: 301,
-        headers,
-        body,
-    })
-    .await;
+    let body = error_body("PermanentRedirect", "The bucket you are attempting to access must be addressed using ...");
+    let error = list(Canned { status: 301, headers, body }).await;
     assert_eq!(
         error.to_string(),
         "cannot list `s3://exports/daily/`: wrong region: the bucket is in `us-west-2` (`PermanentRedirect`, status 301): \
@@ -265,55 +192,28 @@ async fn a_bucket_in_another_region_is_named_with_its_region() {
 
 #[tokio::test]
 async fn what_a_listing_misses_is_the_bucket() {
-    let error = list(Canned {
-        status: 404,
-        headers: &[],
-        body: String::new(),
-    })
-    .await;
-    assert_eq!(
-        error.to_string(),
-        "cannot list `s3://exports/daily/`: no such bucket (`NotFound`, status 404)"
-    );
+    let error = list(Canned { status: 404, headers: &[], body: String::new() }).await;
+    assert_eq!(error.to_string(), "cannot list `s3://exports/daily/`: no such bucket (`NotFound`, status 404)");
 }
 
 #[tokio::test]
 async fn a_page_that_is_not_of_s3_stops_the_pass() {
-    let error = list(Canned {
-        status: 200,
-        headers: &[],
-        body: "<html>hello</html>".to_owned(),
-    })
-    .await;
+    let error = list(Canned { status: 200, headers: &[], body: "<html>hello</html>".to_owned() }).await;
     assert_eq!(error.class(), ErrorClass::Connection, "{error}");
     assert!(error.hint().unwrap().contains("endpoint_url"));
 }
 
 #[tokio::test]
 async fn a_denial_names_the_missing_permission() {
-    let denied = || Canned {
-        status: 403,
-        headers: &[],
-        body: error_body("AccessDenied", "Access Denied"),
-    };
-    assert_eq!(
-        list(denied()).await.hint().unwrap(),
-        "allow `s3:ListBucket` on `arn:aws:s3:::exports`"
-    );
+    let denied = || Canned { status: 403, headers: &[], body: error_body("AccessDenied", "Access Denied") };
+    assert_eq!(list(denied()).await.hint().unwrap(), "allow `s3:ListBucket` on `arn:aws:s3:::exports`");
     let fetch = get(denied()).await.hint().unwrap();
-    assert!(
-        fetch.starts_with("allow `s3:GetObject` on `arn:aws:s3:::exports/daily/*`"),
-        "{fetch}"
-    );
+    assert!(fetch.starts_with("allow `s3:GetObject` on `arn:aws:s3:::exports/daily/*`"), "{fetch}");
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_the_network() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let settings = crate::source::ConnectionSettings {
         region: "us-east-1".to_owned(),
         endpoint_url: Some(format!("http://127.0.0.1:{port}")),
@@ -330,10 +230,7 @@ async fn a_server_that_is_not_there_is_the_network() {
     assert_eq!(error.class(), ErrorClass::Network, "{error}");
     assert!(error.to_string().contains("Connection refused"), "{error}");
     let shown = format!("{settings:?} {connection:?} {error:?} {error}");
-    assert!(
-        shown.contains("AKIAEXAMPLE") && !shown.contains("canary-secret"),
-        "{shown}"
-    );
+    assert!(shown.contains("AKIAEXAMPLE") && !shown.contains("canary-secret"), "{shown}");
 }
 
 #[test]
@@ -342,14 +239,8 @@ fn words_of_servers_are_cut_and_escaped() {
     let failure = Failure::new(FailureKind::Denied).with_message(&long);
     let message = failure.message.unwrap();
     assert_eq!(message.chars().count(), SHOWN);
-    assert!(
-        message.starts_with("\\u{1b}[2J\\n") && !message.contains(char::is_control),
-        "{message}"
-    );
+    assert!(message.starts_with("\\u{1b}[2J\\n") && !message.contains(char::is_control), "{message}");
     let error = SourceError::fetch(&object("a\n.csv"), Failure::new(FailureKind::Gone));
-    assert_eq!(
-        error.to_string(),
-        "cannot fetch `s3://exports/a\\n.csv`: the object is no longer there"
-    );
+    assert_eq!(error.to_string(), "cannot fetch `s3://exports/a\\n.csv`: the object is no longer there");
     assert_eq!(error.hint(), None);
 }

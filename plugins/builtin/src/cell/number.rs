@@ -21,10 +21,7 @@ pub(crate) struct NumberFormat {
 
 impl NumberFormat {
     /// How a workbook's own numbers are handed over.
-    pub(crate) const CANONICAL: Self = Self {
-        decimal: b'.',
-        group: None,
-    };
+    pub(crate) const CANONICAL: Self = Self { decimal: b'.', group: None };
 }
 
 /// `±mantissa / 10^scale`.
@@ -66,17 +63,9 @@ fn plain(text: &[u8], decimal: u8) -> Option<Plain> {
             }
             mantissa = mantissa * 10 + u64::from(digit);
         }
-        return Some(Plain {
-            negative,
-            mantissa,
-            scale: decimals.len(),
-        });
+        return Some(Plain { negative, mantissa, scale: decimals.len() });
     }
-    Some(Plain {
-        negative,
-        mantissa,
-        scale: 0,
-    })
+    Some(Plain { negative, mantissa, scale: 0 })
 }
 
 /// A number spelled out: `-`, digits, and perhaps `.` with digits and `e` with an exponent.
@@ -128,10 +117,7 @@ impl Spelled {
 
     /// Takes at least one digit.
     fn digits<'a>(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
-        let end = text
-            .iter()
-            .position(|byte| !byte.is_ascii_digit())
-            .unwrap_or(text.len());
+        let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
         self.ascii.extend_from_slice(&text[..end]);
         (end > 0).then(|| &text[end..])
     }
@@ -178,11 +164,7 @@ impl Spelled {
 #[inline]
 pub(crate) fn integer(text: &[u8], format: NumberFormat, spelled: &mut Spelled) -> Result<i64, Problem> {
     match plain(text, format.decimal) {
-        Some(Plain {
-            negative,
-            mantissa,
-            scale: 0,
-        }) => Ok(signed(mantissa, negative)),
+        Some(Plain { negative, mantissa, scale: 0 }) => Ok(signed(mantissa, negative)),
         Some(_) => Err(Problem::NotAnInteger),
         None => {
             spelled.read(text, format).ok_or(Problem::NotAnInteger)?;
@@ -201,20 +183,15 @@ fn signed(mantissa: u64, negative: bool) -> i64 {
 }
 
 /// Powers of ten that are exact in binary, as far as a plain number needs them.
-const POWERS: [f64; 19] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-];
+const POWERS: [f64; 19] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
 
 /// The nearest number of 64 bits in binary to `text × 10^shift`, the point being moved in the decimal text. Never
 /// infinite, and zero has no sign.
 #[inline]
 pub(crate) fn float(text: &[u8], shift: u8, format: NumberFormat, spelled: &mut Spelled) -> Result<f64, Problem> {
     // A mantissa of 53 bits and the power are both exact, so that the one operation rounds correctly.
-    if let Some(Plain {
-        negative,
-        mantissa,
-        scale,
-    }) = plain(text, format.decimal)
+    if let Some(Plain { negative, mantissa, scale }) = plain(text, format.decimal)
         && mantissa <= 1 << 53
     {
         let shift = usize::from(shift);
@@ -237,9 +214,7 @@ fn spelled_float(text: &[u8], shift: u8, format: NumberFormat, spelled: &mut Spe
             _ => 0,
         };
         spelled.ascii.truncate(spelled.exponent);
-        spelled
-            .ascii
-            .extend_from_slice(format!("e{}", exponent.saturating_add(i64::from(shift))).as_bytes());
+        spelled.ascii.extend_from_slice(format!("e{}", exponent.saturating_add(i64::from(shift))).as_bytes());
     }
     match spelled.parse::<f64>() {
         Some(value) if value.is_finite() => Ok(value + 0.0),
@@ -281,11 +256,7 @@ pub(crate) fn decimal(
     format: NumberFormat,
     spelled: &mut Spelled,
 ) -> Result<i64, Problem> {
-    if let Some(Plain {
-        negative,
-        mantissa,
-        scale,
-    }) = plain(text, format.decimal)
+    if let Some(Plain { negative, mantissa, scale }) = plain(text, format.decimal)
         && let Some(zeros) = usize::from(precision.scale).checked_sub(scale)
         && let Some(unscaled) = 10_i64.pow(zeros as u32).checked_mul(signed(mantissa, negative))
     {
@@ -316,11 +287,7 @@ fn spelled_decimal(
     let (kept, excess) = decimals.split_at(scale.min(decimals.len()));
 
     let mut magnitude = 0_i128;
-    for digit in whole
-        .iter()
-        .chain(kept)
-        .chain(std::iter::repeat_n(&b'0', scale - kept.len()))
-    {
+    for digit in whole.iter().chain(kept).chain(std::iter::repeat_n(&b'0', scale - kept.len())) {
         magnitude = magnitude * 10 + i128::from(digit - b'0');
         if magnitude > i128::from(i64::MAX) + 1 {
             return Err(Problem::OutOfRange);
@@ -331,11 +298,7 @@ fn spelled_decimal(
         Origin::Text => excess.len(),
         Origin::Workbook => {
             let before = whole.iter().chain(kept).skip_while(|digit| **digit == b'0').count();
-            let leading = if before == 0 {
-                excess.iter().take_while(|digit| **digit == b'0').count()
-            } else {
-                0
-            };
+            let leading = if before == 0 { excess.iter().take_while(|digit| **digit == b'0').count() } else { 0 };
             excess.len().min(leading + WORKBOOK_DIGITS.saturating_sub(before))
         }
     };
@@ -363,49 +326,26 @@ fn spelled_decimal(
 mod tests {
     use super::*;
 
-    const GERMAN: NumberFormat = NumberFormat {
-        decimal: b',',
-        group: Some('.'),
-    };
-    const GROUPED: NumberFormat = NumberFormat {
-        decimal: b'.',
-        group: Some(','),
-    };
-    const THIN: NumberFormat = NumberFormat {
-        decimal: b',',
-        group: Some('\u{202f}'),
-    };
+    const GERMAN: NumberFormat = NumberFormat { decimal: b',', group: Some('.') };
+    const GROUPED: NumberFormat = NumberFormat { decimal: b'.', group: Some(',') };
+    const THIN: NumberFormat = NumberFormat { decimal: b',', group: Some('\u{202f}') };
 
     fn check_integer(format: NumberFormat, cases: &[(&str, Result<i64, Problem>)]) {
         for (text, expected) in cases {
-            assert_eq!(
-                integer(text.as_bytes(), format, &mut Spelled::default()),
-                *expected,
-                "`{text}`"
-            );
+            assert_eq!(integer(text.as_bytes(), format, &mut Spelled::default()), *expected, "`{text}`");
         }
     }
 
     fn check_float(shift: u8, format: NumberFormat, cases: &[(&str, Result<f64, Problem>)]) {
         for (text, expected) in cases {
             let found = float(text.as_bytes(), shift, format, &mut Spelled::default());
-            assert_eq!(
-                found.map(f64::to_bits),
-                expected.map(f64::to_bits),
-                "`{text}` is {found:?}"
-            );
+            assert_eq!(found.map(f64::to_bits), expected.map(f64::to_bits), "`{text}` is {found:?}");
         }
     }
 
     fn check_decimal(precision: Precision, origin: Origin, cases: &[(&str, Result<i64, Problem>)]) {
         for (text, expected) in cases {
-            let found = decimal(
-                text.as_bytes(),
-                precision,
-                origin,
-                NumberFormat::CANONICAL,
-                &mut Spelled::default(),
-            );
+            let found = decimal(text.as_bytes(), precision, origin, NumberFormat::CANONICAL, &mut Spelled::default());
             assert_eq!(found, *expected, "`{text}`");
         }
     }
@@ -502,10 +442,7 @@ mod tests {
                 ("2e+2", Ok(200.0)),
                 ("9007199254740993", Ok(9_007_199_254_740_992.0)),
                 ("0.30000000000000004", Ok(0.1 + 0.2)),
-                (
-                    "123456789012345678901234567890",
-                    Ok(123_456_789_012_345_678_901_234_567_890.0),
-                ),
+                ("123456789012345678901234567890", Ok(123_456_789_012_345_678_901_234_567_890.0)),
                 ("1.7976931348623157e308", Ok(f64::MAX)),
                 ("1e309", Err(Problem::OutOfRange)),
                 ("1e99999999999999999999", Err(Problem::OutOfRange)),
@@ -550,10 +487,7 @@ mod tests {
 
     #[test]
     fn decimals_keep_every_digit_or_refuse() {
-        let cents = Precision {
-            scale: 2,
-            excess: Excess::Reject,
-        };
+        let cents = Precision { scale: 2, excess: Excess::Reject };
         check_decimal(
             cents,
             Origin::Text,
@@ -577,21 +511,12 @@ mod tests {
             ],
         );
         check_decimal(
-            Precision {
-                scale: 18,
-                excess: Excess::Reject,
-            },
+            Precision { scale: 18, excess: Excess::Reject },
             Origin::Text,
-            &[
-                ("1.000000000000000001", Ok(1_000_000_000_000_000_001)),
-                ("9.3", Err(Problem::OutOfRange)),
-            ],
+            &[("1.000000000000000001", Ok(1_000_000_000_000_000_001)), ("9.3", Err(Problem::OutOfRange))],
         );
         check_decimal(
-            Precision {
-                scale: 0,
-                excess: Excess::Reject,
-            },
+            Precision { scale: 0, excess: Excess::Reject },
             Origin::Text,
             &[("5", Ok(5)), ("5.0", Ok(5)), ("5.5", Err(Problem::TooManyDecimals))],
         );
@@ -600,10 +525,7 @@ mod tests {
     #[test]
     fn rounding_is_half_away_from_zero_and_only_where_asked_for() {
         check_decimal(
-            Precision {
-                scale: 2,
-                excess: Excess::Round,
-            },
+            Precision { scale: 2, excess: Excess::Round },
             Origin::Text,
             &[
                 ("0.005", Ok(1)),
@@ -619,10 +541,7 @@ mod tests {
 
     #[test]
     fn a_workbooks_binary_dust_is_not_a_decimal() {
-        let cents = Precision {
-            scale: 2,
-            excess: Excess::Reject,
-        };
+        let cents = Precision { scale: 2, excess: Excess::Reject };
         check_decimal(
             cents,
             Origin::Workbook,
@@ -637,22 +556,11 @@ mod tests {
                 ("0.00000000000000001", Err(Problem::TooManyDecimals)),
             ],
         );
+        check_decimal(cents, Origin::Text, &[("0.30000000000000004", Err(Problem::TooManyDecimals))]);
         check_decimal(
-            cents,
-            Origin::Text,
-            &[("0.30000000000000004", Err(Problem::TooManyDecimals))],
-        );
-        check_decimal(
-            Precision {
-                scale: 2,
-                excess: Excess::Round,
-            },
+            Precision { scale: 2, excess: Excess::Round },
             Origin::Workbook,
-            &[
-                ("1.0049999999999999", Ok(101)),
-                ("1.004999", Ok(100)),
-                ("0.3333333333333333", Ok(33)),
-            ],
+            &[("1.0049999999999999", Ok(101)), ("1.004999", Ok(100)), ("0.3333333333333333", Ok(33))],
         );
     }
 
@@ -668,18 +576,12 @@ mod tests {
         };
         let alphabet = b"0123456789.-+e,";
         for _ in 0..200_000 {
-            let text: Vec<u8> = (0..1 + next(12))
-                .map(|_| alphabet[next(alphabet.len() as u64) as usize])
-                .collect();
+            let text: Vec<u8> = (0..1 + next(12)).map(|_| alphabet[next(alphabet.len() as u64) as usize]).collect();
             let mut spelled = Spelled::default();
             let Some(Plain { scale, .. }) = plain(&text, b'.') else {
                 continue;
             };
-            assert!(
-                spelled.read(&text, NumberFormat::CANONICAL).is_some(),
-                "{}",
-                String::from_utf8_lossy(&text)
-            );
+            assert!(spelled.read(&text, NumberFormat::CANONICAL).is_some(), "{}", String::from_utf8_lossy(&text));
             if scale == 0 {
                 assert_eq!(
                     integer(&text, NumberFormat::CANONICAL, &mut Spelled::default()).ok(),
@@ -692,18 +594,9 @@ mod tests {
                     spelled_float(&text, shift, NumberFormat::CANONICAL, &mut spelled)
                 );
             }
-            let precision = Precision {
-                scale: 4,
-                excess: Excess::Round,
-            };
+            let precision = Precision { scale: 4, excess: Excess::Round };
             assert_eq!(
-                decimal(
-                    &text,
-                    precision,
-                    Origin::Text,
-                    NumberFormat::CANONICAL,
-                    &mut Spelled::default()
-                ),
+                decimal(&text, precision, Origin::Text, NumberFormat::CANONICAL, &mut Spelled::default()),
                 spelled_decimal(&text, precision, Origin::Text, NumberFormat::CANONICAL, &mut spelled)
             );
         }

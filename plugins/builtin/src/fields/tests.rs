@@ -20,11 +20,7 @@ impl Table {
                 text.push(cell.trim_start_matches('\'').as_bytes());
             }
         }
-        Self {
-            header,
-            columns,
-            rows: rows as u32,
-        }
+        Self { header, columns, rows: rows as u32 }
     }
 
     pub(crate) fn header(&self) -> &[String] {
@@ -67,12 +63,7 @@ pub(crate) fn issue_lines(issues: &Issues) -> Vec<String> {
     (0..issues.len())
         .map(|place| {
             let mark = if is_set(&issues.rejects, place) { "!" } else { "" };
-            format!(
-                "{} {} {}{mark}",
-                issues.rows[place],
-                issues.columns[place],
-                text_at(&issues.codes, place)
-            )
+            format!("{} {} {}{mark}", issues.rows[place], issues.columns[place], text_at(&issues.codes, place))
         })
         .collect()
 }
@@ -99,11 +90,7 @@ fn check_records(settings: &str, lines: &[&str], records: &[&str], issues: &[&st
         .map(|row| {
             let values = batch.fields.iter().map(|column| value_at(column, row));
             let identifier = text_at(&batch.identifiers, row);
-            [batch.rows[row].to_string(), identifier]
-                .into_iter()
-                .chain(values)
-                .collect::<Vec<_>>()
-                .join("|")
+            [batch.rows[row].to_string(), identifier].into_iter().chain(values).collect::<Vec<_>>().join("|")
         })
         .collect();
     assert_eq!(found, records);
@@ -169,12 +156,7 @@ fn a_bad_row_is_rejected_alone() {
 
 #[test]
 fn a_batch_of_rejects_alone_yields_no_record() {
-    check_records(
-        EVERY_TYPE,
-        &[HEADER, "|||||||||||x|"],
-        &[],
-        &["1000 0 blank_identifier!"],
-    );
+    check_records(EVERY_TYPE, &[HEADER, "|||||||||||x|"], &[], &["1000 0 blank_identifier!"]);
     check_records(EVERY_TYPE, &[HEADER], &[], &[]);
 }
 
@@ -217,10 +199,7 @@ fn a_table_without_a_mapped_column_is_refused_unless_it_is_optional() {
     };
     let fault = open("").unwrap_err();
     assert_eq!(fault.code, "missing_column");
-    assert_eq!(
-        fault.message,
-        "the header lacks `ARR` (`fields[1].column`, close to it: `arr`)"
-    );
+    assert_eq!(fault.message, "the header lacks `ARR` (`fields[1].column`, close to it: `arr`)");
     let mapper = open(r#","optional":true"#).unwrap();
     assert_eq!(mapper.layout().fields.len(), 1);
     assert_eq!(mapper.notices(), ["the column `ARR` (`fields[1].column`) is missing"]);
@@ -259,13 +238,7 @@ fn batches_that_break_the_contract_are_refused() {
     let settings =
         r#"{"identifiers":[{"column":"a","match":"id"}],"fields":[{"column":"a","field":"a","type":"text"}]}"#;
     let mut mapper = FieldMapper::open(&["a".into()], settings).unwrap();
-    assert_eq!(
-        mapper
-            .map_batch(&Batch::new(0, 1, Vec::new()).unwrap())
-            .unwrap_err()
-            .code,
-        "bad_batch"
-    );
+    assert_eq!(mapper.map_batch(&Batch::new(0, 1, Vec::new()).unwrap()).unwrap_err().code, "bad_batch");
 }
 
 /// Arrow hands out slices whose offsets do not begin at 0.
@@ -276,13 +249,7 @@ fn a_slice_of_a_longer_column_maps_like_a_column_of_its_own() {
     let mut mapper = FieldMapper::open(&["a".into()], settings).unwrap();
     let slice = Cells::new(&[2, 3, 5], b"xxabcyy", None).unwrap();
     let batch = mapper.map_batch(&Batch::new(0, 2, vec![slice]).unwrap()).unwrap();
-    assert_eq!(
-        batch.identifiers,
-        Text {
-            offsets: vec![0, 1, 3],
-            bytes: b"abc".to_vec()
-        }
-    );
+    assert_eq!(batch.identifiers, Text { offsets: vec![0, 1, 3], bytes: b"abc".to_vec() });
     assert_eq!(batch.fields[0].values, Values::Text(batch.identifiers));
 }
 

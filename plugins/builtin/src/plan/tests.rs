@@ -2,10 +2,8 @@ use super::*;
 
 /// Settings and what `check` says of them, one line a fault.
 fn check_settings(settings: &str, expected: &[&str]) {
-    let found: Vec<String> = check(settings)
-        .into_iter()
-        .map(|fault| format!("{} {}", fault.code, fault.message))
-        .collect();
+    let found: Vec<String> =
+        check(settings).into_iter().map(|fault| format!("{} {}", fault.code, fault.message)).collect();
     assert_eq!(found, expected, "{settings}");
 }
 
@@ -34,10 +32,7 @@ fn defaults_are_filled_in() {
            "usage":[{"product":"Core","period":"weekly","metrics":[{"column":"b","metric":"b"}]}]"#,
     ))
     .unwrap();
-    let cents = Precision {
-        scale: 2,
-        excess: Excess::Reject,
-    };
+    let cents = Precision { scale: 2, excess: Excess::Reject };
     assert_eq!(plan.fields[0].reader, Reader::Decimal(cents, NumberFormat::CANONICAL));
     assert_eq!(plan.usage[0].week_start, Weekday::Monday);
     assert_eq!(plan.usage[0].metrics[0].aggregate, Aggregate::Last);
@@ -134,9 +129,7 @@ fn what_must_be_there_is_asked_for() {
     assert_eq!(codes(&with_field("{}")), [missing; 3]);
     assert_eq!(codes(&with_identifier(r#""usage":[{}]"#)), [missing; 3]);
     assert_eq!(
-        codes(&with_identifier(
-            r#""usage":[{"product":"a","period":"daily","date":{},"metrics":[{}]}]"#
-        )),
+        codes(&with_identifier(r#""usage":[{"product":"a","period":"daily","date":{},"metrics":[{}]}]"#)),
         [missing; 3]
     );
     assert_eq!(
@@ -155,16 +148,8 @@ fn a_key_out_of_place_or_out_of_range_is_refused() {
         (r#""type":"text","unit":"EUR""#, "unit", "misplaced_setting"),
         (r#""type":"float","scale":2"#, "scale", "misplaced_setting"),
         (r#""type":"integer","round":true"#, "round", "misplaced_setting"),
-        (
-            r#""type":"date","number":{"decimal":","}"#,
-            "number",
-            "misplaced_setting",
-        ),
-        (
-            r#""type":"text","boolean":{"true":["ja"]}"#,
-            "boolean",
-            "misplaced_setting",
-        ),
+        (r#""type":"date","number":{"decimal":","}"#, "number", "misplaced_setting"),
+        (r#""type":"text","boolean":{"true":["ja"]}"#, "boolean", "misplaced_setting"),
         (r#""type":"text","formats":["%Y"]"#, "formats", "misplaced_setting"),
         (r#""type":"text","separator":";""#, "separator", "misplaced_setting"),
         (r#""type":"currency","unit":"euro""#, "unit", "bad_setting"),
@@ -172,66 +157,21 @@ fn a_key_out_of_place_or_out_of_range_is_refused() {
         (r#""type":"currency","scale":-1"#, "scale", "bad_setting"),
         (r#""type":"text_list","separator":"""#, "separator", "bad_setting"),
         (r#""type":"date","formats":[]"#, "formats", "bad_setting"),
-        (
-            r#""type":"float","number":{"decimal":"."  ,"group":"."}"#,
-            "number.group",
-            "bad_setting",
-        ),
-        (
-            r#""type":"float","number":{"group":"."}"#,
-            "number.group",
-            "bad_setting",
-        ),
-        (
-            r#""type":"float","number":{"decimal":"٫"}"#,
-            "number.decimal",
-            "bad_setting",
-        ),
-        (
-            r#""type":"float","number":{"decimal":",,"}"#,
-            "number.decimal",
-            "bad_setting",
-        ),
-        (
-            r#""type":"float","number":{"decimal":"e"}"#,
-            "number.decimal",
-            "bad_setting",
-        ),
-        (
-            r#""type":"float","number":{"group":"-"}"#,
-            "number.group",
-            "bad_setting",
-        ),
-        (
-            r#""type":"float","number":{"group":"0"}"#,
-            "number.group",
-            "bad_setting",
-        ),
-        (
-            r#""type":"boolean","boolean":{"true":[]}"#,
-            "boolean.true",
-            "bad_setting",
-        ),
-        (
-            r#""type":"boolean","boolean":{"false":["YES"]}"#,
-            "boolean.false",
-            "bad_setting",
-        ),
-        (
-            r#""type":"boolean","boolean":{"false":[""]}"#,
-            "boolean.false",
-            "bad_setting",
-        ),
+        (r#""type":"float","number":{"decimal":"."  ,"group":"."}"#, "number.group", "bad_setting"),
+        (r#""type":"float","number":{"group":"."}"#, "number.group", "bad_setting"),
+        (r#""type":"float","number":{"decimal":"٫"}"#, "number.decimal", "bad_setting"),
+        (r#""type":"float","number":{"decimal":",,"}"#, "number.decimal", "bad_setting"),
+        (r#""type":"float","number":{"decimal":"e"}"#, "number.decimal", "bad_setting"),
+        (r#""type":"float","number":{"group":"-"}"#, "number.group", "bad_setting"),
+        (r#""type":"float","number":{"group":"0"}"#, "number.group", "bad_setting"),
+        (r#""type":"boolean","boolean":{"true":[]}"#, "boolean.true", "bad_setting"),
+        (r#""type":"boolean","boolean":{"false":["YES"]}"#, "boolean.false", "bad_setting"),
+        (r#""type":"boolean","boolean":{"false":[""]}"#, "boolean.false", "bad_setting"),
     ] {
         let faults = check(&with_field(&format!(r#"{{"column":"a","field":"a",{field}}}"#)));
-        let [fault] = faults.as_slice() else {
-            panic!("{field}: {faults:?}")
-        };
+        let [fault] = faults.as_slice() else { panic!("{field}: {faults:?}") };
         assert_eq!(fault.code, code, "{field}");
-        assert!(
-            fault.message.starts_with(&format!("`fields[0].{key}`: ")),
-            "{field}: {fault}"
-        );
+        assert!(fault.message.starts_with(&format!("`fields[0].{key}`: ")), "{field}: {fault}");
         assert!(fault.message.contains(", for example `"), "{field}: {fault}");
     }
     check_settings(
@@ -269,10 +209,8 @@ fn two_columns_never_write_one_field_or_metric() {
     let field = r#"{"column":"a","field":"a","type":"text"}"#;
     check_settings(
         &with_field(&format!("{field},{field}")),
-        &[
-            "duplicate_field `fields[1].field`: `fields[0]` writes this field already, for example \
-         `fields = [{ column = \"ARR\", field = \"arr\", type = \"currency\" }]`",
-        ],
+        &["duplicate_field `fields[1].field`: `fields[0]` writes this field already, for example \
+         `fields = [{ column = \"ARR\", field = \"arr\", type = \"currency\" }]`"],
     );
     let block =
         |period: &str| format!(r#"{{"product":"a","period":"{period}","metrics":[{{"column":"a","metric":"a"}}]}}"#);

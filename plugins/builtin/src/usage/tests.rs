@@ -30,10 +30,7 @@ fn check_usage(settings: &str, lines: &[&str], records: &[&str], issues: &[&str]
     assert_eq!(found, records);
     assert_eq!(issue_lines(&batch.issues), issues);
     let entries = batch.rows.len();
-    assert_eq!(
-        [batch.identifiers.len(), batch.dates.len(), batch.period_starts.len()],
-        [entries; 3]
-    );
+    assert_eq!([batch.identifiers.len(), batch.dates.len(), batch.period_starts.len()], [entries; 3]);
     let used: std::collections::BTreeSet<u32> = batch.blocks.iter().flat_map(|block| block.entry_of.clone()).collect();
     assert_eq!(used.len(), entries, "every entry has a value");
 }
@@ -50,19 +47,8 @@ fn a_column_of_dates_is_snapped_to_the_period() {
     );
     check_usage(
         &usage,
-        &[
-            "id|when|MAU|API",
-            "a|2024-01-15|1.5|10",
-            "b|2024-02-29||20",
-            "a|2024-02-01|3|",
-            "c|2024-03-01||",
-        ],
-        &[
-            "0 a mau 14 0 1.5",
-            "2 a mau 31 31 3",
-            "0 a api 14 0 10",
-            "1 b api 59 31 20",
-        ],
+        &["id|when|MAU|API", "a|2024-01-15|1.5|10", "b|2024-02-29||20", "a|2024-02-01|3|", "c|2024-03-01||"],
+        &["0 a mau 14 0 1.5", "2 a mau 31 31 3", "0 a api 14 0 10", "1 b api 59 31 20"],
         &[],
     );
 }
@@ -92,21 +78,15 @@ fn automatic_dates_are_of_the_last_full_period() {
         ("quarterly", "2024-07-01"),
         ("yearly", "2023-01-01"),
     ] {
-        let usage = settings(&format!(
-            r#"{{"product":"Core","period":"{period}","metrics":[{{"column":"m","metric":"m"}}]}}"#
-        ));
+        let usage =
+            settings(&format!(r#"{{"product":"Core","period":"{period}","metrics":[{{"column":"m","metric":"m"}}]}}"#));
         let days = day(expected) - day("2024-01-01");
         check_usage(&usage, &["id|m", "a|1"], &[&format!("0 a m {days} {days} 1")], &[]);
     }
     let sunday =
         r#"{"product":"Core","period":"weekly","week_start":"sunday","metrics":[{"column":"m","metric":"m"}]}"#;
     let days = day("2024-10-06") - day("2024-01-01");
-    check_usage(
-        &settings(sunday),
-        &["id|m", "a|1"],
-        &[&format!("0 a m {days} {days} 1")],
-        &[],
-    );
+    check_usage(&settings(sunday), &["id|m", "a|1"], &[&format!("0 a m {days} {days} 1")], &[]);
 }
 
 /// A blank cell is no record, not zero.
@@ -117,15 +97,7 @@ fn rows_without_values_make_no_entry_and_need_no_date() {
     );
     check_usage(
         &usage,
-        &[
-            "id|d|m",
-            "a||",
-            "b||1",
-            "c|2024-01-01|0",
-            "|2024-01-01|1",
-            "|| ",
-            "d|2024-01-02| ",
-        ],
+        &["id|d|m", "a||", "b||1", "c|2024-01-01|0", "|2024-01-01|1", "|| ", "d|2024-01-02| "],
         &["2 c m 0 0 0"],
         &["3 0 blank_identifier!", "4 -1 blank_row", "1 1 blank_date!"],
     );
@@ -140,12 +112,7 @@ fn products_have_their_own_periods_and_share_rejects() {
            {"product":"Core","period":"yearly","metrics":[{"column":"plan","metric":"plan","type":"text"},
                                                           {"column":"on","metric":"on","type":"boolean"}]}"#,
     );
-    let lines = [
-        "id|d|m|n|plan|on",
-        "a|2024-01-31|1|2|gold|yes",
-        "b|2024-01-31|1|x|free|no",
-        "c|2024-02-29||3||no",
-    ];
+    let lines = ["id|d|m|n|plan|on", "a|2024-01-31|1|2|gold|yes", "b|2024-01-31|1|x|free|no", "c|2024-02-29||3||no"];
     check_usage(
         &usage,
         &lines,
@@ -161,20 +128,12 @@ fn products_have_their_own_periods_and_share_rejects() {
     );
     let table = Table::new(&lines);
     let mut mapper = UsageMapper::open(day("2024-10-15"), table.header(), &usage).unwrap();
-    assert_eq!(
-        mapper.groups.len(),
-        2,
-        "products of one date and period share their entries"
-    );
+    assert_eq!(mapper.groups.len(), 2, "products of one date and period share their entries");
     let batch = table.batch(7, &mapper.layout().wanted);
     let first = mapper.map_batch(&batch).unwrap();
     assert_eq!(first.rows, [7, 9, 7, 9]);
     let second = mapper.map_batch(&batch).unwrap();
-    assert_eq!(
-        (first.announced.len(), second.announced.len()),
-        (4, 0),
-        "a series is announced once"
-    );
+    assert_eq!((first.announced.len(), second.announced.len()), (4, 0), "a series is announced once");
     assert_eq!(
         first.announced[2],
         Series {
@@ -201,15 +160,9 @@ fn an_optional_metric_may_be_missing_and_a_date_column_may_not() {
     };
     assert_eq!(open("", &["id", "d"]).unwrap_err().code, "missing_column");
     let fault = open("", &["id"]).unwrap_err();
-    assert!(
-        fault.message.contains("`m`") && fault.message.contains("`d`"),
-        "{fault}"
-    );
+    assert!(fault.message.contains("`m`") && fault.message.contains("`d`"), "{fault}");
     let mapper = open(r#","optional":true"#, &["id", "d"]).unwrap();
-    assert_eq!(
-        (mapper.notices().len(), mapper.layout().wanted.as_slice()),
-        (1, &[0][..])
-    );
+    assert_eq!((mapper.notices().len(), mapper.layout().wanted.as_slice()), (1, &[0][..]));
     assert_eq!(open("", &["id", "d", "m", "m"]).unwrap_err().code, "duplicate_column");
 }
 
@@ -217,12 +170,7 @@ fn an_optional_metric_may_be_missing_and_a_date_column_may_not() {
 fn a_day_outside_the_calendar_is_refused() {
     let usage = settings(r#"{"product":"Core","period":"daily","metrics":[{"column":"m","metric":"m"}]}"#);
     for today in [i32::MIN, day("0001-01-01") - 1, day("9999-12-31") + 1, i32::MAX] {
-        assert_eq!(
-            UsageMapper::open(today, &["id".into(), "m".into()], &usage)
-                .unwrap_err()
-                .code,
-            "bad_source"
-        );
+        assert_eq!(UsageMapper::open(today, &["id".into(), "m".into()], &usage).unwrap_err().code, "bad_source");
     }
     assert!(UsageMapper::open(day("0001-01-01"), &["id".into(), "m".into()], &usage).is_ok());
 }

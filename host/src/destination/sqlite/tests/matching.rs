@@ -22,29 +22,17 @@ fn keys(bed: &Bed) -> Vec<String> {
 fn the_next_strategy_is_tried_on_a_blank_or_no_match() {
     let bed = Bed::new();
     let both = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]]);
-    let seed = both
-        .clone()
-        .row(&["A", "a.com"], vec![text("seed")])
-        .row(&["B", "b.com"], vec![text("seed")]);
+    let seed = both.clone().row(&["A", "a.com"], vec![text("seed")]).row(&["B", "b.com"], vec![text("seed")]);
     bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
     let next = both
         .row(&["A", "b.com"], vec![text("by crm_id")])
         .row(&["", "b.com"], vec![text("by domain")])
         .row(&["C", "zzz.com"], vec![text("nobody")])
         .row(&["", ""], vec![text("blank")]);
-    let merged = bed
-        .merge(&File::new("next.csv").at(2_000).skipping().accounts(next))
-        .unwrap();
-    assert_eq!(
-        (merged.matched, merged.updated, merged.unmatched, merged.ambiguous),
-        (2, 2, 2, 0)
-    );
+    let merged = bed.merge(&File::new("next.csv").at(2_000).skipping().accounts(next)).unwrap();
+    assert_eq!((merged.matched, merged.updated, merged.unmatched, merged.ambiguous), (2, 2, 2, 0));
     assert_eq!(bed.fields(), ["A|stage|by crm_id", "B|stage|by domain"]);
-    let examples: Vec<_> = merged
-        .unmatched_examples
-        .iter()
-        .map(|row| (row.row, row.identifier.as_str()))
-        .collect();
+    let examples: Vec<_> = merged.unmatched_examples.iter().map(|row| (row.row, row.identifier.as_str())).collect();
     assert_eq!(examples, [(2, "C, zzz.com"), (3, "")]);
 }
 
@@ -59,10 +47,7 @@ fn an_ambiguous_identifier_is_counted_and_not_applied() {
         .row(&["shared.com", "A"], vec![text("never the next strategy")])
         .row(&["", "A"], vec![text("fine")]);
     let merged = bed.merge(&File::new("next.csv").at(2_000).accounts(next)).unwrap();
-    assert_eq!(
-        (merged.matched, merged.created, merged.ambiguous, merged.unmatched),
-        (1, 0, 1, 0)
-    );
+    assert_eq!((merged.matched, merged.created, merged.ambiguous, merged.unmatched), (1, 0, 1, 0));
     assert_eq!(bed.fields(), ["A|stage|fine", "B|stage|seed"]);
 }
 
@@ -77,12 +62,8 @@ fn all_keys_of_a_composite_strategy_must_match() {
         .row(&["Acme", ""], vec![text("blank")]);
     let merged = bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
     assert_eq!((merged.created, merged.unmatched), (2, 1));
-    let next = composite
-        .row(&["Acme", "acme.de"], vec![text("hit")])
-        .row(&["Other", "acme.de"], vec![text("miss")]);
-    let merged = bed
-        .merge(&File::new("next.csv").at(2_000).skipping().accounts(next))
-        .unwrap();
+    let next = composite.row(&["Acme", "acme.de"], vec![text("hit")]).row(&["Other", "acme.de"], vec![text("miss")]);
+    let merged = bed.merge(&File::new("next.csv").at(2_000).skipping().accounts(next)).unwrap();
     assert_eq!((merged.matched, merged.updated, merged.unmatched), (1, 1, 1));
     assert_eq!(
         bed.rows("SELECT domains, value FROM account_field_values ORDER BY 1"),
@@ -101,17 +82,9 @@ fn an_account_takes_on_the_keys_that_its_records_bring() {
         .row(&["", "a.de"], vec![text("3")]);
     let merged = bed.merge(&File::new("one.csv").accounts(one)).unwrap();
     assert_eq!(merged.created, 1);
-    bed.merge(
-        &File::new("two.csv")
-            .at(2_000)
-            .accounts(both.row(&["A", "a.fr"], vec![text("4")])),
-    )
-    .unwrap();
+    bed.merge(&File::new("two.csv").at(2_000).accounts(both.row(&["A", "a.fr"], vec![text("4")]))).unwrap();
     assert_eq!(keys(&bed), ["crm_id=A domain=a.com domain=a.de domain=a.fr"]);
-    assert_eq!(
-        bed.rows("SELECT domains, value FROM account_field_values"),
-        ["a.com, a.de, a.fr|4"]
-    );
+    assert_eq!(bed.rows("SELECT domains, value FROM account_field_values"), ["a.com, a.de, a.fr|4"]);
 }
 
 #[test]
@@ -140,42 +113,17 @@ fn a_field_matches_by_its_current_value() {
     bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
     let by = |name: &str| accounts(&[&[MatchKey::Field(name.to_owned())]]);
     let merged = bed
-        .merge(
-            &File::new("b.csv")
-                .at(2_000)
-                .skipping()
-                .accounts(by("seats").row(&["8"], vec![text("eight")])),
-        )
+        .merge(&File::new("b.csv").at(2_000).skipping().accounts(by("seats").row(&["8"], vec![text("eight")])))
         .unwrap();
     assert_eq!(merged.matched, 1);
     let merged = bed
-        .merge(
-            &File::new("c.csv")
-                .at(3_000)
-                .skipping()
-                .accounts(by("code").row(&["x"], vec![text("code")])),
-        )
+        .merge(&File::new("c.csv").at(3_000).skipping().accounts(by("code").row(&["x"], vec![text("code")])))
         .unwrap();
     assert_eq!(merged.matched, 1);
-    let error = bed
-        .merge(
-            &File::new("d.csv")
-                .skipping()
-                .accounts(by("unknown").row(&["x"], vec![text("code")])),
-        )
-        .unwrap_err();
+    let error =
+        bed.merge(&File::new("d.csv").skipping().accounts(by("unknown").row(&["x"], vec![text("code")]))).unwrap_err();
     assert!(matches!(error, DestinationError::NoAccountMatched { rows: 1 }));
-    assert_eq!(
-        bed.fields(),
-        [
-            "A|code|x",
-            "A|seats|7",
-            "A|stage|code",
-            "B|code|y",
-            "B|seats|8",
-            "B|stage|eight"
-        ]
-    );
+    assert_eq!(bed.fields(), ["A|code|x", "A|seats|7", "A|stage|code", "B|code|y", "B|seats|8", "B|stage|eight"]);
 }
 
 #[test]
@@ -189,15 +137,11 @@ fn an_account_created_by_a_field_has_that_value() {
     let mut usage = usage.row("", 0, 0, vec![Some(5)]).row("", 0, 0, vec![Some(6)]);
     usage.rows[0].identifiers = optional(&["x", "x.com"]);
     usage.rows[1].identifiers = optional(&["z", ""]);
-    let file = File::new("a.csv")
-        .accounts(by_code.clone().row(&["x"], vec![text("1")]))
-        .usage(usage);
+    let file = File::new("a.csv").accounts(by_code.clone().row(&["x"], vec![text("1")])).usage(usage);
     assert_eq!(bed.merge(&file).unwrap().created, 2);
     let next = bed
         .merge(
-            &File::new("b.csv")
-                .at(2_000)
-                .accounts(by_code.row(&["x"], vec![text("2")]).row(&["y"], vec![text("2")])),
+            &File::new("b.csv").at(2_000).accounts(by_code.row(&["x"], vec![text("2")]).row(&["y"], vec![text("2")])),
         )
         .unwrap();
     assert_eq!((next.matched, next.created), (1, 1));

@@ -43,10 +43,8 @@ fn random_files(random: &mut Random) -> Vec<File> {
             for version in 1..=random.below(3) + 1 {
                 second = i64::max(second, random.below(4) as i64);
                 for generation in 0..=random.below(2) as u32 {
-                    let file = File {
-                        integration,
-                        ..File::new(key).version(version).generation(generation).at(second)
-                    };
+                    let file =
+                        File { integration, ..File::new(key).version(version).generation(generation).at(second) };
                     files.push(file.accounts(random_accounts(random)).usage(random_usage(random)));
                 }
             }
@@ -57,16 +55,8 @@ fn random_files(random: &mut Random) -> Vec<File> {
 
 fn random_accounts(random: &mut Random) -> Accounts {
     // Some files use a field in another mode than others do.
-    let owner = if random.below(4) == 0 {
-        WriteMode::Overwrite
-    } else {
-        WriteMode::IfEmpty
-    };
-    let tags = if random.below(4) == 0 {
-        WriteMode::Overwrite
-    } else {
-        WriteMode::Append
-    };
+    let owner = if random.below(4) == 0 { WriteMode::Overwrite } else { WriteMode::IfEmpty };
+    let tags = if random.below(4) == 0 { WriteMode::Overwrite } else { WriteMode::Append };
     let mut accounts = Accounts::by_crm_id(vec![
         plain("stage"),
         field("owner", ValueType::Text, owner),
@@ -96,22 +86,12 @@ fn random_accounts(random: &mut Random) -> Accounts {
 }
 
 fn random_usage(random: &mut Random) -> Usage {
-    let repeat = if random.below(3) == 0 {
-        Repeat::Replace
-    } else {
-        Repeat::Add
-    };
-    let list = METRICS
-        .iter()
-        .map(|(name, aggregate)| series(name, *aggregate, repeat))
-        .collect();
+    let repeat = if random.below(3) == 0 { Repeat::Replace } else { Repeat::Add };
+    let list = METRICS.iter().map(|(name, aggregate)| series(name, *aggregate, repeat)).collect();
     let mut usage = Usage::of(list).by_email();
     for _ in 0..random.below(4) {
         let month = random.below(2) as i32;
-        let values = METRICS
-            .iter()
-            .map(|_| (random.below(4) > 0).then(|| random.below(100) as i64))
-            .collect();
+        let values = METRICS.iter().map(|_| (random.below(4) > 0).then(|| random.below(100) as i64)).collect();
         let user = ["", "u@x"][random.below(2) as usize];
         usage = usage.user_row(
             CRM_IDS[random.below(3) as usize],
@@ -126,15 +106,7 @@ fn random_usage(random: &mut Random) -> Usage {
 
 /// What counts of the files, in the order of their writes: of each object its highest generation.
 fn counting(files: &[File]) -> Vec<&File> {
-    let order = |file: &File| {
-        (
-            file.second,
-            file.key.clone(),
-            file.version,
-            file.generation,
-            file.integration,
-        )
-    };
+    let order = |file: &File| (file.second, file.key.clone(), file.version, file.generation, file.integration);
     let mut latest: BTreeMap<_, &File> = BTreeMap::new();
     for file in files {
         let object = (file.integration, file.key.clone(), file.version);
@@ -161,15 +133,9 @@ fn model_fields(files: &[&File]) -> Vec<String> {
                     (Cell::Clear, _, _) => Cell::Keep,
                     (value, WriteMode::Overwrite, _) | (value, _, Cell::Keep) => value.clone(),
                     (_, WriteMode::IfEmpty, stored) => stored,
-                    (Cell::List(more), WriteMode::Append, Cell::List(stored)) => Cell::List(
-                        stored
-                            .iter()
-                            .chain(more)
-                            .copied()
-                            .collect::<BTreeSet<_>>()
-                            .into_iter()
-                            .collect(),
-                    ),
+                    (Cell::List(more), WriteMode::Append, Cell::List(stored)) => {
+                        Cell::List(stored.iter().chain(more).copied().collect::<BTreeSet<_>>().into_iter().collect())
+                    }
                     (_, WriteMode::Append, stored) => stored,
                 };
                 values.insert(key, value);
@@ -191,11 +157,7 @@ fn model_usage(files: &[&File]) -> Vec<String> {
     for file in files {
         let Some(usage) = &file.usage else { continue };
         for (position, row) in usage.rows.iter().enumerate() {
-            for (metric, value) in row
-                .values
-                .iter()
-                .enumerate()
-                .filter_map(|(metric, value)| Some((metric, (*value)?)))
+            for (metric, value) in row.values.iter().enumerate().filter_map(|(metric, value)| Some((metric, (*value)?)))
             {
                 let user = row.user.clone().unwrap_or_else(|| "-".to_owned());
                 let record = (row.identifiers[0].clone().unwrap(), user, metric, row.period_start);
@@ -207,46 +169,36 @@ fn model_usage(files: &[&File]) -> Vec<String> {
             }
         }
     }
-    let shown = records
-        .into_iter()
-        .map(|((account, user, metric, period_start), contributions)| {
-            let base = contributions
-                .iter()
-                .rposition(|(_, repeat, _)| *repeat == Repeat::Replace);
-            let counted: Vec<_> = contributions
-                .iter()
-                .enumerate()
-                .skip(base.unwrap_or(0))
-                .filter(|(index, (file, repeat, _))| {
-                    let newer = contributions.iter().skip(index + 1);
-                    *repeat == Repeat::Replace
-                        || !newer
-                            .into_iter()
-                            .any(|(other, _, _)| (other.integration, &other.key) == (file.integration, &file.key))
-                })
-                .collect();
-            let all = || {
-                counted
-                    .iter()
-                    .flat_map(|(_, (_, _, values))| values.iter().map(|(_, _, value)| *value))
-            };
-            let value = match METRICS[metric].1 {
-                Aggregate::Sum => all().sum::<i64>().to_string(),
-                Aggregate::Count => all().count().to_string(),
-                Aggregate::Max => all().max().unwrap().to_string(),
-                Aggregate::Min => all().min().unwrap().to_string(),
-                Aggregate::Avg => (all().sum::<i64>() as f64 / all().count() as f64).to_string(),
-                Aggregate::Last => {
-                    let each = counted
-                        .iter()
-                        .map(|(index, (_, _, values))| (values.iter().max().unwrap(), index));
-                    let (last, _) = each.max_by_key(|((date, _, _), index)| (*date, **index)).unwrap();
-                    last.2.to_string()
-                }
-            };
-            let month = if period_start == 0 { "1970-01-01" } else { "1970-02-01" };
-            format!("{account}|{user}|{}|{month}|{value}", METRICS[metric].0)
-        });
+    let shown = records.into_iter().map(|((account, user, metric, period_start), contributions)| {
+        let base = contributions.iter().rposition(|(_, repeat, _)| *repeat == Repeat::Replace);
+        let counted: Vec<_> = contributions
+            .iter()
+            .enumerate()
+            .skip(base.unwrap_or(0))
+            .filter(|(index, (file, repeat, _))| {
+                let newer = contributions.iter().skip(index + 1);
+                *repeat == Repeat::Replace
+                    || !newer
+                        .into_iter()
+                        .any(|(other, _, _)| (other.integration, &other.key) == (file.integration, &file.key))
+            })
+            .collect();
+        let all = || counted.iter().flat_map(|(_, (_, _, values))| values.iter().map(|(_, _, value)| *value));
+        let value = match METRICS[metric].1 {
+            Aggregate::Sum => all().sum::<i64>().to_string(),
+            Aggregate::Count => all().count().to_string(),
+            Aggregate::Max => all().max().unwrap().to_string(),
+            Aggregate::Min => all().min().unwrap().to_string(),
+            Aggregate::Avg => (all().sum::<i64>() as f64 / all().count() as f64).to_string(),
+            Aggregate::Last => {
+                let each = counted.iter().map(|(index, (_, _, values))| (values.iter().max().unwrap(), index));
+                let (last, _) = each.max_by_key(|((date, _, _), index)| (*date, **index)).unwrap();
+                last.2.to_string()
+            }
+        };
+        let month = if period_start == 0 { "1970-01-01" } else { "1970-02-01" };
+        format!("{account}|{user}|{}|{month}|{value}", METRICS[metric].0)
+    });
     shown.collect()
 }
 
@@ -292,11 +244,7 @@ fn files_in_any_order_end_in_the_same_store() {
             }
             assert_eq!((bed.fields(), bed.usage()), expected, "seed {seed}, round {round}");
             let dumped = dump(&bed);
-            assert_eq!(
-                first.get_or_insert_with(|| dumped.clone()),
-                &dumped,
-                "seed {seed}, round {round}"
-            );
+            assert_eq!(first.get_or_insert_with(|| dumped.clone()), &dumped, "seed {seed}, round {round}");
             random.shuffle(&mut files);
         }
     }

@@ -3,13 +3,12 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::destination::{RejectRow, RowCounts};
+use crate::destination::{Merged, RejectRow, RowCounts};
 
 fn stages(rows: &[(&str, Cell)]) -> Accounts {
-    rows.iter()
-        .fold(Accounts::by_crm_id(vec![plain("stage")]), |accounts, (crm_id, cell)| {
-            accounts.row(&[crm_id], vec![cell.clone()])
-        })
+    rows.iter().fold(Accounts::by_crm_id(vec![plain("stage")]), |accounts, (crm_id, cell)| {
+        accounts.row(&[crm_id], vec![cell.clone()])
+    })
 }
 
 /// I3, R1
@@ -18,26 +17,15 @@ fn an_identity_is_confirmed_at_most_once() {
     let bed = Bed::new();
     let file = File::new("a.csv").accounts(stages(&[("1", text("won")), ("2", text("lost"))]));
     let identity = file.delivery().identity;
-    assert_eq!(
-        bed.destination.confirmed(&TenantName::default(), &identity).unwrap(),
-        None
-    );
+    assert_eq!(bed.destination.confirmed(&TenantName::default(), &identity).unwrap(), None);
     let first = bed.merge(&file).unwrap();
     assert_eq!((first.created, first.matched, first.updated), (2, 0, 0));
-    let again = bed
-        .merge(&file.clone().accounts(stages(&[("3", text("new"))])))
-        .unwrap();
+    let again = bed.merge(&file.clone().accounts(stages(&[("3", text("new"))]))).unwrap();
     assert_eq!(again, first);
     assert_eq!(bed.fields(), ["1|stage|won", "2|stage|lost"]);
-    assert_eq!(
-        bed.confirmed(&bed.destination, &identity),
-        Some(first.clone())
-    );
+    assert_eq!(bed.confirmed(&bed.destination, &identity), Some(first.clone()));
     let reopened = open(&bed.directory).unwrap();
-    assert_eq!(
-        bed.confirmed(&reopened, &identity),
-        Some(first)
-    );
+    assert_eq!(bed.confirmed(&reopened, &identity), Some(first));
     assert_eq!(bed.rows("SELECT count(*) FROM ingestion_history"), ["1"]);
 }
 
@@ -52,10 +40,7 @@ fn staging_without_a_merge_leaves_nothing() {
     drop(staging);
     assert_eq!(files(&bed), 1);
     assert!(!bed.database().exists());
-    assert_eq!(
-        bed.destination.lacks_accounts(&TenantName::default()).unwrap(),
-        Some(true)
-    );
+    assert_eq!(bed.destination.lacks_accounts(&TenantName::default()).unwrap(), Some(true));
 
     // A crash cannot delete its file; opening does, unless someone stages there.
     std::mem::forget(bed.stage(&file));
@@ -63,10 +48,7 @@ fn staging_without_a_merge_leaves_nothing() {
     assert_eq!(files(&bed), 2);
     drop((other, bed.destination));
     let destination = open(&bed.directory).unwrap();
-    let bed = Bed {
-        directory: bed.directory,
-        destination,
-    };
+    let bed = Bed { directory: bed.directory, destination };
     assert_eq!(files(&bed), 1);
     assert_eq!(bed.merge(&file).unwrap().created, 1);
 }
@@ -75,29 +57,16 @@ fn staging_without_a_merge_leaves_nothing() {
 #[test]
 fn a_replay_replaces_what_the_object_contributed() {
     let bed = Bed::new();
-    bed.merge(
-        &File::new("a.csv")
-            .at(10)
-            .accounts(stages(&[("1", text("old")), ("2", text("old"))])),
-    )
-    .unwrap();
+    bed.merge(&File::new("a.csv").at(10).accounts(stages(&[("1", text("old")), ("2", text("old"))]))).unwrap();
     let file = File::new("b.csv").at(20);
-    bed.merge(
-        &file
-            .clone()
-            .accounts(stages(&[("1", text("new")), ("2", text("new")), ("3", text("new"))])),
-    )
-    .unwrap();
+    bed.merge(&file.clone().accounts(stages(&[("1", text("new")), ("2", text("new")), ("3", text("new"))]))).unwrap();
     assert_eq!(bed.fields(), ["1|stage|new", "2|stage|new", "3|stage|new"]);
     let replay = file.generation(1).accounts(stages(&[("1", text("newer"))]));
     let merged = bed.merge(&replay).unwrap();
     assert_eq!((merged.matched, merged.updated, merged.unchanged), (1, 3, 0));
     // Account 2 has again what the other object said; account 3 stays, without the value (R3).
     assert_eq!(bed.fields(), ["1|stage|newer", "2|stage|old"]);
-    assert_eq!(
-        bed.rows("SELECT crm_id FROM account_overview ORDER BY 1"),
-        ["1", "2", "3"]
-    );
+    assert_eq!(bed.rows("SELECT crm_id FROM account_overview ORDER BY 1"), ["1", "2", "3"]);
     assert_eq!(
         bed.rows(
             "SELECT generation, replaced_by IS NULL FROM ingestions WHERE etag = 'v1' AND dedup_key LIKE '%b.csv%'"
@@ -111,16 +80,16 @@ fn a_replay_replaces_what_the_object_contributed() {
 fn a_replay_with_the_same_content_changes_nothing() {
     let bed = Bed::new();
     let file = File::new("a.csv").accounts(stages(&[("1", text("x"))])).usage(
-        Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Add)])
-            .row("1", 5, 0, vec![Some(4)])
-            .row("1", 6, 0, vec![Some(3)]),
+        Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Add)]).row("1", 5, 0, vec![Some(4)]).row(
+            "1",
+            6,
+            0,
+            vec![Some(3)],
+        ),
     );
     bed.merge(&file).unwrap();
     let merged = bed.merge(&file.clone().generation(1)).unwrap();
-    assert_eq!(
-        (merged.created, merged.updated, merged.unchanged, merged.usage_records),
-        (0, 0, 1, 1)
-    );
+    assert_eq!((merged.created, merged.updated, merged.unchanged, merged.usage_records), (0, 0, 1, 1));
     assert_eq!(bed.usage(), ["1|-|mau|1970-01-01|7"]);
     assert_eq!(bed.rows("SELECT count(*) FROM usage_contributions"), ["1"]);
     assert_eq!(bed.rows("SELECT count(*) FROM account_contributions"), ["1"]);
@@ -130,21 +99,11 @@ fn a_replay_with_the_same_content_changes_nothing() {
 #[test]
 fn an_older_object_does_not_overwrite_a_newer_one() {
     let bed = Bed::new();
-    bed.merge(
-        &File::new("new.csv")
-            .at(20)
-            .accounts(stages(&[("1", text("new")), ("2", Cell::Clear)])),
-    )
-    .unwrap();
+    bed.merge(&File::new("new.csv").at(20).accounts(stages(&[("1", text("new")), ("2", Cell::Clear)]))).unwrap();
     let older =
-        File::new("old.csv")
-            .at(10)
-            .accounts(stages(&[("1", text("old")), ("2", text("old")), ("3", text("old"))]));
+        File::new("old.csv").at(10).accounts(stages(&[("1", text("old")), ("2", text("old")), ("3", text("old"))]));
     let merged = bed.merge(&older).unwrap();
-    assert_eq!(
-        (merged.matched, merged.created, merged.updated, merged.unchanged),
-        (2, 1, 0, 2)
-    );
+    assert_eq!((merged.matched, merged.created, merged.updated, merged.unchanged), (2, 1, 0, 2));
     assert_eq!(bed.fields(), ["1|stage|new", "3|stage|old"]);
 }
 
@@ -164,13 +123,8 @@ fn within_a_file_the_last_row_counts_and_a_null_keeps() {
         .row(&["2"], vec![Cell::Clear, Cell::Clear, Cell::Clear])
         .row(&["2"], vec![Cell::Keep, text("kept"), Cell::List(vec!["kept"])]);
     bed.merge(&File::new("a.csv").accounts(accounts)).unwrap();
-    let expected = [
-        r#"1|owner|first"#,
-        r#"1|stage|b"#,
-        r#"1|tags|["x","y","z"]"#,
-        "2|owner|kept",
-        r#"2|tags|["kept"]"#,
-    ];
+    let expected =
+        [r#"1|owner|first"#, r#"1|stage|b"#, r#"1|tags|["x","y","z"]"#, "2|owner|kept", r#"2|tags|["kept"]"#];
     assert_eq!(bed.fields(), expected);
     let next = Accounts::by_crm_id(vec![
         field("owner", ValueType::Text, WriteMode::IfEmpty),
@@ -179,37 +133,22 @@ fn within_a_file_the_last_row_counts_and_a_null_keeps() {
     .row(&["1"], vec![text("late"), Cell::List(vec!["w"])])
     .row(&["3"], vec![text("new"), Cell::List(vec!["q", "q"])]);
     let merged = bed.merge(&File::new("b.csv").at(2_000).accounts(next)).unwrap();
-    assert_eq!(
-        (merged.matched, merged.created, merged.updated, merged.unchanged),
-        (1, 1, 1, 0)
-    );
-    assert_eq!(
-        bed.fields()[..3],
-        ["1|owner|first", "1|stage|b", r#"1|tags|["w","x","y","z"]"#]
-    );
+    assert_eq!((merged.matched, merged.created, merged.updated, merged.unchanged), (1, 1, 1, 0));
+    assert_eq!(bed.fields()[..3], ["1|owner|first", "1|stage|b", r#"1|tags|["w","x","y","z"]"#]);
 }
 
 #[test]
 fn a_field_keeps_its_type() {
     let bed = Bed::new();
-    bed.merge(&File::new("a.csv").accounts(stages(&[("1", text("won"))])))
-        .unwrap();
+    bed.merge(&File::new("a.csv").accounts(stages(&[("1", text("won"))]))).unwrap();
     let accounts = Accounts::by_crm_id(vec![field("stage", ValueType::Integer, WriteMode::Overwrite)])
         .row(&["2"], vec![Cell::Number(7)]);
     let error = bed.merge(&File::new("b.csv").accounts(accounts)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "field `stage` is stored as text, the mapper brings integer"
-    );
+    assert_eq!(error.to_string(), "field `stage` is stored as text, the mapper brings integer");
     assert!(!error.may_pass());
     // Nothing of it stayed, and the store goes on.
     assert_eq!(bed.rows("SELECT crm_id FROM account_overview"), ["1"]);
-    assert_eq!(
-        bed.merge(&File::new("c.csv").accounts(stages(&[("1", text("lost"))])))
-            .unwrap()
-            .updated,
-        1
-    );
+    assert_eq!(bed.merge(&File::new("c.csv").accounts(stages(&[("1", text("lost"))]))).unwrap().updated, 1);
 }
 
 #[test]
@@ -223,10 +162,7 @@ fn decimals_are_stored_exactly() {
     let accounts = Accounts::by_crm_id(vec![money.clone()]).row(&["1"], vec![Cell::Number(123_450)]);
     bed.merge(&File::new("a.csv").accounts(accounts)).unwrap();
     // Another scale is the same type.
-    let finer = OutputField {
-        value_type: ValueType::Decimal(4),
-        ..money
-    };
+    let finer = OutputField { value_type: ValueType::Decimal(4), ..money };
     let accounts = Accounts::by_crm_id(vec![finer]).row(&["2"], vec![Cell::Number(-1)]);
     bed.merge(&File::new("b.csv").accounts(accounts)).unwrap();
     assert_eq!(
@@ -239,35 +175,18 @@ fn decimals_are_stored_exactly() {
 #[test]
 fn a_file_in_which_nothing_matched_is_refused() {
     let bed = Bed::new();
-    let file = File::new("a.csv")
-        .skipping()
-        .accounts(stages(&[("1", text("won")), ("2", text("won"))]));
+    let file = File::new("a.csv").skipping().accounts(stages(&[("1", text("won")), ("2", text("won"))]));
     let error = bed.merge(&file).unwrap_err();
-    assert!(
-        matches!(error, DestinationError::NoAccountMatched { rows: 2 }),
-        "{error}"
-    );
+    assert!(matches!(error, DestinationError::NoAccountMatched { rows: 2 }), "{error}");
     assert!(!error.may_pass());
-    assert_eq!(
-        bed.destination
-            .confirmed(&TenantName::default(), &file.delivery().identity)
-            .unwrap(),
-        None
-    );
+    assert_eq!(bed.destination.confirmed(&TenantName::default(), &file.delivery().identity).unwrap(), None);
     assert_eq!(bed.rows("SELECT count(*) FROM ingestions"), ["0"]);
     // To look at it is no failure.
     let preview = bed.preview(&file);
     assert_eq!((preview.merged.unmatched, preview.accounts.len()), (2, 2));
     // A header alone, or nothing but rejects, is no such file.
-    assert_eq!(
-        bed.merge(&File::new("empty.csv").skipping().accounts(stages(&[])))
-            .unwrap(),
-        Merged::default()
-    );
-    let rejected = File {
-        rejected: vec![0, 1],
-        ..file.clone()
-    };
+    assert_eq!(bed.merge(&File::new("empty.csv").skipping().accounts(stages(&[]))).unwrap(), Merged::default());
+    let rejected = File { rejected: vec![0, 1], ..file.clone() };
     assert_eq!(bed.merge(&rejected).unwrap(), Merged::default());
 }
 
@@ -279,24 +198,16 @@ fn rejected_rows_bring_nothing_even_when_they_are_rejected_late() {
         .row("1", 0, 0, vec![Some(1)])
         .row("2", 0, 0, vec![Some(2)])
         .row("3", 0, 0, vec![Some(3)]);
-    let file = File {
-        rejected: vec![1],
-        ..File::new("a.csv").accounts(accounts.clone()).usage(usage.clone())
-    };
+    let file = File { rejected: vec![1], ..File::new("a.csv").accounts(accounts.clone()).usage(usage.clone()) };
     let mut staging = bed.stage(&file);
     staging.reject_row(2).unwrap();
     staging.reject_row(9).unwrap();
     // The next table's rows are other rows.
     staging.open_table(Some(&accounts.layout()), None).unwrap();
-    staging
-        .accounts(&stages(&[("4", text("d")), ("5", text("e"))]).batch(), &[])
-        .unwrap();
+    staging.accounts(&stages(&[("4", text("d")), ("5", text("e"))]).batch(), &[]).unwrap();
     let merged = staging.merge(RowCounts::default()).unwrap().merged;
     assert_eq!((merged.created, merged.usage_values, merged.usage_records), (3, 1, 1));
-    assert_eq!(
-        bed.rows("SELECT crm_id FROM account_overview ORDER BY 1"),
-        ["1", "4", "5"]
-    );
+    assert_eq!(bed.rows("SELECT crm_id FROM account_overview ORDER BY 1"), ["1", "4", "5"]);
     assert_eq!(bed.usage(), ["1|-|mau|1970-01-01|1"]);
 }
 
@@ -315,31 +226,15 @@ fn rejects_are_kept_with_their_ingestion() {
     };
     let file = File::new("a.csv").accounts(stages(&[("1", text("a"))]));
     let mut staging = bed.stage(&file);
-    staging
-        .rejects(&[
-            reject.clone(),
-            RejectRow {
-                column: None,
-                value: None,
-                line: 6,
-                ..reject.clone()
-            },
-        ])
-        .unwrap();
+    staging.rejects(&[reject.clone(), RejectRow { column: None, value: None, line: 6, ..reject.clone() }]).unwrap();
     staging.merge(RowCounts::default()).unwrap().merged;
     let sql = "SELECT key, line, column_name, value, code FROM rejected_rows ORDER BY line";
-    assert_eq!(
-        bed.rows(sql),
-        ["a.csv|5|ARR|abc|not-a-number", "a.csv|6|-|-|not-a-number"]
-    );
+    assert_eq!(bed.rows(sql), ["a.csv|5|ARR|abc|not-a-number", "a.csv|6|-|-|not-a-number"]);
     let mut staging = bed.stage(&file.generation(1));
     staging.rejects(&[RejectRow { line: 9, ..reject }]).unwrap();
     staging.merge(RowCounts::default()).unwrap().merged;
     assert_eq!(bed.rows(sql), ["a.csv|9|ARR|abc|not-a-number"]);
-    assert_eq!(
-        bed.rows("SELECT generation, rejects FROM ingestion_history ORDER BY 1"),
-        ["0|0", "1|1"]
-    );
+    assert_eq!(bed.rows("SELECT generation, rejects FROM ingestion_history ORDER BY 1"), ["0|0", "1|1"]);
 }
 
 #[test]
@@ -386,25 +281,10 @@ fn a_store_of_a_newer_version_is_refused() {
     let bed = Bed::new();
     let file = File::new("a.csv").accounts(stages(&[("1", text("won"))]));
     bed.merge(&file).unwrap();
-    Connection::open(bed.database())
-        .unwrap()
-        .execute_batch("PRAGMA user_version = 99")
-        .unwrap();
+    Connection::open(bed.database()).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let destination = open(&bed.directory).unwrap();
-    let error = destination
-        .confirmed(&TenantName::default(), &file.delivery().identity)
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            DestinationError::Schema {
-                found: 99,
-                known: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = destination.confirmed(&TenantName::default(), &file.delivery().identity).unwrap_err();
+    assert!(matches!(error, DestinationError::Schema { found: 99, known: 1, .. }), "{error}");
     assert!(!error.may_pass());
 }
 
@@ -415,15 +295,9 @@ fn every_tenant_has_a_file_of_its_own() {
     let file = File::new("a.csv").accounts(stages(&[("1", text("won"))]));
     bed.merge(&file).unwrap();
     let other: TenantName = "other".parse().unwrap();
-    assert_eq!(
-        bed.destination.lacks_accounts(&TenantName::default()).unwrap(),
-        Some(false)
-    );
+    assert_eq!(bed.destination.lacks_accounts(&TenantName::default()).unwrap(), Some(false));
     assert_eq!(bed.destination.lacks_accounts(&other).unwrap(), Some(true));
-    let delivery = Delivery {
-        tenant: other.clone(),
-        ..file.delivery()
-    };
+    let delivery = Delivery { tenant: other.clone(), ..file.delivery() };
     assert_eq!(bed.destination.confirmed(&other, &delivery.identity).unwrap(), None);
     let mut staging = bed.destination.stage(delivery).unwrap();
     let accounts = stages(&[("1", text("lost"))]);
@@ -446,8 +320,7 @@ fn several_objects_are_staged_and_merged_at_once() {
             scope.spawn(move || {
                 let rows: Vec<String> = (0..50).map(|row| (number * 25 + row).to_string()).collect();
                 let rows: Vec<(&str, Cell)> = rows.iter().map(|row| (row.as_str(), text("x"))).collect();
-                bed.merge(&File::new(&format!("{number}.csv")).accounts(stages(&rows)))
-                    .unwrap();
+                bed.merge(&File::new(&format!("{number}.csv")).accounts(stages(&rows))).unwrap();
             });
         }
     });
@@ -460,8 +333,7 @@ fn more_fields_than_a_table_has_columns_are_stored() {
     let bed = Bed::new();
     let fields: Vec<OutputField> = (0..2_500).map(|number| plain(&format!("f{number}"))).collect();
     let cells = (0..2_500).map(|number| text(&number.to_string())).collect();
-    bed.merge(&File::new("a.csv").accounts(Accounts::by_crm_id(fields).row(&["1"], cells)))
-        .unwrap();
+    bed.merge(&File::new("a.csv").accounts(Accounts::by_crm_id(fields).row(&["1"], cells))).unwrap();
     assert_eq!(
         bed.rows("SELECT count(*), sum(CAST(value AS INTEGER)) FROM account_field_values"),
         [format!("2500|{}", 2_499 * 2_500 / 2)]

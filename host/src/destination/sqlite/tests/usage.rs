@@ -17,11 +17,7 @@ fn rows_of_one_file_are_aggregated() {
         ("min", Aggregate::Min),
         ("sum", Aggregate::Sum),
     ];
-    let usage = Usage::of(
-        all.iter()
-            .map(|(name, aggregate)| series(name, *aggregate, Repeat::Replace))
-            .collect(),
-    );
+    let usage = Usage::of(all.iter().map(|(name, aggregate)| series(name, *aggregate, Repeat::Replace)).collect());
     // The newest date is not the last row; of two rows of one date the later one is last.
     let usage = usage
         .row("1", 9, 0, vec![Some(5); 6])
@@ -48,34 +44,13 @@ fn rows_of_one_file_are_aggregated() {
 fn the_newest_object_replaces_and_older_ones_do_not() {
     let bed = Bed::new();
     let mau = || Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
-    bed.merge(
-        &File::new("b.csv")
-            .at(20)
-            .usage(mau().row("1", 0, 0, number(7)).row("2", 0, 0, number(8))),
-    )
-    .unwrap();
-    bed.merge(
-        &File::new("a.csv")
-            .at(10)
-            .usage(mau().row("1", 0, 0, number(1)).row("3", 0, 0, number(3))),
-    )
-    .unwrap();
-    assert_eq!(
-        bed.usage(),
-        ["1|-|mau|1970-01-01|7", "2|-|mau|1970-01-01|8", "3|-|mau|1970-01-01|3"]
-    );
-    let merged = bed
-        .merge(&File::new("c.csv").at(30).usage(mau().row("2", 0, 0, number(9))))
-        .unwrap();
+    bed.merge(&File::new("b.csv").at(20).usage(mau().row("1", 0, 0, number(7)).row("2", 0, 0, number(8)))).unwrap();
+    bed.merge(&File::new("a.csv").at(10).usage(mau().row("1", 0, 0, number(1)).row("3", 0, 0, number(3)))).unwrap();
+    assert_eq!(bed.usage(), ["1|-|mau|1970-01-01|7", "2|-|mau|1970-01-01|8", "3|-|mau|1970-01-01|3"]);
+    let merged = bed.merge(&File::new("c.csv").at(30).usage(mau().row("2", 0, 0, number(9)))).unwrap();
     assert_eq!(merged.usage_records, 1);
-    assert_eq!(
-        bed.usage(),
-        ["1|-|mau|1970-01-01|7", "2|-|mau|1970-01-01|9", "3|-|mau|1970-01-01|3"]
-    );
-    assert_eq!(
-        bed.rows("SELECT key, objects FROM usage_records ORDER BY crm_id"),
-        ["b.csv|1", "c.csv|1", "a.csv|1"]
-    );
+    assert_eq!(bed.usage(), ["1|-|mau|1970-01-01|7", "2|-|mau|1970-01-01|9", "3|-|mau|1970-01-01|3"]);
+    assert_eq!(bed.rows("SELECT key, objects FROM usage_records ORDER BY crm_id"), ["b.csv|1", "c.csv|1", "a.csv|1"]);
 }
 
 /// R9, R3
@@ -84,33 +59,15 @@ fn adding_takes_every_objects_latest_version_once() {
     let bed = Bed::new();
     let calls = || Usage::of(vec![series("calls", Aggregate::Sum, Repeat::Add)]);
     let merge = |file: File| bed.merge(&file).unwrap();
-    merge(
-        File::new("a.csv")
-            .at(10)
-            .usage(calls().row("1", 0, 0, number(1)).row("2", 0, 0, number(1))),
-    );
+    merge(File::new("a.csv").at(10).usage(calls().row("1", 0, 0, number(1)).row("2", 0, 0, number(1))));
     merge(File::new("b.csv").at(11).usage(calls().row("1", 0, 0, number(10))));
     assert_eq!(bed.usage(), ["1|-|calls|1970-01-01|11", "2|-|calls|1970-01-01|1"]);
     // A newer version of a.csv counts in the place of the older; what it no longer brings stays.
-    merge(
-        File::new("a.csv")
-            .version(2)
-            .at(12)
-            .usage(calls().row("1", 0, 0, number(100))),
-    );
+    merge(File::new("a.csv").version(2).at(12).usage(calls().row("1", 0, 0, number(100))));
     assert_eq!(bed.usage(), ["1|-|calls|1970-01-01|110", "2|-|calls|1970-01-01|1"]);
-    merge(
-        File::new("a.csv")
-            .version(2)
-            .generation(1)
-            .at(12)
-            .usage(calls().row("2", 0, 0, number(5))),
-    );
+    merge(File::new("a.csv").version(2).generation(1).at(12).usage(calls().row("2", 0, 0, number(5))));
     assert_eq!(bed.usage(), ["1|-|calls|1970-01-01|11", "2|-|calls|1970-01-01|5"]);
-    assert_eq!(
-        bed.rows("SELECT objects, key FROM usage_records ORDER BY crm_id"),
-        ["2|b.csv", "1|a.csv"]
-    );
+    assert_eq!(bed.rows("SELECT objects, key FROM usage_records ORDER BY crm_id"), ["2|b.csv", "1|a.csv"]);
 }
 
 #[test]
@@ -123,35 +80,17 @@ fn usage_is_kept_by_user() {
         .user_row("1", "a@x", 0, 0, number(3))
         .user_row("2", "a@x", 0, 0, number(4));
     assert_eq!(bed.merge(&File::new("a.csv").usage(usage)).unwrap().usage_records, 3);
-    bed.merge(
-        &File::new("b.csv")
-            .at(2_000)
-            .usage(logins().user_row("1", "b@x", 0, 0, number(9))),
-    )
-    .unwrap();
-    assert_eq!(
-        bed.usage(),
-        [
-            "1|a@x|logins|1970-01-01|4",
-            "1|b@x|logins|1970-01-01|9",
-            "2|a@x|logins|1970-01-01|4"
-        ]
-    );
+    bed.merge(&File::new("b.csv").at(2_000).usage(logins().user_row("1", "b@x", 0, 0, number(9)))).unwrap();
+    assert_eq!(bed.usage(), ["1|a@x|logins|1970-01-01|4", "1|b@x|logins|1970-01-01|9", "2|a@x|logins|1970-01-01|4"]);
 }
 
 #[test]
 fn decimals_of_different_scale_add_up_exactly() {
     let bed = Bed::new();
-    let decimal = |scale| Series {
-        value_type: ValueType::Decimal(scale),
-        ..series("gb", Aggregate::Sum, Repeat::Add)
-    };
-    bed.merge(&File::new("a.csv").usage(Usage::of(vec![decimal(1)]).row("1", 0, 0, number(11))))
-        .unwrap();
-    bed.merge(&File::new("b.csv").usage(Usage::of(vec![decimal(3)]).row("1", 0, 0, number(1_234))))
-        .unwrap();
-    bed.merge(&File::new("c.csv").usage(Usage::of(vec![decimal(2)]).row("1", 0, 0, number(100))))
-        .unwrap();
+    let decimal = |scale| Series { value_type: ValueType::Decimal(scale), ..series("gb", Aggregate::Sum, Repeat::Add) };
+    bed.merge(&File::new("a.csv").usage(Usage::of(vec![decimal(1)]).row("1", 0, 0, number(11)))).unwrap();
+    bed.merge(&File::new("b.csv").usage(Usage::of(vec![decimal(3)]).row("1", 0, 0, number(1_234)))).unwrap();
+    bed.merge(&File::new("c.csv").usage(Usage::of(vec![decimal(2)]).row("1", 0, 0, number(100)))).unwrap();
     assert_eq!(bed.usage(), ["1|-|gb|1970-01-01|3.334"]);
     // Two tables of one file, of two scales.
     let mut staging = bed.destination.stage(File::new("d.csv").delivery()).unwrap();
@@ -168,19 +107,10 @@ fn decimals_of_different_scale_add_up_exactly() {
 fn a_metric_keeps_its_type() {
     let bed = Bed::new();
     let mau = series("mau", Aggregate::Sum, Repeat::Add);
-    bed.merge(&File::new("a.csv").usage(Usage::of(vec![mau.clone()]).row("1", 0, 0, number(1))))
-        .unwrap();
-    let other = Series {
-        value_type: ValueType::Decimal(2),
-        ..mau
-    };
-    let error = bed
-        .merge(&File::new("b.csv").usage(Usage::of(vec![other]).row("1", 0, 0, number(1))))
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "field `Core / mau` is stored as integer, the mapper brings decimal"
-    );
+    bed.merge(&File::new("a.csv").usage(Usage::of(vec![mau.clone()]).row("1", 0, 0, number(1)))).unwrap();
+    let other = Series { value_type: ValueType::Decimal(2), ..mau };
+    let error = bed.merge(&File::new("b.csv").usage(Usage::of(vec![other]).row("1", 0, 0, number(1)))).unwrap_err();
+    assert_eq!(error.to_string(), "field `Core / mau` is stored as integer, the mapper brings decimal");
 }
 
 /// R1
@@ -188,36 +118,13 @@ fn a_metric_keeps_its_type() {
 fn a_replay_that_moves_usage_to_other_periods_leaves_none_behind() {
     let bed = Bed::new();
     let mau = || Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
-    bed.merge(&File::new("a.csv").at(10).usage(mau().row("1", 0, 0, number(1))))
-        .unwrap();
-    bed.merge(
-        &File::new("b.csv")
-            .at(20)
-            .usage(mau().row("1", 0, 0, number(2)).row("1", 31, 31, number(3))),
-    )
-    .unwrap();
-    bed.merge(
-        &File::new("b.csv")
-            .at(20)
-            .generation(1)
-            .usage(mau().row("1", 59, 59, number(4))),
-    )
-    .unwrap();
+    bed.merge(&File::new("a.csv").at(10).usage(mau().row("1", 0, 0, number(1)))).unwrap();
+    bed.merge(&File::new("b.csv").at(20).usage(mau().row("1", 0, 0, number(2)).row("1", 31, 31, number(3)))).unwrap();
+    bed.merge(&File::new("b.csv").at(20).generation(1).usage(mau().row("1", 59, 59, number(4)))).unwrap();
     assert_eq!(bed.usage(), ["1|-|mau|1970-01-01|1", "1|-|mau|1970-03-01|4"]);
     // An earlier generation that comes late brings nothing.
-    bed.merge(
-        &File::new("c.csv")
-            .at(30)
-            .generation(1)
-            .usage(mau().row("1", 0, 0, number(8))),
-    )
-    .unwrap();
-    bed.merge(
-        &File::new("c.csv")
-            .at(30)
-            .usage(mau().row("1", 0, 0, number(9)).row("1", 90, 90, number(9))),
-    )
-    .unwrap();
+    bed.merge(&File::new("c.csv").at(30).generation(1).usage(mau().row("1", 0, 0, number(8)))).unwrap();
+    bed.merge(&File::new("c.csv").at(30).usage(mau().row("1", 0, 0, number(9)).row("1", 90, 90, number(9)))).unwrap();
     assert_eq!(bed.usage(), ["1|-|mau|1970-01-01|8", "1|-|mau|1970-03-01|4"]);
 }
 
@@ -225,15 +132,14 @@ fn a_replay_that_moves_usage_to_other_periods_leaves_none_behind() {
 fn usage_of_rows_that_matched_nothing_is_not_counted() {
     let bed = Bed::new();
     let mau = || Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
-    bed.merge(&File::new("a.csv").usage(mau().row("1", 0, 0, number(1))))
-        .unwrap();
+    bed.merge(&File::new("a.csv").usage(mau().row("1", 0, 0, number(1)))).unwrap();
     let merged = bed
-        .merge(
-            &File::new("b.csv")
-                .at(2_000)
-                .skipping()
-                .usage(mau().row("1", 0, 0, number(2)).row("2", 0, 0, number(2))),
-        )
+        .merge(&File::new("b.csv").at(2_000).skipping().usage(mau().row("1", 0, 0, number(2)).row(
+            "2",
+            0,
+            0,
+            number(2),
+        )))
         .unwrap();
     assert_eq!((merged.unmatched, merged.usage_values, merged.usage_records), (1, 1, 1));
 }
@@ -244,11 +150,7 @@ fn a_sum_beyond_64_bits_fails_the_file() {
     let mau = || Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
     let usage = mau().row("1", 0, 0, number(i64::MAX)).row("1", 1, 0, number(1));
     let error = bed.merge(&File::new("a.csv").usage(usage)).unwrap_err();
-    assert!(
-        matches!(error, DestinationError::Overflow) && !error.may_pass(),
-        "{error}"
-    );
-    bed.merge(&File::new("b.csv").usage(mau().row("1", 0, 0, number(i64::MAX))))
-        .unwrap();
+    assert!(matches!(error, DestinationError::Overflow) && !error.may_pass(), "{error}");
+    bed.merge(&File::new("b.csv").usage(mau().row("1", 0, 0, number(i64::MAX)))).unwrap();
     assert_eq!(bed.usage(), [format!("1|-|mau|1970-01-01|{}", i64::MAX)]);
 }
