@@ -155,6 +155,12 @@ pub enum Failure {
     /// The local copy could not be opened again.
     #[error("cannot open the local copy")]
     LocalCopy(#[source] std::io::Error),
+    /// A mapped column's name stands in the header more than once, so nobody can say which is meant.
+    #[error("more than one column is called `{column}`, and it is mapped")]
+    DuplicateColumn {
+        /// The name.
+        column: String,
+    },
     /// A mapper refused the file or broke its contract.
     #[error("mapper `{mapper}` failed")]
     Mapper {
@@ -189,7 +195,7 @@ impl Failure {
             Self::Spool(error) => error.class(),
             Self::Rejects(_) | Self::Ledger(_) | Self::Panicked => ErrorClass::Ours,
             Self::Decode(error) if error.is_files_fault() => ErrorClass::Content,
-            Self::UnknownFormat(_) => ErrorClass::Content,
+            Self::UnknownFormat(_) | Self::DuplicateColumn { .. } => ErrorClass::Content,
             Self::Decode(_) | Self::Stopped | Self::LocalCopy(_) => ErrorClass::Ours,
             Self::Mapper { source, .. } if source.is_mappers_fault() => ErrorClass::Mapper,
             Self::Mapper { .. } => ErrorClass::Ours,

@@ -251,7 +251,16 @@ impl Mappers {
         let accounts =
             fields.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
         let usage = usage.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
-        Ok(OpenedTable { head, accounts, usage })
+        let table = OpenedTable { head, accounts, usage };
+        match table
+            .wanted()
+            .into_iter()
+            .filter_map(|index| table.head.header.get(index as usize))
+            .find(|name| table.head.duplicates.contains(name))
+        {
+            Some(column) => Err(Failure::DuplicateColumn { column: column.clone() }),
+            None => Ok(table),
+        }
     }
 
     fn finish(&mut self) -> Result<Records, Failure> {
