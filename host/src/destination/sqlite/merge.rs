@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
-use crate::object::{AsOf, Identity};
+use crate::object::{AsOf, ContentHash, Identity};
 
 use super::staging::Staged;
 use super::store::{self, STAGING_CACHE, Statements, Store};
@@ -44,13 +45,11 @@ pub(super) fn merge(
     store.write(|connection| {
         with_staged(connection, store.path(), staging, |connection| {
             let known = confirmed(&Statements::new(connection, store.path()), &staged.delivery.identity)?;
-            match known {
-                Some(summary) => Ok((summary, Ending::Rollback)),
-                None => {
-                    let merged = Merge::run(connection, store.path(), staged, Purpose::Store(rows))?.merged;
-                    Ok((Summary { content: staged.delivery.content, rows, merged }, Ending::Commit))
-                }
+            if let Some(summary) = known {
+                return Ok((summary, Ending::Rollback));
             }
+            let merged = Merge::run(connection, store.path(), staged, Purpose::Store(rows))?.merged;
+            Ok((Summary { content: staged.delivery.content, rows, merged }, Ending::Commit))
         })
     })
 }
@@ -68,25 +67,29 @@ pub(super) fn preview(store: &Store, staging: &Path, staged: &Staged) -> Result<
 
 /// What was merged under an identity, if it was confirmed.
 pub(super) fn confirmed(db: &Statements<'_>, identity: &Identity) -> Result<Option<Summary>, DestinationError> {
-    let found: Option<(String, i64, i64, String)> = db.first(
+    db.first(
         "look up an ingestion",
         "SELECT content, rows_read, rows_rejected, merged FROM main.ingestions
          WHERE integration = ?1 AND dedup_key = ?2 AND generation = ?3",
         params![identity.integration.as_str(), identity.dedup_key.as_str(), identity.generation.0],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
-    )?;
-    // Counts that a different version wrote differently are no reason to doubt the confirmation itself.
-    Ok(found.and_then(|(content, read, rejected, merged)| {
-        let rows = RowCounts { read: read.cast_unsigned(), rejected: rejected.cast_unsigned() };
-        let merged = serde_json::from_str(&merged).unwrap_or_default();
-        Some(Summary { content: content.parse().ok()?, rows, merged })
-    }))
+        |row| {
+            let content = row.get::<_, String>(0)?.parse::<ContentHash>();
+            let content =
+                content.map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))?;
+            let count =
+                |index| -> rusqlite::Result<u64> { Ok(u64::try_from(row.get::<_, i64>(index)?).unwrap_or_default()) };
+            let rows = RowCounts { read: count(1)?, rejected: count(2)? };
+            // Counts that a different version wrote differently are no reason to doubt the confirmation itself.
+            let merged = serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default();
+            Ok(Summary { content, rows, merged })
+        },
+    )
 }
 
 /// What a merge is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Purpose {
-    /// To last, with the counts of rows to be kept.
+    /// To last, with the object's row counts.
     Store(RowCounts),
     /// To be looked at. Then a file in which nothing matched is no failure but what there is to see.
     Look,
@@ -214,8 +217,10 @@ impl<'c> Merge<'c> {
         self.db.run(
             "record the ingestion",
             "INSERT INTO main.ingestions (integration, dedup_key, generation, source_key, etag, size, last_modified,
-                effective_time, arrival, as_of, mapping, content, confirmed_at, replaced_by, rows_read, rows_rejected, merged)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?13, 0, 0, '{}')",
+                effective_time, arrival, as_of, mapping, content, confirmed_at, replaced_by,
+                rows_read, rows_rejected, merged)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?13,
+                0, 0, '{}')",
             params![
                 identity.integration.as_str(),
                 identity.dedup_key.as_str(),
@@ -259,12 +264,13 @@ impl<'c> Merge<'c> {
             Purpose::Store(rows) => rows,
             Purpose::Look => RowCounts::default(),
         };
+        let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
         // A struct of numbers and texts always becomes JSON.
         let merged = serde_json::to_string(&self.merged).unwrap_or_default();
         self.db.run(
             "record the ingestion",
             "UPDATE main.ingestions SET rows_read = ?2, rows_rejected = ?3, merged = ?4 WHERE id = ?1",
-            params![me, rows.read.cast_signed(), rows.rejected.cast_signed(), merged],
+            params![me, count(rows.read), count(rows.rejected), merged],
         )?;
         Ok(())
     }
@@ -323,7 +329,7 @@ impl<'c> Merge<'c> {
         self.merged.ambiguous = self.db.count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = 0"))?;
         let refused = self.merged.unmatched + self.merged.ambiguous;
         let resolved: bool = self.db.value(what, "SELECT EXISTS (SELECT 1 FROM staging.resolved WHERE account > 0)")?;
-        if !resolved && refused > 0 && purpose != Purpose::Look {
+        if !resolved && refused > 0 && matches!(purpose, Purpose::Store(_)) {
             return Err(DestinationError::NoAccountMatched { rows: refused });
         }
         let mut identifiers = Vec::new();

@@ -22,9 +22,9 @@ CREATE TABLE ingestions (
   confirmed_at TEXT NOT NULL,
   -- The generation of the same object that took the place of this one.
   replaced_by INTEGER REFERENCES ingestions (id),
-  -- What the merge did, as JSON.
   rows_read INTEGER NOT NULL,
   rows_rejected INTEGER NOT NULL,
+  -- What the merge did, as JSON.
   merged TEXT NOT NULL,
   UNIQUE (integration, dedup_key, generation)
 ) STRICT;

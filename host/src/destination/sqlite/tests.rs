@@ -54,11 +54,6 @@ impl Bed {
         staging
     }
 
-    fn confirmed(&self, destination: &SqliteDestination, identity: &Identity) -> Option<Merged> {
-        let summary = destination.confirmed(&TenantName::default(), identity).unwrap();
-        summary.map(|summary| summary.merged)
-    }
-
     fn merge(&self, file: &File) -> Result<Merged, DestinationError> {
         self.stage(file).merge(RowCounts::default()).map(|summary| summary.merged)
     }

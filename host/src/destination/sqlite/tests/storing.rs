@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::destination::{Merged, RejectRow, RowCounts};
+use crate::destination::RejectRow;
 
 fn stages(rows: &[(&str, Cell)]) -> Accounts {
     rows.iter().fold(Accounts::by_crm_id(vec![plain("stage")]), |accounts, (crm_id, cell)| {
@@ -15,18 +15,21 @@ fn stages(rows: &[(&str, Cell)]) -> Accounts {
 #[test]
 fn an_identity_is_confirmed_at_most_once() {
     let bed = Bed::new();
+    let tenant = TenantName::default();
     let file = File::new("a.csv").accounts(stages(&[("1", text("won")), ("2", text("lost"))]));
     let identity = file.delivery().identity;
-    assert_eq!(bed.destination.confirmed(&TenantName::default(), &identity).unwrap(), None);
-    let first = bed.merge(&file).unwrap();
-    assert_eq!((first.created, first.matched, first.updated), (2, 0, 0));
-    let again = bed.merge(&file.clone().accounts(stages(&[("3", text("new"))]))).unwrap();
-    assert_eq!(again, first);
+    assert_eq!(bed.destination.confirmed(&tenant, &identity).unwrap(), None);
+    let rows = RowCounts { read: 3, rejected: 1 };
+    let first = bed.stage(&file).merge(rows).unwrap();
+    assert_eq!((first.merged.created, first.merged.matched, first.merged.updated), (2, 0, 0));
+    assert_eq!((first.rows, first.content), (rows, file.delivery().content));
+    let again = bed.stage(&file.clone().accounts(stages(&[("3", text("new"))])));
+    assert_eq!(again.merge(RowCounts::default()).unwrap(), first);
     assert_eq!(bed.fields(), ["1|stage|won", "2|stage|lost"]);
-    assert_eq!(bed.confirmed(&bed.destination, &identity), Some(first.clone()));
+    assert_eq!(bed.destination.confirmed(&tenant, &identity).unwrap().as_ref(), Some(&first));
     let reopened = open(&bed.directory).unwrap();
-    assert_eq!(bed.confirmed(&reopened, &identity), Some(first));
-    assert_eq!(bed.rows("SELECT count(*) FROM ingestion_history"), ["1"]);
+    assert_eq!(reopened.confirmed(&tenant, &identity).unwrap(), Some(first));
+    assert_eq!(bed.rows("SELECT rows_read, rows_rejected FROM ingestion_history"), ["3|1"]);
 }
 
 /// I3
@@ -227,12 +230,12 @@ fn rejects_are_kept_with_their_ingestion() {
     let file = File::new("a.csv").accounts(stages(&[("1", text("a"))]));
     let mut staging = bed.stage(&file);
     staging.rejects(&[reject.clone(), RejectRow { column: None, value: None, line: 6, ..reject.clone() }]).unwrap();
-    staging.merge(RowCounts::default()).unwrap().merged;
+    staging.merge(RowCounts::default()).unwrap();
     let sql = "SELECT key, line, column_name, value, code FROM rejected_rows ORDER BY line";
     assert_eq!(bed.rows(sql), ["a.csv|5|ARR|abc|not-a-number", "a.csv|6|-|-|not-a-number"]);
     let mut staging = bed.stage(&file.generation(1));
     staging.rejects(&[RejectRow { line: 9, ..reject }]).unwrap();
-    staging.merge(RowCounts::default()).unwrap().merged;
+    staging.merge(RowCounts::default()).unwrap();
     assert_eq!(bed.rows(sql), ["a.csv|9|ARR|abc|not-a-number"]);
     assert_eq!(bed.rows("SELECT generation, rejects FROM ingestion_history ORDER BY 1"), ["0|0", "1|1"]);
 }
