@@ -122,7 +122,8 @@ pub(super) fn recover(root: &Path) -> Result<(), DestinationError> {
             continue;
         }
         let was_put_aside = left.as_os_str().as_encoded_bytes().ends_with(REPLACED.as_bytes());
-        if let (true, Some(manifest)) = (was_put_aside, super::manifest::read(&left.join(MANIFEST))?) {
+        // Only what stood in its place before is whole. The rest may have been cut off anywhere, in its manifest, too.
+        if was_put_aside && let Some(manifest) = super::manifest::read(&left.join(MANIFEST))? {
             let place = of(root, &manifest.tenant, &manifest.identity);
             if !place.exists() {
                 fs::rename(&left, &place).map_err(failed("put back", &place))?;

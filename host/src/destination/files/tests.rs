@@ -286,6 +286,7 @@ fn opening_again_finishes_what_a_crash_left() {
 
     fs::create_dir(staging.join("unfinished")).unwrap();
     fs::write(staging.join("unfinished").join(ACCOUNTS), "{\"table\":0").unwrap();
+    fs::write(staging.join("unfinished").join(MANIFEST), "").unwrap();
     open(root.path());
     assert_eq!((visible(root.path()), left_in_staging(root.path())), (before.clone(), 0));
 
