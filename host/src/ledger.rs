@@ -253,6 +253,11 @@ impl Ledger {
         Ok(Self(Arc::new(Inner { writer, database })))
     }
 
+    /// The failure after which nothing more is written, whoever met it; the process has to end (I4).
+    pub fn failure(&self) -> Option<LedgerError> {
+        self.0.writer.failure()
+    }
+
     /// Says what each object of a listed page is. Versions never seen before are registered durably before this
     /// returns. Reads in one transaction, and writes, where anything is to be written, in one.
     pub async fn admit(

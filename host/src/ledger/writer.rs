@@ -5,7 +5,7 @@
 //! truth.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use redb::Database;
@@ -27,6 +27,7 @@ type Request =
 #[derive(Debug)]
 pub(super) struct Writer {
     requests: Option<Sender<Request>>,
+    failure: Arc<OnceLock<LedgerError>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -34,8 +35,16 @@ impl Writer {
     /// Starts the thread.
     pub fn start(database: Arc<Database>) -> std::io::Result<Self> {
         let (requests, waiting) = channel();
-        let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || run(&database, &waiting))?;
-        Ok(Self { requests: Some(requests), thread: Mutex::new(Some(thread)) })
+        let failure = Arc::new(OnceLock::new());
+        let said = Arc::clone(&failure);
+        let work = move || run(&database, &waiting, &said);
+        let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(work)?;
+        Ok(Self { requests: Some(requests), failure, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The failure that ended all writing, once there was one.
+    pub fn failure(&self) -> Option<LedgerError> {
+        self.failure.get().cloned()
     }
 
     /// Asks for a change; the answer comes once it is durable.
@@ -75,11 +84,15 @@ impl Drop for Writer {
     }
 }
 
-fn run(database: &Database, waiting: &Receiver<Request>) {
+fn run(database: &Database, waiting: &Receiver<Request>, failure: &OnceLock<LedgerError>) {
     while let Ok(first) = waiting.recv() {
         let mut answers = Vec::new();
         let committed = commit(database, first, waiting, &mut answers);
         let stop = committed.is_err();
+        if let Err(error) = &committed {
+            // The first and only one: this loop ends here.
+            let _ = failure.set(error.clone());
+        }
         for answer in answers {
             answer(committed.clone());
         }
