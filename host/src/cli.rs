@@ -145,6 +145,9 @@ impl From<DaemonError> for Failed {
         match &error {
             DaemonError::Ledger(_) => Self::of(LEDGER, &error),
             DaemonError::Assembly(error) => error.into(),
+            DaemonError::Control(control::ControlError::InUse { .. }) => {
+                Self::of(CONFIGURATION, &error).hint(Some("each daemon needs a `runtime_dir` of its own".to_owned()))
+            }
             DaemonError::Control(_) | DaemonError::Signals(_) => Self::of(BUG, &error),
         }
     }

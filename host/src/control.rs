@@ -192,6 +192,12 @@ pub enum ControlError {
         #[source]
         source: std::io::Error,
     },
+    /// Another daemon answers there.
+    #[error("another daemon answers at the control socket `{}`", path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
     /// An answer was not understood.
     #[error("the daemon's answer was cut short or not understood")]
     Answer,

@@ -16,7 +16,8 @@ pub trait Answers: Send + Sync + 'static {
     fn answer(self: Arc<Self>, request: Request, reply: mpsc::Sender<Reply>) -> impl Future<Output = ()> + Send;
 }
 
-/// Binds the socket and answers until the returned task is aborted. A socket file that nobody listens on is replaced.
+/// Binds the socket and answers until the returned task is aborted. A socket file that nobody listens on is replaced;
+/// one that another daemon listens on is not taken from it.
 pub fn listen<A: Answers>(
     runtime_directory: &Path,
     answers: Arc<A>,
@@ -26,6 +27,9 @@ pub fn listen<A: Answers>(
         let path = path.clone();
         move |source| ControlError::Socket { what, path, source }
     };
+    if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        return Err(ControlError::InUse { path });
+    }
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("replace")(error)),
         _ => {}
