@@ -270,7 +270,9 @@ fn merge<S: Source>(
         let (issues, directory) = (&mut transformed.issues, &pipeline.rejects_directory);
         rejects::write_rejects(issues, again, directory, &identity, &object, |rows| staging.rejects(rows))?;
     }
+    let merging = oversight.watch.begin("merge");
     let summary = staging.merge(transformed.rows)?;
+    drop(merging);
     events::ObjectMerged { integration: &pipeline.settings.name, object: &object, summary: &summary }.emit();
     Ok(Outcome::Merged(summary))
 }

@@ -25,7 +25,10 @@ pub async fn feed_watchdog(watch: Watch, allowed: Duration) {
     loop {
         ticks.tick().await;
         match watch.stalled(allowed) {
-            None => tell(&[NotifyState::Watchdog]),
+            None => {
+                said = false;
+                tell(&[NotifyState::Watchdog]);
+            }
             Some(step) if !said => {
                 said = true;
                 events::StepStalled { step, allowed }.emit();
