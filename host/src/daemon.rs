@@ -28,7 +28,7 @@ mod status;
 
 pub use assembly::{Assembly, AssemblyError, PartError, Workshop, destination_for_reading};
 pub use desk::Desk;
-pub use schedule::Scheduled;
+pub use schedule::{ScheduleEnd, Scheduled};
 pub use status::{Activity, IntegrationStatus};
 
 /// How long files at work have to be given back once the grace is over.
@@ -60,6 +60,9 @@ pub struct Daemon {
 struct Running {
     assembly: Arc<Assembly>,
     integrations: BTreeMap<IntegrationName, Scheduled>,
+    /// Those that a reload stopped and that finish their files. An integration never runs twice at once, so each is
+    /// started again only when it has left.
+    leaving: BTreeMap<IntegrationName, Scheduled>,
     /// One line for each part that is disabled.
     problems: Vec<String>,
     watch: Watch,
@@ -73,7 +76,8 @@ pub async fn run(config_path: PathBuf, loaded: Loaded) -> Result<(), DaemonError
     let runtime_directory = assembly.config.daemon.runtime_dir.clone();
     let (grace, stall_after) = (assembly.config.daemon.shutdown_grace, assembly.config.daemon.stall_after);
     let watch = Watch::default();
-    let mut running = Running { assembly, integrations: BTreeMap::new(), problems, watch: watch.clone() };
+    let (integrations, leaving) = (BTreeMap::new(), BTreeMap::new());
+    let mut running = Running { assembly, integrations, leaving, problems, watch: watch.clone() };
     running.start_missing();
     let integrations = running.integrations.len();
     let disabled = running.problems.len();
@@ -173,20 +177,28 @@ impl Daemon {
                         return Ok(());
                     }
                 },
-                _ = look.tick() => {
-                    if let Some(ended) = self.take_ended().await {
-                        ended.stopped().await?;
-                    }
-                }
+                _ = look.tick() => self.look_after().await?,
             }
         }
     }
 
-    /// An integration's task ends by itself only when its ledger failed.
-    async fn take_ended(&self) -> Option<Scheduled> {
+    /// Notices tasks that have ended: those that a reload stopped are started again, if they still stand in the
+    /// configuration, and so are those that panicked (R15). A ledger that failed is the end, whoever wrote to it (I4).
+    async fn look_after(&self) -> Result<(), LedgerError> {
         let mut running = self.running.lock().await;
-        let name = running.integrations.iter().find(|(_, scheduled)| scheduled.has_ended())?.0.clone();
-        running.integrations.remove(&name)
+        if let Some(failure) = running.assembly.ledger.failure() {
+            return Err(failure);
+        }
+        for scheduled in running.take_ended() {
+            let integration = scheduled.settings.name.clone();
+            match scheduled.stopped().await {
+                Ok(()) => {}
+                Err(ScheduleEnd::Ledger(error)) => return Err(error),
+                Err(panic) => events::IntegrationPanicked { integration: &integration, error: &panic }.emit(),
+            }
+        }
+        running.start_missing();
+        Ok(())
     }
 
     /// Takes a new configuration, or keeps the old one and says so. What did not change goes on undisturbed.
@@ -208,38 +220,50 @@ impl Daemon {
 
     async fn take(&self, loaded: Loaded) -> Result<(), String> {
         let mut running = self.running.lock().await;
+        for (key, old, new) in [
+            ("state_dir", &running.assembly.config.daemon.state_dir, &loaded.config.daemon.state_dir),
+            ("runtime_dir", &running.assembly.config.daemon.runtime_dir, &loaded.config.daemon.runtime_dir),
+        ] {
+            if old != new {
+                let (old, new) = (old.display(), new.display());
+                return Err(format!("daemon.{key}: changes from `{old}` to `{new}` only with a restart"));
+            }
+        }
         let problems = say_problems(&loaded);
         let assembly = running.assembly.reload(loaded.config).map_err(|error| events::Chain(&error).to_string())?;
         let changed = running.changed(&assembly.config);
         running.assembly = Arc::new(assembly);
         running.problems = problems;
-        let mut stopping = Vec::new();
-        for name in &changed {
-            if let Some(scheduled) = running.integrations.remove(name) {
+        let stopped = changed.len();
+        for name in changed {
+            if let Some(scheduled) = running.integrations.remove(&name) {
+                // Nobody waits for its files here: signals and the command line are still answered.
                 scheduled.ask_to_stop();
-                stopping.push(scheduled);
+                running.leaving.insert(name, scheduled);
             }
-        }
-        let stopped = stopping.len();
-        for scheduled in stopping {
-            // An integration never runs twice at once; a ledger error shows again at the next write.
-            let _ = scheduled.stopped().await;
         }
         let kept = running.integrations.len();
         running.start_missing();
-        let started = running.integrations.len() - kept;
+        let started = running.assembly.config.integrations.len() - kept;
         events::ConfigReloaded { started, stopped, kept }.emit();
         Ok(())
     }
 
     /// Lets files in flight finish; those that take longer than `grace` are given back at their next batch.
     async fn drain(&self, grace: Duration) -> Result<(), DaemonError> {
-        let integrations = std::mem::take(&mut self.running.lock().await.integrations);
-        let stops: Vec<Stop> = integrations.values().map(Scheduled::stop).collect();
-        integrations.values().for_each(Scheduled::ask_to_stop);
+        let mut running = self.running.lock().await;
+        let mut scheduled: Vec<Scheduled> = std::mem::take(&mut running.integrations).into_values().collect();
+        scheduled.extend(std::mem::take(&mut running.leaving).into_values());
+        drop(running);
+        let stops: Vec<Stop> = scheduled.iter().map(Scheduled::stop).collect();
+        scheduled.iter().for_each(Scheduled::ask_to_stop);
         let mut stopped = std::pin::pin!(async {
-            for scheduled in integrations.into_values() {
-                scheduled.stopped().await?;
+            for scheduled in scheduled {
+                match scheduled.stopped().await {
+                    Err(ScheduleEnd::Ledger(error)) => return Err(error),
+                    // It has stopped, too.
+                    Err(ScheduleEnd::Panicked(_)) | Ok(()) => {}
+                }
             }
             Ok::<(), LedgerError>(())
         });
@@ -259,7 +283,9 @@ impl Running {
             .config
             .integrations
             .values()
-            .filter(|settings| !self.integrations.contains_key(&settings.name))
+            .filter(|settings| {
+                !self.integrations.contains_key(&settings.name) && !self.leaving.contains_key(&settings.name)
+            })
             .cloned()
             .collect();
         for settings in wanted {
@@ -267,6 +293,13 @@ impl Running {
             let scheduled = Scheduled::start(Arc::clone(&self.assembly), settings.clone(), oversight);
             self.integrations.insert(settings.name, scheduled);
         }
+    }
+
+    /// Takes out those whose task has ended.
+    fn take_ended(&mut self) -> Vec<Scheduled> {
+        let Self { integrations, leaving, .. } = self;
+        let ended = [integrations, leaving].map(|all| all.extract_if(.., |_, scheduled| scheduled.has_ended()));
+        ended.into_iter().flatten().map(|(_, scheduled)| scheduled).collect()
     }
 
     /// Integrations that are gone, or made of something that is no longer the same.

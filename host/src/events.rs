@@ -135,6 +135,22 @@ impl IntegrationPaused<'_> {
     }
 }
 
+/// An integration's own task panicked; it is started again.
+pub struct IntegrationPanicked<'a> {
+    /// Which.
+    pub integration: &'a IntegrationName,
+    /// What is known of it.
+    pub error: &'a dyn std::error::Error,
+}
+
+impl IntegrationPanicked<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, error } = self;
+        error!(event = "integration_panicked", %integration, error = %Chain(error), "a bug of ours; started again");
+    }
+}
+
 /// A pass ended.
 pub struct PassFinished<'a> {
     /// Whose.

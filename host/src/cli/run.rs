@@ -22,13 +22,19 @@ pub struct Run {
     once: bool,
 }
 
+/// How long steps that cannot be interrupted may keep a daemon that has drained.
+const LAST_STEPS: Duration = Duration::from_secs(2);
+
 impl Run {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         let loaded = load(&shared.config)?;
         logging::begin(&loaded.config.daemon.log);
         let runtime = runtime()?;
         if !self.once {
-            return Ok(runtime.block_on(daemon::run(shared.config.clone(), loaded))?);
+            let ended = runtime.block_on(daemon::run(shared.config.clone(), loaded));
+            // A step that hangs in the system must not keep a daemon that has drained; what it was at is repeated (I3).
+            runtime.shutdown_timeout(LAST_STEPS);
+            return Ok(ended?);
         }
         let disabled = loaded.problems.len();
         let oversight = Oversight::default();

@@ -148,7 +148,9 @@ impl Desk {
         let (mut integrations, problems) = match &self.place {
             Place::Beside(daemon) => {
                 let running = daemon.running.lock().await;
-                let integrations = running.integrations.values().map(|scheduled| scheduled.board.read()).collect();
+                // One that a reload stopped may still finish its files.
+                let all = running.integrations.values().chain(running.leaving.values());
+                let integrations = all.map(|scheduled| scheduled.board.read()).collect();
                 (integrations, running.problems.clone())
             }
             Place::Alone(assembly) => {

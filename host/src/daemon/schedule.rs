@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::assembly::Assembly;
 use super::status::{Activity, Board};
@@ -17,6 +17,17 @@ use crate::oversight::{Oversight, Stop};
 use crate::pass::{PassError, pass, random};
 use crate::retry::{self, ErrorClass, Step};
 use crate::source::S3Source;
+
+/// Why an integration's task ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleEnd {
+    /// The ledger failed, which is the process's end (I4).
+    #[error("the ledger failed")]
+    Ledger(#[from] LedgerError),
+    /// It panicked, which is the end of nothing else (R15).
+    #[error("a task of ours ended unexpectedly")]
+    Panicked(#[from] JoinError),
+}
 
 /// An integration at work.
 pub struct Scheduled {
@@ -64,9 +75,9 @@ impl Scheduled {
         self.oversight.stop.clone()
     }
 
-    /// Waits until it has stopped; a ledger error is the process's end (I4).
-    pub async fn stopped(self) -> Result<(), LedgerError> {
-        self.task.await.unwrap_or(Ok(()))
+    /// Waits until it has stopped.
+    pub async fn stopped(self) -> Result<(), ScheduleEnd> {
+        Ok(self.task.await??)
     }
 
     /// Whether its task has ended.
@@ -128,7 +139,11 @@ impl Schedule {
         let mut attempts = 0;
         loop {
             let beat = self.oversight.watch.begin("assembly");
-            let assembled = self.assembly.pipeline(&self.settings).await;
+            let assembled = tokio::select! {
+                assembled = self.assembly.pipeline(&self.settings) => assembled,
+                // Reading a mapper or a secret may hang for ever; neither a stop nor a reload waits for it.
+                () = self.asked_to_stop() => return None,
+            };
             drop(beat);
             let error = match assembled {
                 Ok(pipeline) => return Some(pipeline),
@@ -143,6 +158,13 @@ impl Schedule {
             if self.oversight.stop.asked() {
                 return None;
             }
+        }
+    }
+
+    /// Waits for a wish to stop. A nudge in between asks for a pass, and the first one is near anyway.
+    async fn asked_to_stop(&self) {
+        while !self.oversight.stop.asked() {
+            self.nudge.notified().await;
         }
     }
 
