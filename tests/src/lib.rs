@@ -1,3 +1,4 @@
 //! Test support.
 
+pub mod process;
 pub mod servers;
