@@ -1,0 +1,233 @@
+//! No secret leaves the daemon: a run at trace level, and every byte of it searched.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use gristmill_tests::process::{BUCKET, Bed, command, files_below, until};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The key that the server knows; its characters change under every encoding.
+const SECRET: &str = "cAnArY+Of/The?Key=0123456789%abcDEF~";
+/// A key that the server refuses, and the token beside it.
+const REFUSED: &str = "rEfUsEd+Key/9876543210&ZYXwvu";
+const TOKEN: &str = "tOkEn+Of/A?Session=13579%02468";
+/// What stands in every place that is searched, which proves that the search sees.
+const PLANTED: &str = "plAnTeD-in-every-place";
+
+/// What is searched: everything that a run shows or leaves, by where it came from.
+#[derive(Default)]
+struct Places(BTreeMap<String, Vec<u8>>);
+
+impl Places {
+    fn add(&mut self, place: &str, bytes: &[u8]) {
+        let seen = self.0.entry(place.to_owned()).or_default();
+        seen.extend_from_slice(bytes);
+        // So that nothing is found across a seam.
+        seen.push(0);
+    }
+
+    /// The places in which a secret stands, as it is or encoded.
+    fn with(&self, secret: &str) -> Vec<String> {
+        let found = |form: &(&str, Vec<u8>)| {
+            let holds = |(_, bytes): &(&String, &Vec<u8>)| bytes.windows(form.1.len()).any(|part| part == form.1);
+            self.0.iter().filter(holds).map(|(place, _)| format!("{place}, {}", form.0)).collect::<Vec<_>>()
+        };
+        forms(secret).iter().flat_map(found).collect()
+    }
+}
+
+/// A secret as it is, and as logs, answers and files might carry it.
+fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let bytes = secret.as_bytes();
+    let hex = |upper: bool| {
+        let digits = |byte: &u8| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") };
+        bytes.iter().map(digits).collect::<String>().into_bytes()
+    };
+    let percent = |keeps: fn(u8) -> bool, upper: bool| {
+        let code = |byte: &u8| match *byte {
+            byte if keeps(byte) => char::from(byte).to_string(),
+            byte if upper => format!("%{byte:02X}"),
+            byte => format!("%{byte:02x}"),
+        };
+        bytes.iter().map(code).collect::<String>().into_bytes()
+    };
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let path = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let mut forms = vec![
+        ("plain", bytes.to_vec()),
+        ("reversed", bytes.iter().rev().copied().collect()),
+        ("hex", hex(false)),
+        ("HEX", hex(true)),
+        ("percent", percent(unreserved, true)),
+        ("percent in small letters", percent(unreserved, false)),
+        ("percent of a path", percent(path, true)),
+        ("as a list of bytes", format!("{bytes:?}").trim_matches(['[', ']']).as_bytes().to_vec()),
+        ("utf-16", secret.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+    ];
+    // Wherever in a longer text it stood: 0, 1 or 2 bytes after a group of three.
+    for before in 0..3 {
+        for (name, alphabet) in [("base64", b"+/"), ("base64 for addresses", b"-_")] {
+            forms.push((name, base64_within(before, bytes, alphabet)));
+        }
+    }
+    forms
+}
+
+/// The base64 of a text that begins `before` bytes after a group, less the characters that depend on its neighbours.
+fn base64_within(before: usize, text: &[u8], last: &[u8; 2]) -> Vec<u8> {
+    let alphabet: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*last).collect();
+    let padded = [&[0_u8; 2][..before], text].concat();
+    let sixes = padded.chunks_exact(3).flat_map(|group| {
+        let bits = group.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+        [18, 12, 6, 0].map(|shift| alphabet[bits >> shift & 63])
+    });
+    sixes.skip([0, 2, 3][before]).collect()
+}
+
+#[test]
+fn the_search_finds_a_secret_in_every_encoding() {
+    let cases = [
+        "key: cAnArY+Of/The?Key=0123456789%abcDEF~!",
+        "63416e4172592b4f662f5468653f4b65793d30313233343536373839256162634445467e",
+        "?key=cAnArY%2BOf%2FThe%3FKey%3D0123456789%25abcDEF~&",
+        "Y0FuQXJZK09mL1RoZT9LZXk9MDEyMzQ1Njc4OSVhYmNERUZ+",
+        "bG9vcGJhY2s6Y0FuQXJZK09mL1RoZT9LZXk9MDEyMzQ1Njc4OSVhYmNERUZ+",
+        "OmNBbkFyWStPZi9UaGU/S2V5PTAxMjM0NTY3ODklYWJjREVGfg==",
+        "az1jQW5BclkrT2YvVGhlP0tleT0wMTIzNDU2Nzg5JWFiY0RFRn4=",
+    ];
+    for case in cases {
+        let mut places = Places::default();
+        places.add("here", case.as_bytes());
+        assert!(!places.with(SECRET).is_empty(), "{case}");
+    }
+    let mut places = Places::default();
+    places.add("here", b"cAnArY+Of/The?Key=0123456789%abcDE");
+    assert_eq!(places.with(SECRET), Vec::<String>::new());
+}
+
+fn integration(name: &str, connection: &str, destination: &str) -> String {
+    format!(
+        "[integrations.{name}]\nconnection = \"{connection}\"\nbucket = \"{BUCKET}\"\npoll_interval = \"1h\"\n\
+         destination = \"{destination}\"\n\
+         matching = {{ on_no_match = \"create\" }}\nidentifiers = [{{ column = \"Account\", match = \"crm_id\" }}]\n\
+         fields = [{{ column = \"Name\", field = \"name\", type = \"text\" }}, \
+         {{ column = \"Seats\", field = \"seats\", type = \"integer\" }}]\n"
+    )
+}
+
+#[test]
+fn no_secret_is_in_logs_answers_files_or_arguments() {
+    let bed = Bed::with_secret(SECRET);
+    let key = format!("{PLANTED}.csv");
+    let rows = format!("Account,Name,Seats\nA,{PLANTED},7\nB,Bea,{PLANTED}\n");
+    bed.server.put(BUCKET, &key, rows).unwrap();
+    // The configuration's path stands in the arguments of every process, workers excepted.
+    let config = bed.path(PLANTED).join("gristmill.toml");
+    fs::create_dir(bed.path(PLANTED)).unwrap();
+    for (name, value) in [("refused-key", REFUSED), ("refused-token", TOKEN)] {
+        fs::write(bed.path(name), value).unwrap();
+        fs::set_permissions(bed.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let refused = format!(
+        "[connections.refused]\nendpoint_url = \"{}\"\naccess_key = {{ access_key_id = \"loopback\", \
+         secret_access_key = {{ file = \"{}\" }}, session_token = {{ file = \"{}\" }} }}\n",
+        bed.server.endpoint(),
+        bed.path("refused-key").display(),
+        bed.path("refused-token").display()
+    );
+    let parts = [
+        "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n".to_owned(),
+        refused,
+        integration("to-store", "acme", "store"),
+        integration("to-lines", "acme", "lines"),
+        integration("denied", "refused", "store"),
+    ];
+    bed.configure_in(&bed.state(), &config, "", &parts.concat());
+
+    let mut places = Places::default();
+    let log = bed.path("log");
+    let gristmill = |arguments: &[&str]| {
+        let mut gristmill = command(&config, arguments);
+        gristmill.env("GRISTMILL_LOG", "trace");
+        gristmill
+    };
+    let ask = |places: &mut Places, arguments: &[&str]| {
+        let output = gristmill(arguments).arg("--json").output().unwrap();
+        places.add("the answers in JSON", &output.stdout);
+        places.add("what commands say on standard error", &output.stderr);
+        let output = gristmill(arguments).output().unwrap();
+        places.add("the answers as text", &output.stdout);
+        places.add("what commands say on standard error", &output.stderr);
+    };
+    let once = gristmill(&["run", "--once"]).output().unwrap();
+    assert_eq!(once.status.code(), Some(1), "one integration is refused");
+    places.add("the log of a pass", &once.stderr);
+    places.add("the answers as text", &once.stdout);
+
+    let mut command = gristmill(&["run"]);
+    let stderr = File::create(&log).unwrap();
+    let daemon = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+    let pid = Pid::from_child(&daemon);
+    until("the daemon answers", || {
+        arguments_of(pid).iter().for_each(|bytes| places.add("the arguments of processes", bytes));
+        bed.runtime().join("control.sock").exists().then_some(())
+    });
+    until("it says what was refused", || {
+        arguments_of(pid).iter().for_each(|bytes| places.add("the arguments of processes", bytes));
+        fs::read(&log).unwrap().windows(11).any(|part| part == b"pass_failed").then_some(())
+    });
+    let object = format!("s3://{BUCKET}/{key}");
+    let questions: [&[&str]; 13] = [
+        &["status"],
+        &["check"],
+        &["connection", "test", "acme"],
+        &["connection", "test", "refused"],
+        &["test", "to-store", &object],
+        &["test", "denied", &object],
+        &["explain", "to-store", &key],
+        &["ledger", "list"],
+        &["ledger", "show", "to-lines", &key],
+        &["ledger", "export"],
+        &["replay", "to-store", "--key", &key],
+        &["backfill", "denied", "all"],
+        &["poll", PLANTED],
+    ];
+    questions.iter().for_each(|arguments| ask(&mut places, arguments));
+    kill_process(pid, Signal::TERM).unwrap();
+    let ended = daemon.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    places.add("the daemon's standard output", &ended.stdout);
+    places.add("the daemon's log", &fs::read(&log).unwrap());
+    for (path, content) in files_below(&bed.state()) {
+        let place = if path.starts_with("rejects") { "the reject files" } else { "the state directory" };
+        places.add(place, path.as_os_str().as_encoded_bytes());
+        places.add(place, &content);
+    }
+
+    for (place, bytes) in &places.0 {
+        println!("{:>9} bytes of {place}", bytes.len());
+    }
+    let seen = places.with(PLANTED);
+    // The daemon has nothing to say on standard output, so there is nowhere to plant.
+    for place in places.0.keys().filter(|place| *place != "the daemon's standard output") {
+        assert!(seen.contains(&format!("{place}, plain")), "the search does not see {place}: {seen:?}");
+    }
+    for secret in [SECRET, REFUSED, TOKEN] {
+        assert_eq!(places.with(secret), Vec::<String>::new(), "{secret} has left the daemon");
+    }
+}
+
+/// The arguments of a process and of whatever it has started.
+fn arguments_of(pid: Pid) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut left = vec![pid.as_raw_nonzero().get().to_string()];
+    while let Some(pid) = left.pop() {
+        // A worker may be gone by now.
+        all.extend(fs::read(format!("/proc/{pid}/cmdline")));
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        left.extend(children.split_whitespace().map(str::to_owned));
+    }
+    all
+}
