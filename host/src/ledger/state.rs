@@ -334,6 +334,7 @@ pub struct Control {
     /// What a person or the configuration decided about objects that were there first (R16).
     pub backfill: Option<Backfill>,
     /// When what was there first had been dealt with as decided; from then on every new object is taken (R16).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<Timestamp>,
 }
 
