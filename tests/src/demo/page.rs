@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, Write};
 
 const WIDTH: usize = 78;
+/// Longer lines of output are folded; those of a table may be a little wider than the text.
+const FOLD: usize = 92;
 
 /// Where the story is told. Colours on a terminal alone.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +21,6 @@ impl Page {
 
     /// The next part of the story.
     pub fn heading(self, text: &str) {
-        self.line("");
         self.line(&self.painted("1;36", text));
         self.line(&self.painted("36", &"─".repeat(text.chars().count())));
     }
@@ -45,10 +46,13 @@ impl Page {
         self.line(&format!("  {}", self.painted("1", &format!("$ {command}"))));
     }
 
-    /// What a command or a query answered.
+    /// What a command answered; long lines are folded.
     pub fn output(self, text: &str) {
         for line in text.trim_end().lines() {
-            self.line(format!("  {line}").trim_end());
+            let characters: Vec<char> = line.chars().collect();
+            let mut pieces = characters.chunks(FOLD).map(|piece| piece.iter().collect::<String>());
+            self.line(format!("  {}", pieces.next().unwrap_or_default()).trim_end());
+            pieces.for_each(|piece| self.line(&format!("    {piece}")));
         }
         self.line("");
     }

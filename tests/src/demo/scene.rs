@@ -120,11 +120,6 @@ impl Scene {
         self.path("state/store/default.db")
     }
 
-    /// A path as seen from the temporary directory.
-    pub fn short(&self, path: &Path) -> String {
-        path.strip_prefix(self.directory.path()).unwrap_or(path).display().to_string()
-    }
-
     /// Keys and sizes of the bucket.
     pub fn files(&self) -> Result<Vec<(String, u64)>, Trouble> {
         let root = self.path("bucket");
@@ -196,16 +191,19 @@ impl Scene {
         Ok(answer)
     }
 
+    /// Runs a command of the shell in the same way.
+    pub fn shell(&self, command: &str) -> Result<String, Trouble> {
+        self.page.command(command);
+        let mut shell = Command::new("sh");
+        let answer = answer(shell.current_dir(self.directory.path()).args(["-c", command]), command)?;
+        let answer = answer.trim_start_matches('\u{feff}').to_owned();
+        self.page.output(&answer);
+        Ok(answer)
+    }
+
     fn ask(&self, arguments: &[&str]) -> Result<String, Trouble> {
         let mut command = self.program("gristmill");
-        let output = command.args(arguments).stdin(Stdio::null()).output();
-        let output = output.map_err(|error| Trouble::io("run", command.get_program(), error))?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
-            return Ok(said);
-        }
-        let command = format!("gristmill {}", arguments.join(" "));
-        Err(Trouble::Command { command, output: said + &String::from_utf8_lossy(&output.stderr) })
+        answer(command.args(arguments), &format!("gristmill {}", arguments.join(" ")))
     }
 
     /// Starts the daemon; its log goes to a file.
@@ -313,6 +311,20 @@ impl Scene {
         }
         let path = directory.path().to_path_buf();
         directory.close().map_err(|error| Trouble::io("remove", path, error))
+    }
+}
+
+/// What a command says, when it succeeds.
+fn answer(command: &mut Command, shown: &str) -> Result<String, Trouble> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| Trouble::io("run", command.get_program(), error))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.success() {
+        true => Ok(said),
+        false => {
+            let output = said + &String::from_utf8_lossy(&output.stderr);
+            Err(Trouble::Command { command: shown.to_owned(), output })
+        }
     }
 }
 
