@@ -10,8 +10,9 @@ WORKSPACE = --workspace --exclude gristmill-builtin
 
 demo:
 	@.ci/setup build
-	@$(CARGO) build --quiet -p gristmill -p gristmill-tests --bins
-	@$(CARGO) run --quiet -p gristmill-tests --bin demo
+	@echo 'building; the first time takes some minutes'
+	@$(CARGO) build --quiet $(WORKSPACE) --bins
+	@$(CARGO) run --quiet --bin demo
 
 test:
 	@.ci/setup test

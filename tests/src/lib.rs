@@ -1,3 +1,4 @@
 //! Test support.
 
+pub mod demo;
 pub mod servers;

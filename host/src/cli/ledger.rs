@@ -170,24 +170,32 @@ fn show(entries: &[Value], shared: &Shared) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Entries as a table.
+/// Entries as a table. Generations and reasons stand in it where there are any.
 pub fn versions(entries: &[Value]) -> String {
+    let generation = |entry: &Value| entry.get("generation").map(Value::to_string).unwrap_or_default();
+    let again = entries.iter().any(|entry| generation(entry) != "0");
+    let reasons = entries.iter().any(|entry| !why(entry).is_empty());
+    let mut headings = vec!["integration", "state", "last modified", "etag"];
+    headings.extend(again.then_some("gen"));
+    headings.push("key");
+    headings.extend(reasons.then_some("why"));
     let rows: Vec<Vec<String>> = entries
         .iter()
         .map(|entry| {
             let object = entry.get("object").unwrap_or(&Value::Null);
-            vec![
+            let mut row = vec![
                 text(entry, "integration").to_owned(),
                 state(entry),
                 text(object, "last_modified").to_owned(),
-                text(object, "etag").chars().take(12).collect(),
-                entry.get("generation").map(Value::to_string).unwrap_or_default(),
-                key(entry),
-                why(entry),
-            ]
+                text(object, "etag").chars().take(8).collect(),
+            ];
+            row.extend(again.then(|| generation(entry)));
+            row.push(key(entry));
+            row.extend(reasons.then(|| why(entry)));
+            row
         })
         .collect();
-    output::table(&["integration", "state", "last modified", "etag", "gen", "key", "why"], &rows)
+    output::table(&headings, &rows)
 }
 
 fn key(entry: &Value) -> String {
