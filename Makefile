@@ -39,4 +39,4 @@ deny:
 bench:
 	@.ci/setup bench
 	@$(CARGO) build --quiet --release $(WORKSPACE) --bins
-	@$(CARGO) run --quiet --release $(WORKSPACE) --bin bench -- $(PARTS)
+	@$(CARGO) run --quiet --release --bin bench -- $(PARTS)
