@@ -1,4 +1,8 @@
 //! Test support.
 
+<<<<<<< HEAD
 pub mod demo;
+=======
+pub mod daemon;
+>>>>>>> e2e
 pub mod servers;

@@ -9,4 +9,4 @@ wasmtime::component::bindgen!({
 });
 
 pub(super) use exports::gristmill::mapper::{field_mapping, product_usage};
-pub(super) use gristmill::mapper::{columns, log, types};
+pub(super) use self::gristmill::mapper::{columns, log, types};
