@@ -1,8 +1,5 @@
 //! Test support.
 
-<<<<<<< HEAD
-pub mod demo;
-=======
 pub mod daemon;
->>>>>>> e2e
+pub mod demo;
 pub mod servers;

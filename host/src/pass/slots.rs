@@ -100,6 +100,9 @@ mod tests {
     use super::*;
     use std::task::{Context, Poll, Waker};
 
+    /// Who asks, by number, and the place to come.
+    type Asking<'a> = (usize, std::pin::Pin<Box<dyn Future<Output = Slot> + 'a>>);
+
     /// R13
     #[test]
     fn places_go_round_robin_over_tenants() {
@@ -108,10 +111,10 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         let busy = tenant("busy");
         let small = tenant("small");
-        let mut waiting: Vec<(usize, std::pin::Pin<Box<dyn Future<Output = Slot> + '_>>)> =
+        let mut waiting: Vec<Asking<'_>> =
             [&busy, &busy, &busy, &small].into_iter().map(|t| Box::pin(slots.take(t)) as _).enumerate().collect();
         // All ask at once; the first is served, the others wait.
-        let mut ready = |waiting: &mut Vec<(usize, std::pin::Pin<Box<dyn Future<Output = Slot> + '_>>)>| {
+        let mut ready = |waiting: &mut Vec<Asking<'_>>| {
             let polled: Vec<_> = waiting.iter_mut().map(|(_, future)| future.as_mut().poll(&mut context)).collect();
             polled.into_iter().enumerate().find_map(|(place, poll)| match poll {
                 Poll::Ready(slot) => Some((waiting.remove(place).0, slot)),

@@ -110,11 +110,6 @@ impl Scene {
         self.path("gristmill.toml")
     }
 
-    /// The state directory.
-    pub fn state(&self) -> PathBuf {
-        self.path("state")
-    }
-
     /// The store.
     pub fn store(&self) -> PathBuf {
         self.path("state/store/default.db")
@@ -281,7 +276,7 @@ impl Scene {
     pub fn query(&self, store: &Connection, sql: &str) -> Result<Vec<Vec<String>>, Trouble> {
         self.page.query(sql);
         let mut statement = store.prepare(sql)?;
-        let headings: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let headings: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut found = statement.query([])?;
         let mut rows = Vec::new();
         while let Some(row) = found.next()? {
