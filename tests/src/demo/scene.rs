@@ -110,11 +110,6 @@ impl Scene {
         self.path("gristmill.toml")
     }
 
-    /// The state directory.
-    pub fn state(&self) -> PathBuf {
-        self.path("state")
-    }
-
     /// The store.
     pub fn store(&self) -> PathBuf {
         self.path("state/store/default.db")
