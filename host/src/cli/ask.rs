@@ -88,8 +88,16 @@ impl Resume {
 
 impl Backfill {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
-        let said = format!("{}: decided; the next pass takes what was chosen", self.integration);
-        one(shared, Request::Backfill { integration: self.integration, choice: self.choice }, |_| said)
+        let name = self.integration.clone();
+        one(shared, Request::Backfill { integration: self.integration, choice: self.choice }, |answer| {
+            match answer.get("settled").is_some_and(|settled| !settled.is_null()) {
+                false => format!("{name}: decided; the next pass takes what was chosen"),
+                true => format!(
+                    "{name}: its first pass has been, so this changes nothing\n\
+                     hint: to take objects again: gristmill replay {name} --since DATE"
+                ),
+            }
+        })
     }
 }
 

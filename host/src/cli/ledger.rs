@@ -164,6 +164,8 @@ fn collect(shared: &Shared, request: Request) -> Result<Vec<Value>, Failed> {
 fn show(entries: &[Value], shared: &Shared) -> Result<(), Failed> {
     if shared.json {
         entries.iter().for_each(output::print_json);
+    } else if entries.is_empty() {
+        output::print("no object is in the ledger that matches");
     } else {
         output::print(versions(entries));
     }
@@ -250,6 +252,6 @@ fn import(shared: &Shared, file: &PathBuf) -> Result<(), Failed> {
     let ledger = crate::ledger::Ledger::open(&path)
         .map_err(|error| Failed::of(LEDGER, &error).hint(error.hint().map(str::to_owned)))?;
     let imported = ledger.import(&mut BufReader::new(opened)).map_err(|error| Failed::of(LEDGER, &error))?;
-    output::print(format!("{} integrations, {} objects imported", imported.integrations, imported.objects));
+    output::print(format!("imported: integrations {}, objects {}", imported.integrations, imported.objects));
     Ok(())
 }

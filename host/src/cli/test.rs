@@ -157,7 +157,11 @@ fn usage(record: &Value) -> Vec<String> {
     ]
 }
 
-/// A value without JSON's quotes.
+/// A value without JSON's quotes, a whole number without its decimals.
 fn plain(value: &Value) -> String {
-    printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    match value {
+        Value::String(text) => printable(text),
+        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
+        other => other.to_string(),
+    }
 }
