@@ -1,7 +1,7 @@
 # make demo    the main job on real files, on this machine alone
 # make test    every test
 # make check   what CI runs: tests, formatting, lints, docs, dependencies
-# make bench   figures, as ratios in one run
+# make bench   figures, as ratios in one run; PARTS='csv known-objects' for some of them
 
 CARGO ?= cargo
 WORKSPACE = --workspace --exclude gristmill-builtin
@@ -10,8 +10,9 @@ WORKSPACE = --workspace --exclude gristmill-builtin
 
 demo:
 	@.ci/setup build
-	@$(CARGO) build --quiet -p gristmill -p gristmill-tests --bins
-	@$(CARGO) run --quiet -p gristmill-tests --bin demo
+	@echo 'building; the first time takes some minutes'
+	@$(CARGO) build --quiet $(WORKSPACE) --bins
+	@$(CARGO) run --quiet --bin demo
 
 test:
 	@.ci/setup test
@@ -38,5 +39,5 @@ deny:
 
 bench:
 	@.ci/setup bench
-	@$(CARGO) build --quiet --release -p gristmill -p gristmill-tests --bins
-	@$(CARGO) run --quiet --release -p gristmill-tests --bin bench
+	@$(CARGO) build --quiet --release $(WORKSPACE) --bins
+	@$(CARGO) run --quiet --release --bin bench -- $(PARTS)

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,6 +33,9 @@ pub use status::{Activity, IntegrationStatus};
 
 /// How long files at work have to be given back once the grace is over.
 const GIVING_BACK: Duration = Duration::from_secs(5);
+
+/// How long a command may hold the state directory that a daemon wants.
+const HELD_BY_A_COMMAND: Duration = Duration::from_secs(10);
 
 /// Why the daemon ended.
 #[derive(Debug, thiserror::Error)]
@@ -340,10 +343,19 @@ impl Signals {
     }
 }
 
+/// Opens the state directory. A command that came while no daemon ran may hold it for a moment: that is waited for, so
+/// that a look at the status never keeps a daemon from starting (R14).
 async fn open(config: Config) -> Result<Arc<Assembly>, DaemonError> {
-    match tokio::task::spawn_blocking(move || Assembly::open(config)).await {
-        Ok(assembly) => Ok(Arc::new(assembly?)),
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    let until = Instant::now() + HELD_BY_A_COMMAND;
+    loop {
+        let config = config.clone();
+        match tokio::task::spawn_blocking(move || Assembly::open(config)).await {
+            Ok(Err(error)) if error.is_in_use() && Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Ok(assembly) => return Ok(Arc::new(assembly?)),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
     }
 }
 

@@ -1,4 +1,6 @@
 //! Test support.
 
+pub mod daemon;
+pub mod demo;
 pub mod process;
 pub mod servers;

@@ -88,8 +88,16 @@ impl Resume {
 
 impl Backfill {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
-        let said = format!("{}: decided; the next pass takes what was chosen", self.integration);
-        one(shared, Request::Backfill { integration: self.integration, choice: self.choice }, |_| said)
+        let name = self.integration.clone();
+        one(shared, Request::Backfill { integration: self.integration, choice: self.choice }, |answer| {
+            match answer.get("settled").is_some_and(|settled| !settled.is_null()) {
+                false => format!("{name}: decided; the next pass takes what was chosen"),
+                true => format!(
+                    "{name}: its first pass has been, so this changes nothing\n\
+                     hint: to take objects again: gristmill replay {name} --since DATE"
+                ),
+            }
+        })
     }
 }
 
@@ -97,6 +105,9 @@ impl Explain {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         one(shared, Request::Explain { integration: self.integration, key: self.key }, |answer| {
             let mut lines = vec![output::printable(output::text(answer, "verdict"))];
+            if let Some(hint) = answer.get("hint").and_then(Value::as_str) {
+                lines.push(format!("hint: {}", output::printable(hint)));
+            }
             if let Some(reason) = answer.get("paused").and_then(Value::as_str) {
                 lines.push(format!("the integration is paused: {reason}"));
             }

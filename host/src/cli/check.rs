@@ -50,19 +50,20 @@ impl Check {
             (true, _) => Err(Failed::new(CONFIGURATION, "the daemon would not start")),
             (false, 0) => {
                 if !shared.json {
-                    output::print(format!(
-                        "{}: {} connections, {} integrations, {} mappers, {} destinations",
-                        Paint::of(&std::io::stdout()).green("sound"),
-                        config.connections.len(),
-                        config.integrations.len(),
-                        config.mappers.len(),
-                        config.destinations.len()
-                    ));
+                    let parts = [
+                        output::count(config.connections.len(), "connection", "connections"),
+                        output::count(config.integrations.len(), "integration", "integrations"),
+                        output::count(config.mappers.len(), "mapper of your own", "mappers of your own"),
+                        output::count(config.destinations.len(), "destination", "destinations"),
+                    ];
+                    let sound = Paint::of(&std::io::stdout()).green("sound");
+                    output::print(format!("{sound}: {}", parts.join(", ")));
                 }
                 Ok(())
             }
             (false, count) => {
-                Err(Failed::new(UNWELL, format!("{count} problems; what they concern would be disabled")))
+                let problems = output::count(count, "problem", "problems");
+                Err(Failed::new(UNWELL, format!("{problems}; what they concern would be disabled")))
             }
         }
     }

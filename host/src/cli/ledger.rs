@@ -164,30 +164,40 @@ fn collect(shared: &Shared, request: Request) -> Result<Vec<Value>, Failed> {
 fn show(entries: &[Value], shared: &Shared) -> Result<(), Failed> {
     if shared.json {
         entries.iter().for_each(output::print_json);
+    } else if entries.is_empty() {
+        output::print("no object is in the ledger that matches");
     } else {
         output::print(versions(entries));
     }
     Ok(())
 }
 
-/// Entries as a table.
+/// Entries as a table. Generations and reasons stand in it where there are any.
 pub fn versions(entries: &[Value]) -> String {
+    let generation = |entry: &Value| entry.get("generation").map(Value::to_string).unwrap_or_default();
+    let again = entries.iter().any(|entry| generation(entry) != "0");
+    let reasons = entries.iter().any(|entry| !why(entry).is_empty());
+    let mut headings = vec!["integration", "state", "last modified", "etag"];
+    headings.extend(again.then_some("gen"));
+    headings.push("key");
+    headings.extend(reasons.then_some("why"));
     let rows: Vec<Vec<String>> = entries
         .iter()
         .map(|entry| {
             let object = entry.get("object").unwrap_or(&Value::Null);
-            vec![
+            let mut row = vec![
                 text(entry, "integration").to_owned(),
                 state(entry),
                 text(object, "last_modified").to_owned(),
-                text(object, "etag").chars().take(12).collect(),
-                entry.get("generation").map(Value::to_string).unwrap_or_default(),
-                key(entry),
-                why(entry),
-            ]
+                text(object, "etag").chars().take(8).collect(),
+            ];
+            row.extend(again.then(|| generation(entry)));
+            row.push(key(entry));
+            row.extend(reasons.then(|| why(entry)));
+            row
         })
         .collect();
-    output::table(&["integration", "state", "last modified", "etag", "gen", "key", "why"], &rows)
+    output::table(&headings, &rows)
 }
 
 fn key(entry: &Value) -> String {
@@ -242,6 +252,6 @@ fn import(shared: &Shared, file: &PathBuf) -> Result<(), Failed> {
     let ledger = crate::ledger::Ledger::open(&path)
         .map_err(|error| Failed::of(LEDGER, &error).hint(error.hint().map(str::to_owned)))?;
     let imported = ledger.import(&mut BufReader::new(opened)).map_err(|error| Failed::of(LEDGER, &error))?;
-    output::print(format!("{} integrations, {} objects imported", imported.integrations, imported.objects));
+    output::print(format!("imported: integrations {}, objects {}", imported.integrations, imported.objects));
     Ok(())
 }

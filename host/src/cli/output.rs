@@ -76,6 +76,32 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
+/// A number and what it counts.
+pub fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// What was found of a file's dialect, one line a fact.
+pub fn facts(dialect: &Value) -> Vec<String> {
+    let facts = dialect.as_object().into_iter().flat_map(|dialect| dialect.values()).filter_map(Value::as_object);
+    let lines = facts.flatten().filter(|(_, value)| !value.is_null()).map(|(what, value)| {
+        let said = match value {
+            Value::Bool(true) => "yes".to_owned(),
+            Value::Bool(false) => "no".to_owned(),
+            Value::String(text) => format!("`{text}`"),
+            Value::Array(sheets) => sheets.iter().map(sheet).collect::<Vec<_>>().join(", "),
+            other => other.to_string(),
+        };
+        format!("{}: {}", what.replace('_', " "), printable(&said))
+    });
+    lines.collect()
+}
+
+fn sheet(sheet: &Value) -> String {
+    let hidden = if sheet.get("hidden") == Some(&Value::Bool(true)) { " (hidden)" } else { "" };
+    format!("`{}`{hidden}", text(sheet, "name"))
+}
+
 /// Columns under headings, as wide as their widest cell.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
@@ -101,6 +127,15 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [vec!["a".to_owned(), "long cell".to_owned()], vec!["bb".to_owned(), "c".to_owned()]];
         assert_eq!(table(&["x", "y"], &rows), "x   y\na   long cell\nbb  c");
+    }
+
+    #[test]
+    fn facts_are_lines_for_people() {
+        let workbook =
+            json!({ "workbook": { "sheets": [{ "name": "A", "hidden": false }, { "name": "B", "hidden": true }] } });
+        assert_eq!(facts(&workbook), ["sheets: `A`, `B` (hidden)"]);
+        let csv = json!({ "csv": { "delimiter": "\t", "byte_order_mark": true, "header_line": 1 } });
+        assert_eq!(facts(&csv), ["byte order mark: yes", "delimiter: `\\t`", "header line: 1"]);
     }
 
     #[test]

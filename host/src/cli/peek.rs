@@ -141,12 +141,7 @@ fn print_first(
     }
     let paint = Paint::of(&std::io::stdout());
     output::print(format!("format: {}", format.suffix()));
-    for facts in dialect.as_object().into_iter().flat_map(|dialect| dialect.values()).filter_map(Value::as_object) {
-        for (what, value) in facts.iter().filter(|(_, value)| !value.is_null()) {
-            let value = value.as_str().map_or_else(|| value.to_string(), |text| format!("`{text}`"));
-            output::print(format!("{}: {}", what.replace('_', " "), printable(&value)));
-        }
-    }
+    output::facts(&dialect).into_iter().for_each(output::print);
     for (head, rows) in &tables {
         output::print("");
         if let Some(sheet) = &head.sheet {

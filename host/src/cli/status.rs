@@ -1,6 +1,7 @@
 //! `gristmill status`: everything at a glance, the unhealthy first.
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::output::{Paint, text};
@@ -70,8 +71,8 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
             output::print(format!("  hint: gristmill ledger list {name} --state quarantined"));
         }
         for (what, value) in [("last pass", "last_pass_at"), ("next pass", "next_pass_at")] {
-            if !text(status, value).is_empty() {
-                output::print(format!("  {what}: {}", text(status, value)));
+            if let Ok(moment) = text(status, value).parse::<Timestamp>() {
+                output::print(format!("  {what}: {moment:.0}"));
             }
         }
     }

@@ -74,11 +74,9 @@ fn show(report: &Value) {
     let paint = Paint::of(&std::io::stdout());
     let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or_default();
     output::print(paint.bold(&printable(text(report, "sample"))));
-    if let Some(facts) = report.get("facts").and_then(Value::as_object) {
-        for (what, value) in facts.iter().filter(|(_, value)| !value.is_null()) {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            output::print(format!("  {}: {}", what.replace('_', " "), printable(&value)));
-        }
+    output::print(format!("  format: {}", text(report, "format")));
+    for fact in output::facts(report.get("dialect").unwrap_or(&Value::Null)) {
+        output::print(format!("  {fact}"));
     }
     for table in report.get("tables").and_then(Value::as_array).into_iter().flatten() {
         if !text(table, "sheet").is_empty() {
@@ -106,11 +104,22 @@ fn show(report: &Value) {
         .map(|what| format!("{} {what}", number(merged.get(what))));
     output::print(format!("accounts: {}", counts.join(", ")));
     output::print(format!("usage records: {}", number(merged.get("usage_records"))));
-    for (heading, list) in [("first accounts", "accounts"), ("first usage records", "usage")] {
-        let records = preview.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        if !records.is_empty() {
-            output::print(paint.bold(heading));
-            records.iter().for_each(|record| output::print(format!("  {record}")));
+    let list = |name: &str| preview.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if !list("accounts").is_empty() {
+        output::print(paint.bold("first accounts"));
+    }
+    for account in list("accounts") {
+        output::print(format!("  {}: {}", identifier(account), text(account, "change")));
+        for (field, value) in account.get("fields").and_then(Value::as_object).into_iter().flatten() {
+            output::print(format!("    {}: {}", printable(field), plain(value)));
+        }
+    }
+    if !list("usage").is_empty() {
+        output::print(paint.bold("first usage records"));
+        let rows: Vec<Vec<String>> = list("usage").iter().map(usage).collect();
+        let headings = ["account", "product", "metric", "period", "value", "change"];
+        for line in output::table(&headings, &rows).lines() {
+            output::print(format!("  {line}"));
         }
     }
     let rejects = report.get("rejects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -124,5 +133,35 @@ fn show(report: &Value) {
             false => format!("line {}, column `{}`", number(reject.get("line")), printable(column)),
         };
         output::print(format!("  {place}: {} ({})", printable(text(reject, "message")), text(reject, "code")));
+    }
+}
+
+/// By what a record names its account: one value, or several with their kinds.
+fn identifier(record: &Value) -> String {
+    let keys = record.get("identifier").and_then(Value::as_object);
+    let keys: Vec<String> =
+        keys.into_iter().flatten().map(|(kind, value)| format!("{} {}", printable(kind), plain(value))).collect();
+    keys.join(", ")
+}
+
+fn usage(record: &Value) -> Vec<String> {
+    let value = plain(record.get("value").unwrap_or(&Value::Null));
+    let unit = text(record, "unit");
+    vec![
+        identifier(record),
+        printable(text(record, "product")),
+        printable(text(record, "metric")),
+        text(record, "period_start").to_owned(),
+        if unit.is_empty() { value } else { format!("{value} {}", printable(unit)) },
+        text(record, "change").to_owned(),
+    ]
+}
+
+/// A value without JSON's quotes, a whole number without its decimals.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => printable(text),
+        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
+        other => other.to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! The daemon's end of the socket.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ pub trait Answers: Send + Sync + 'static {
     fn answer(self: Arc<Self>, request: Request, reply: mpsc::Sender<Reply>) -> impl Future<Output = ()> + Send;
 }
 
-/// Binds the socket and answers until the returned task is aborted. A socket file that nobody listens on is replaced;
-/// one that another daemon listens on is not taken from it.
+/// Binds the socket and answers until the returned task is aborted. The directory is made where it is missing; a socket
+/// file that nobody listens on is replaced, and one that another daemon listens on is not taken from it.
 pub fn listen<A: Answers>(
     runtime_directory: &Path,
     answers: Arc<A>,
@@ -27,6 +27,9 @@ pub fn listen<A: Answers>(
         let path = path.clone();
         move |source| ControlError::Socket { what, path, source }
     };
+    // Under systemd it is there already; its group is what lets others connect.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o750).create(runtime_directory);
+    made.map_err(failed("make the directory of"))?;
     if std::os::unix::net::UnixStream::connect(&path).is_ok() {
         return Err(ControlError::InUse { path });
     }

@@ -72,6 +72,13 @@ pub enum AssemblyError {
     },
 }
 
+impl AssemblyError {
+    /// Whether another process holds the state directory.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Ledger(LedgerError::InUse { .. }) | Self::Spool(SpoolError::InUse { .. }))
+    }
+}
+
 /// Why one integration's parts could not be put together; it disables that integration alone (R15).
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {

@@ -179,6 +179,12 @@ impl Desk {
         target: Option<Target>,
         items: &Items,
     ) -> Result<Value, Refusal> {
+        if !assembly.config.connections.contains_key(&connection) {
+            return Err(Refusal::new(format!(
+                "there is no connection `{connection}`, or a problem of its own disables it"
+            ))
+            .hint("gristmill check shows every problem"));
+        }
         let targets: Vec<Target> = match target {
             Some(target) => vec![target],
             None => assembly
@@ -242,53 +248,68 @@ async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &Objec
     let settings = known(assembly, integration)?;
     let versions = assembly.ledger.show(integration, key).await.map_err(refused)?;
     let paused = assembly.ledger.control(integration).await.map_err(refused)?.paused;
-    let verdict = if !key.as_str().starts_with(&settings.prefix) {
-        format!("never taken: it is outside the prefix `{}`", settings.prefix)
+    let (verdict, hint) = if !key.as_str().starts_with(&settings.prefix) {
+        (format!("never taken: it is outside the prefix `{}`", settings.prefix), None)
     } else if Format::of_key(key.as_str()).is_none() {
-        "never taken: only .csv, .xlsx and .xls files are".to_owned()
+        ("never taken: only .csv, .xlsx and .xls files are".to_owned(), None)
     } else {
         match versions.iter().find(|entry| entry.current) {
-            None => "not seen in a listing yet: the next pass takes it if it is there and not empty".to_owned(),
-            Some(entry) => explanation(entry, integration),
+            None => ("not seen in a listing yet: the next pass takes it if it is there and not empty".to_owned(), None),
+            Some(entry) => {
+                let again = format!("to take it again: gristmill replay {integration} --key '{key}'");
+                (explanation(entry), is_at_rest(entry).then_some(again))
+            }
         }
     };
     Ok(json!({
-        "integration": integration, "key": key, "verdict": verdict,
+        "integration": integration, "key": key, "verdict": verdict, "hint": hint,
         "enabled": assembly.config.integrations.contains_key(integration),
         "paused": paused.map(|paused| paused.reason), "versions": to_value(&versions)?,
     }))
 }
 
 /// What a person wants to know of an object's newest version.
-fn explanation(entry: &Entry, integration: &IntegrationName) -> String {
-    let again = format!("to take it again: gristmill replay {integration} --key '{}'", entry.object.key);
+fn explanation(entry: &Entry) -> String {
     let failure = entry.failure.as_ref().map(|failure| failure.message.as_str()).unwrap_or_default();
     if entry.reverted {
-        return format!("not taken: the bucket shows content again that was processed before; {again}");
+        return "not taken: the bucket shows content again that was processed before".to_owned();
     }
     match &entry.state {
         None => "new: the next pass takes it".to_owned(),
         Some(State::Delivered { confirmed }) => {
             format!("{} of its destinations have it; the next pass brings it to the others", confirmed.len())
         }
-        Some(State::Completed) => format!("taken: completed at {:.0}; {again}", entry.changed),
+        Some(State::Completed) => format!("taken: completed at {:.0}", entry.changed),
         Some(State::Failed { attempts, retry_after }) => {
             format!("failed {attempts} times, tried again after {retry_after:.0}: {failure}")
         }
-        Some(State::Quarantined { reason }) => format!("quarantined: {reason}; once mended, {again}"),
+        Some(State::Quarantined { reason }) => format!("quarantined: {reason}"),
         Some(State::Skipped { reason }) => match reason {
             SkipReason::Superseded => {
                 "skipped: a newer version of the key came before this one was finished".to_owned()
             }
-            SkipReason::Backfill => format!("skipped: it was there before the integration's first pass; {again}"),
-            SkipReason::SameContent { of } => format!("skipped: its bytes are those of `{of}`; {again}"),
-            SkipReason::Reverted { to } => format!("skipped: its bytes are those of the older `{to}`; {again}"),
+            SkipReason::Backfill => "skipped: it was there before the integration's first pass".to_owned(),
+            SkipReason::SameContent { of } => format!("skipped: its bytes are those of `{of}`"),
+            SkipReason::Reverted { to } => format!("skipped: its bytes are those of the older `{to}`"),
             SkipReason::Archived { look_again } => format!("archived: looked at again after {look_again:.0}"),
             SkipReason::Gone => {
                 "deleted between the listing and the fetch; taken if a listing shows it again".to_owned()
             }
         },
     }
+}
+
+/// Whether it stays as it is until a person asks for it.
+fn is_at_rest(entry: &Entry) -> bool {
+    entry.reverted
+        || match &entry.state {
+            Some(State::Completed | State::Quarantined { .. }) => true,
+            Some(State::Skipped { reason }) => match reason {
+                SkipReason::Backfill | SkipReason::SameContent { .. } | SkipReason::Reverted { .. } => true,
+                SkipReason::Superseded | SkipReason::Archived { .. } | SkipReason::Gone => false,
+            },
+            None | Some(State::Delivered { .. } | State::Failed { .. }) => false,
+        }
 }
 
 /// Sends entries page by page, so that a big ledger does not stand in memory. Returns how many.

@@ -141,6 +141,9 @@ pub struct Failure {
     pub class: String,
     /// The whole chain of causes in one line.
     pub message: String,
+    /// What a person can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What the ledger knows of one version of one key.
@@ -334,6 +337,7 @@ pub struct Control {
     /// What a person or the configuration decided about objects that were there first (R16).
     pub backfill: Option<Backfill>,
     /// When what was there first had been dealt with as decided; from then on every new object is taken (R16).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<Timestamp>,
 }
 

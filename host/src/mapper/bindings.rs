@@ -8,5 +8,5 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 
+pub(super) use self::gristmill::mapper::{columns, log, types};
 pub(super) use exports::gristmill::mapper::{field_mapping, product_usage};
-pub(super) use gristmill::mapper::{columns, log, types};

@@ -100,6 +100,9 @@ mod tests {
     use super::*;
     use std::task::{Context, Poll, Waker};
 
+    /// Who asks, by number, and the place to come.
+    type Asking<'a> = (usize, std::pin::Pin<Box<dyn Future<Output = Slot> + 'a>>);
+
     /// R13
     #[test]
     fn places_go_round_robin_over_tenants() {
@@ -108,19 +111,19 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         let busy = tenant("busy");
         let small = tenant("small");
-        let mut waiting: Vec<(usize, std::pin::Pin<Box<dyn Future<Output = Slot>>>)> =
+        let mut waiting: Vec<Asking<'_>> =
             [&busy, &busy, &busy, &small].into_iter().map(|t| Box::pin(slots.take(t)) as _).enumerate().collect();
+        // All ask at once; the first is served, the others wait.
+        let mut ready = |waiting: &mut Vec<Asking<'_>>| {
+            let polled: Vec<_> = waiting.iter_mut().map(|(_, future)| future.as_mut().poll(&mut context)).collect();
+            polled.into_iter().enumerate().find_map(|(place, poll)| match poll {
+                Poll::Ready(slot) => Some((waiting.remove(place).0, slot)),
+                Poll::Pending => None,
+            })
+        };
         let mut order = Vec::new();
-        while !waiting.is_empty() {
-            let mut served = None;
-            for (place, (_, future)) in waiting.iter_mut().enumerate() {
-                if let Poll::Ready(slot) = future.as_mut().poll(&mut context) {
-                    served = Some((place, slot));
-                    break;
-                }
-            }
-            let (place, slot) = served.expect("a free place is always given to someone");
-            order.push(waiting.remove(place).0);
+        while let Some((number, slot)) = ready(&mut waiting) {
+            order.push(number);
             drop(slot);
         }
         assert_eq!(order, [0, 1, 3, 2], "the small tenant waits for one file of the busy one, not for all");

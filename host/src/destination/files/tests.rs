@@ -184,7 +184,7 @@ fn records_are_written_with_their_identifiers_as_they_are() {
     assert_eq!(file(&files, USAGE), expected);
     let manifest: serde_json::Value = serde_json::from_str(file(&files, MANIFEST)).unwrap();
     assert_eq!(manifest["tables"][0]["series"][1]["metric"], "plan");
-    assert_eq!(manifest["merged"]["delivered"], 3);
+    assert_eq!(manifest["summary"]["merged"]["delivered"], 3);
 }
 
 #[test]

@@ -150,10 +150,12 @@ fn model_fields(files: &[&File]) -> Vec<String> {
     shown.collect()
 }
 
+/// What one file says of one usage record.
+type Contribution<'a> = (&'a File, Repeat, Vec<(i32, usize, i64)>);
+
 /// The usage: each file's values of a record, and which files count for it.
 fn model_usage(files: &[&File]) -> Vec<String> {
-    type Values = Vec<(i32, usize, i64)>;
-    let mut records: BTreeMap<(String, String, usize, i32), Vec<(&File, Repeat, Values)>> = BTreeMap::new();
+    let mut records: BTreeMap<(String, String, usize, i32), Vec<Contribution<'_>>> = BTreeMap::new();
     for file in files {
         let Some(usage) = &file.usage else { continue };
         for (position, row) in usage.rows.iter().enumerate() {
