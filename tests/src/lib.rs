@@ -1,3 +1,4 @@
 //! Test support.
 
+pub mod daemon;
 pub mod servers;

@@ -1,8 +1,8 @@
 //! Real S3 servers for tests, each its own process on 127.0.0.1 with its own directory and ports.
 //!
-//! The programs come from `tests/requirements.txt`, installed in a Python environment that `GRISTMILL_TEST_TOOLS` names
-//! (`target/tools` if it does not). One that is missing fails the test with the command that installs it. A server is
-//! ended, with whatever it started, when its [`S3Server`] is dropped.
+//! The programs come from `tests/requirements.txt`, which `.ci/setup test` installs in a Python environment: `servers` in
+//! the directory that `GRISTMILL_TEST_TOOLS` names, or in `tools` of the target directory. One that is missing fails the
+//! test with that command. A server is ended, with whatever it started, when its [`S3Server`] is dropped.
 //!
 //! They differ on purpose: in the order of keys, in what they do with credentials, in which conditions they heed. What
 //! works on one only has learnt that server, not S3.
@@ -72,13 +72,8 @@ impl S3Server {
     /// # Panics
     /// When the program is not installed, or does not answer in time.
     pub async fn start(program: Program) -> Self {
-        let executable = tools().join("bin").join(program.executable());
-        assert!(
-            executable.exists(),
-            "`{}` is missing; install it with: python3 -m venv {tools} && {tools}/bin/pip install -r tests/requirements.txt",
-            executable.display(),
-            tools = tools().display()
-        );
+        let executable = tools().join("servers/bin").join(program.executable());
+        assert!(executable.exists(), "`{}` is missing; install it with: .ci/setup test", executable.display());
         for _ in 1..STARTS {
             if let Ok(server) = Self::try_start(program, &executable).await {
                 return server;
@@ -167,10 +162,12 @@ impl Drop for S3Server {
 }
 
 fn tools() -> PathBuf {
-    match std::env::var_os("GRISTMILL_TEST_TOOLS") {
-        Some(tools) => tools.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("tools"),
+    if let Some(tools) = std::env::var_os("GRISTMILL_TEST_TOOLS") {
+        return tools.into();
     }
+    // A test executable stands at `TARGET/PROFILE/deps/NAME`.
+    let executable = std::env::current_exe().expect("this process has an executable");
+    executable.ancestors().nth(3).unwrap_or(Path::new("target")).join("tools")
 }
 
 fn seaweed(command: &mut Command, directory: &TempDir, ports: [u16; 12]) {
