@@ -241,8 +241,21 @@ pub enum DestinationError {
 }
 
 impl DestinationError {
-    /// Whether the same file may be taken later with another result without anyone mending it.
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Sqlite { .. } | Self::Io { .. })
+    /// Whether what the file and its mapping bring is to blame: no repetition helps, but another mapping may.
+    pub fn is_files_fault(&self) -> bool {
+        matches!(self, Self::FieldType { .. } | Self::Overflow)
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoAccountMatched { .. } => Some(
+                "see that the identifier's column and `match` are right, let another file bring the accounts first, or set \
+                 `on_no_match = \"create\"` under `matching`",
+            ),
+            Self::FieldType { .. } => Some("give the field the stored type, or another key"),
+            Self::Schema { .. } => Some("run the version that wrote the store, or a newer one"),
+            Self::Overflow | Self::Sqlite { .. } | Self::Io { .. } => None,
+        }
     }
 }

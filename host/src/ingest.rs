@@ -199,6 +199,8 @@ impl Failure {
             Self::Decode(_) | Self::Stopped | Self::LocalCopy(_) => ErrorClass::Ours,
             Self::Mapper { source, .. } if source.is_mappers_fault() => ErrorClass::Mapper,
             Self::Mapper { .. } => ErrorClass::Ours,
+            Self::Destination(DestinationError::NoAccountMatched { .. }) => ErrorClass::NoAccountMatched,
+            Self::Destination(error) if error.is_files_fault() => ErrorClass::Content,
             Self::Destination(_) => ErrorClass::Destination,
         }
     }
@@ -209,6 +211,7 @@ impl Failure {
             Self::Source(error) => error.hint(),
             Self::Spool(error) => error.hint(),
             Self::Ledger(error) => error.hint().map(str::to_owned),
+            Self::Destination(error) => error.hint().map(str::to_owned),
             _ => None,
         }
     }

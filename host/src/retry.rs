@@ -38,10 +38,14 @@ pub enum ErrorClass {
     Connection,
     /// No room for the local copy.
     Space,
+    /// The object alone is larger than the local copies may become together.
+    TooLarge,
     /// The file's fault.
     Content,
     /// The mapper's fault.
     Mapper,
+    /// None of the file's rows matched an account; another file may bring the accounts (R7).
+    NoAccountMatched,
     /// The destination's fault.
     Destination,
     /// Ours.
@@ -50,7 +54,7 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All classes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Gone,
         Self::Changed,
         Self::Denied,
@@ -62,8 +66,10 @@ impl ErrorClass {
         Self::Corrupt,
         Self::Connection,
         Self::Space,
+        Self::TooLarge,
         Self::Content,
         Self::Mapper,
+        Self::NoAccountMatched,
         Self::Destination,
         Self::Ours,
     ];
@@ -82,8 +88,10 @@ impl ErrorClass {
             Self::Corrupt => "corrupt",
             Self::Connection => "connection",
             Self::Space => "space",
+            Self::TooLarge => "too_large",
             Self::Content => "content",
             Self::Mapper => "mapper",
+            Self::NoAccountMatched => "no_account_matched",
             Self::Destination => "destination",
             Self::Ours => "ours",
         }
@@ -143,7 +151,9 @@ const fn policy(class: ErrorClass) -> Policy {
         ErrorClass::Gone | ErrorClass::Changed => Policy::Forget,
         ErrorClass::Skewed | ErrorClass::Connection | ErrorClass::Space => Policy::Stop,
         ErrorClass::Content | ErrorClass::Mapper => Policy::Quarantine,
-        ErrorClass::Denied | ErrorClass::Kms => retry(MINUTE, HOUR, Some(30)),
+        ErrorClass::Denied | ErrorClass::Kms | ErrorClass::NoAccountMatched => retry(MINUTE, HOUR, Some(30)),
+        // Taken by itself once the limit is raised; the other files do not wait for that.
+        ErrorClass::TooLarge => retry(MINUTE, HOUR, None),
         ErrorClass::Archived => retry(HOUR, 24 * HOUR, None),
         ErrorClass::Throttled => retry(5 * SECOND, 10 * MINUTE, None),
         ErrorClass::Network => retry(SECOND, 10 * MINUTE, None),
@@ -219,8 +229,10 @@ mod tests {
             (ErrorClass::Corrupt, Some((5, Step::Quarantine))),
             (ErrorClass::Connection, Some((1, Step::Stop))),
             (ErrorClass::Space, Some((1, Step::Stop))),
+            (ErrorClass::TooLarge, None),
             (ErrorClass::Content, Some((1, Step::Quarantine))),
             (ErrorClass::Mapper, Some((1, Step::Quarantine))),
+            (ErrorClass::NoAccountMatched, Some((30, Step::Quarantine))),
             (ErrorClass::Destination, Some((100, Step::Quarantine))),
             (ErrorClass::Ours, Some((3, Step::Quarantine))),
         ];

@@ -102,8 +102,7 @@ impl SpoolError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Full { .. } | Self::DiskFull { .. } => ErrorClass::Space,
-            // No waiting helps this object, and the others are not to wait for it.
-            Self::TooLarge { .. } => ErrorClass::Content,
+            Self::TooLarge { .. } => ErrorClass::TooLarge,
             Self::Write { source } if source.kind() == io::ErrorKind::StorageFull => ErrorClass::Space,
             Self::Overrun { .. } => ErrorClass::Corrupt,
             Self::Open { .. } | Self::InUse { .. } | Self::Read { .. } | Self::Write { .. } => ErrorClass::Ours,
@@ -113,7 +112,7 @@ impl SpoolError {
     /// Advice, where there is any.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::TooLarge { .. } => Some("raise `spool_limit`, then replay the object".to_owned()),
+            Self::TooLarge { .. } => Some("raise `spool_limit`; the object is tried again by itself".to_owned()),
             Self::DiskFull { .. } => Some("free space on the spool's file system, or lower `min_free`".to_owned()),
             Self::InUse { .. } => Some("stop the other process, or give this one its own directory".to_owned()),
             Self::Open { .. } | Self::Full { .. } | Self::Overrun { .. } | Self::Read { .. } | Self::Write { .. } => {

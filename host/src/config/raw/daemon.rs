@@ -37,8 +37,8 @@ tables! {
         /// min_free = "1GiB"
         /// ```
         min_free: String,
-        /// How much the local copies of files in work may take together. A larger file waits until it has the spool to
-        /// itself.
+        /// How much the local copies of files in work may take together. A file that is larger by itself is not
+        /// taken before this is raised.
         ///
         /// ```toml
         /// spool_limit = "10GiB"

@@ -148,7 +148,7 @@ fn a_field_keeps_its_type() {
         .row(&["2"], vec![Cell::Number(7)]);
     let error = bed.merge(&File::new("b.csv").accounts(accounts)).unwrap_err();
     assert_eq!(error.to_string(), "field `stage` is stored as text, the mapper brings integer");
-    assert!(!error.may_pass());
+    assert!(error.is_files_fault());
     // Nothing of it stayed, and the store goes on.
     assert_eq!(bed.rows("SELECT crm_id FROM account_overview"), ["1"]);
     assert_eq!(bed.merge(&File::new("c.csv").accounts(stages(&[("1", text("lost"))]))).unwrap().updated, 1);
@@ -181,7 +181,7 @@ fn a_file_in_which_nothing_matched_is_refused() {
     let file = File::new("a.csv").skipping().accounts(stages(&[("1", text("won")), ("2", text("won"))]));
     let error = bed.merge(&file).unwrap_err();
     assert!(matches!(error, DestinationError::NoAccountMatched { rows: 2 }), "{error}");
-    assert!(!error.may_pass());
+    assert!(!error.is_files_fault());
     assert_eq!(bed.destination.confirmed(&TenantName::default(), &file.delivery().identity).unwrap(), None);
     assert_eq!(bed.rows("SELECT count(*) FROM ingestions"), ["0"]);
     // To look at it is no failure.
@@ -288,7 +288,7 @@ fn a_store_of_a_newer_version_is_refused() {
     let destination = open(&bed.directory).unwrap();
     let error = destination.confirmed(&TenantName::default(), &file.delivery().identity).unwrap_err();
     assert!(matches!(error, DestinationError::Schema { found: 99, known: 1, .. }), "{error}");
-    assert!(!error.may_pass());
+    assert!(!error.is_files_fault());
 }
 
 /// R13
