@@ -297,6 +297,8 @@ pub struct ObjectFailed<'a> {
     pub class: &'static str,
     /// Why.
     pub error: &'a dyn std::error::Error,
+    /// What a person can do.
+    pub hint: Option<String>,
     /// Whether and when it is tried again.
     pub state: &'a State,
 }
@@ -304,14 +306,14 @@ pub struct ObjectFailed<'a> {
 impl ObjectFailed<'_> {
     /// Logs it.
     pub fn emit(self) {
-        let Self { integration, object, class, error, state } = self;
+        let Self { integration, object, class, error, hint, state } = self;
         let next = match state {
             State::Failed { retry_after, .. } => format!("tried again after {retry_after:.0}"),
             _ => format!("quarantined; once mended: gristmill replay {integration} --key '{}'", object.key),
         };
         error!(
-            event = "object_failed", %integration, %object, etag = %object.etag, class, error = %Chain(error), next,
-            "object failed"
+            event = "object_failed", %integration, %object, etag = %object.etag, class, error = %Chain(error),
+            hint = hint.as_deref(), next, "object failed"
         );
     }
 }

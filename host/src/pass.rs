@@ -229,9 +229,11 @@ async fn record<S: Source>(
             };
             // Another mapping may help where the file or the mapper is to blame, and only there (R6).
             facts.mapping = matches!(class, ErrorClass::Content | ErrorClass::Mapper).then(|| pipeline.recipe.digest());
-            facts.failure =
-                Some(ledger::Failure { class: class.to_string(), message: events::Chain(&failure).to_string() });
-            events::ObjectFailed { integration, object, class: class.as_str(), error: &failure, state: &state }.emit();
+            let hint = failure.hint();
+            let message = events::Chain(&failure).to_string();
+            facts.failure = Some(ledger::Failure { class: class.to_string(), message, hint: hint.clone() });
+            let class = class.as_str();
+            events::ObjectFailed { integration, object, class, error: &failure, hint, state: &state }.emit();
             pipeline.ledger.record(new, state, facts).await?;
             return Ok(Ended::Failed);
         }

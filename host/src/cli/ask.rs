@@ -97,6 +97,9 @@ impl Explain {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         one(shared, Request::Explain { integration: self.integration, key: self.key }, |answer| {
             let mut lines = vec![output::printable(output::text(answer, "verdict"))];
+            if let Some(hint) = answer.get("hint").and_then(Value::as_str) {
+                lines.push(format!("hint: {}", output::printable(hint)));
+            }
             if let Some(reason) = answer.get("paused").and_then(Value::as_str) {
                 lines.push(format!("the integration is paused: {reason}"));
             }

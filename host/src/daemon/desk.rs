@@ -240,12 +240,15 @@ async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &Objec
     let settings = known(assembly, integration)?;
     let versions = assembly.ledger.show(integration, key).await.map_err(refused)?;
     let paused = assembly.ledger.control(integration).await.map_err(refused)?.paused;
+    let current = versions.iter().find(|entry| entry.current);
+    let stands = |entry: &&Entry| matches!(entry.state, Some(State::Failed { .. } | State::Quarantined { .. }));
+    let hint = current.filter(stands).and_then(|entry| entry.failure.as_ref()?.hint.as_deref());
     let verdict = if !key.as_str().starts_with(&settings.prefix) {
         format!("never taken: it is outside the prefix `{}`", settings.prefix)
     } else if Format::of_key(key.as_str()).is_none() {
         "never taken: only .csv, .xlsx and .xls files are".to_owned()
     } else {
-        match versions.iter().find(|entry| entry.current) {
+        match versions.iter().find(|entry| entry.reverted).or(current) {
             None => "not seen in a listing yet: the next pass takes it if it is there and not empty".to_owned(),
             Some(entry) => explanation(entry, integration),
         }
@@ -253,7 +256,7 @@ async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &Objec
     Ok(json!({
         "integration": integration, "key": key, "verdict": verdict,
         "enabled": assembly.config.integrations.contains_key(integration),
-        "paused": paused.map(|paused| paused.reason), "versions": to_value(&versions)?,
+        "hint": hint, "paused": paused.map(|paused| paused.reason), "versions": to_value(&versions)?,
     }))
 }
 
@@ -271,7 +274,11 @@ fn explanation(entry: &Entry, integration: &IntegrationName) -> String {
         }
         Some(State::Completed) => format!("taken: completed at {:.0}; {again}", entry.changed),
         Some(State::Failed { attempts, retry_after }) => {
-            format!("failed {attempts} times, tried again after {retry_after:.0}: {failure}")
+            let times = match attempts {
+                1 => "once".to_owned(),
+                attempts => format!("{attempts} times"),
+            };
+            format!("failed {times}, tried again after {retry_after:.0}: {failure}")
         }
         Some(State::Quarantined { reason }) => format!("quarantined: {reason}; once mended, {again}"),
         Some(State::Skipped { reason }) => match reason {

@@ -141,6 +141,9 @@ pub struct Failure {
     pub class: String,
     /// The whole chain of causes in one line.
     pub message: String,
+    /// What a person can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What the ledger knows of one version of one key.

@@ -51,7 +51,7 @@ async fn fill(bench: &Bench) {
     let facts = Facts {
         mapping: Some(mapping(1)),
         summary: Some(serde_json::json!({"rows": 3})),
-        failure: Some(Failure { class: "content".to_owned(), message: "no header".to_owned() }),
+        failure: Some(Failure { class: "content".to_owned(), message: "no header".to_owned(), hint: None }),
         ..Facts::at(at(5))
     };
     bench.ledger.record(&new, State::Quarantined { reason: "no header".to_owned() }, facts).await.unwrap();
