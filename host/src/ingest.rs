@@ -13,7 +13,7 @@ use crate::decode::{DecodeError, Format};
 use crate::destination::{Delivery, Destination, DestinationError, RowCounts, Summary};
 use crate::events;
 use crate::ledger::{Ledger, LedgerError, NewObject, SameContent, SkipReason};
-use crate::mapper::{Mapper, MapperError};
+use crate::mapper::{Blame, Mapper, MapperError};
 use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
 use crate::oversight::Oversight;
 use crate::rejects::{self, IssueLog, RejectsError};
@@ -162,7 +162,7 @@ pub enum Failure {
         column: String,
     },
     /// A mapper refused the file or broke its contract.
-    #[error("mapper `{mapper}` failed")]
+    #[error("mapper `{mapper}` {}", if source.blame() == Blame::File { "refuses the file" } else { "failed" })]
     Mapper {
         /// The mapper's name.
         mapper: String,
@@ -197,8 +197,11 @@ impl Failure {
             Self::Decode(error) if error.is_files_fault() => ErrorClass::Content,
             Self::UnknownFormat(_) | Self::DuplicateColumn { .. } => ErrorClass::Content,
             Self::Decode(_) | Self::Stopped | Self::LocalCopy(_) => ErrorClass::Ours,
-            Self::Mapper { source, .. } if source.is_mappers_fault() => ErrorClass::Mapper,
-            Self::Mapper { .. } => ErrorClass::Ours,
+            Self::Mapper { source, .. } => match source.blame() {
+                Blame::File => ErrorClass::Content,
+                Blame::Mapper => ErrorClass::Mapper,
+                Blame::Configuration | Blame::Ours => ErrorClass::Ours,
+            },
             Self::Destination(DestinationError::NoAccountMatched { .. }) => ErrorClass::NoAccountMatched,
             Self::Destination(error) if error.is_files_fault() => ErrorClass::Content,
             Self::Destination(_) => ErrorClass::Destination,

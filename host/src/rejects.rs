@@ -8,7 +8,7 @@
 //! `{directory}/{integration}/{key, escaped}.{start of the ETag}.g{generation}.rejects.csv`; for a workbook one file for
 //! each sheet that has rejects, with `.sheet-{number}` before `.rejects.csv`. Its header is that of the table, then
 //! `_gristmill_line`, `_column`, `_value`, `_code`, `_message` and `_origin`; each refused row stands in it once, with
-//! its original cells. Where several things are wrong with a row, their columns, values, codes and messages are joined
+//! its original cells. Where several cells of a row are wrong, their columns, values, codes and messages are joined
 //! with `; `, so that a row that was mended once is whole. `_gristmill_origin` says which object, and which sheet, the
 //! row came from; a mended reject file that has rejects again keeps its rows' first origin, and its own six columns are
 //! not doubled.
@@ -160,19 +160,24 @@ where
     Ok(rejected)
 }
 
-/// Everything that is wrong with the next row, each thing once.
+/// Everything that is wrong with the next row, each cell once: what was said of it first is the cause of the rest.
 fn reasons_of_row(sorted: &mut Sorted<'_>) -> Result<Vec<Reject>, RejectsError> {
     let place = sorted.peek();
     let mut reasons = Vec::new();
     while sorted.peek() == place {
         match sorted.next()? {
-            // Both transforms refuse a row for the same blank identifier.
-            Some(reason) if !reasons.contains(&reason) => reasons.push(reason),
-            Some(_) => {}
+            // Both transforms refuse a row for the same blank identifier, and a mapper cannot read a cell in which the
+            // decoder found an error.
+            Some(reason) if reasons.iter().any(|known| is_same_cell(known, &reason)) => {}
+            Some(reason) => reasons.push(reason),
             None => break,
         }
     }
     Ok(reasons)
+}
+
+fn is_same_cell(known: &Reject, reason: &Reject) -> bool {
+    known == reason || (known.column.is_some() && known.column == reason.column)
 }
 
 fn finish(open: Option<TableFile>, rejected: &mut Rejected) -> Result<(), RejectsError> {

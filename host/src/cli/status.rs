@@ -25,7 +25,10 @@ impl Status {
         let unhealthy = integrations.iter().filter(|status| is_unhealthy(status)).count() + problems.len();
         match unhealthy {
             0 => Ok(()),
-            count => Err(Failed::new(UNWELL, format!("{count} of them want a look"))),
+            1 => Err(Failed::new(UNWELL, "one integration, or part of the configuration, wants a look")),
+            count => {
+                Err(Failed::new(UNWELL, format!("{count} integrations, or parts of the configuration, want a look")))
+            }
         }
     }
 }

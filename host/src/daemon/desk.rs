@@ -248,16 +248,18 @@ async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &Objec
     let settings = known(assembly, integration)?;
     let versions = assembly.ledger.show(integration, key).await.map_err(refused)?;
     let paused = assembly.ledger.control(integration).await.map_err(refused)?.paused;
+    let current = versions.iter().find(|entry| entry.current);
     let (verdict, hint) = if !key.as_str().starts_with(&settings.prefix) {
         (format!("never taken: it is outside the prefix `{}`", settings.prefix), None)
     } else if Format::of_key(key.as_str()).is_none() {
         ("never taken: only .csv, .xlsx and .xls files are".to_owned(), None)
     } else {
-        match versions.iter().find(|entry| entry.current) {
+        match versions.iter().find(|entry| entry.reverted).or(current) {
             None => ("not seen in a listing yet: the next pass takes it if it is there and not empty".to_owned(), None),
             Some(entry) => {
                 let again = format!("to take it again: gristmill replay {integration} --key '{key}'");
-                (explanation(entry), is_at_rest(entry).then_some(again))
+                let advice = entry.failure.as_ref().and_then(|failure| failure.hint.clone());
+                (explanation(entry), advice.or_else(|| is_at_rest(entry).then_some(again)))
             }
         }
     };
@@ -281,7 +283,11 @@ fn explanation(entry: &Entry) -> String {
         }
         Some(State::Completed) => format!("taken: completed at {:.0}", entry.changed),
         Some(State::Failed { attempts, retry_after }) => {
-            format!("failed {attempts} times, tried again after {retry_after:.0}: {failure}")
+            let times = match attempts {
+                1 => "once".to_owned(),
+                attempts => format!("{attempts} times"),
+            };
+            format!("failed {times}, tried again after {retry_after:.0}: {failure}")
         }
         Some(State::Quarantined { reason }) => format!("quarantined: {reason}"),
         Some(State::Skipped { reason }) => match reason {
