@@ -33,7 +33,7 @@ doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(WORKSPACE) --no-deps --document-private-items
 
 deny:
-	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --quiet cargo-deny
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --quiet --debug cargo-deny
 	$(CARGO) deny --workspace check bans licenses sources
 	@$(CARGO) deny --workspace check advisories || echo 'advisories: not reachable, or see above'
 
