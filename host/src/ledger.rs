@@ -65,6 +65,7 @@ mod record;
 mod state;
 mod store;
 mod transfer;
+mod walk;
 mod writer;
 
 #[cfg(test)]

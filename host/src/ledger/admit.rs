@@ -4,7 +4,7 @@
 //! all, goes to the writer in one request, which classifies again: a replay may have come in between.
 
 use jiff::Timestamp;
-use redb::ReadTransaction;
+use redb::{AccessGuard, ReadTransaction, ReadableTable};
 
 use super::layout::{
     Bytes, CONTENTS, Index, KEYS, SOURCES, Tables, VERSIONS, content_place, corrupt, key_place, source_name,
@@ -12,6 +12,7 @@ use super::layout::{
 };
 use super::state::{SkipReason, State, StateName, Version};
 use super::store::{move_to_front, position, put, source_number};
+use super::walk::Walk;
 use super::{LedgerError, reading};
 use crate::object::{
     AsOf, ContentHash, DedupKey, DestinationName, Generation, Identity, IntegrationName, MappingDigest, Object,
@@ -156,17 +157,18 @@ enum Change {
     NoteCurrent,
 }
 
+/// `stored` is what stands at the object's place in `keys`.
 fn classify(
-    keys: &impl Bytes,
+    stored: Option<&[u8]>,
     versions: &impl Bytes,
     place: &[u8],
     object: &Object,
     policy: &AdmitPolicy,
 ) -> Result<Verdict, LedgerError> {
-    let Some(stored) = keys.get(place).map_err(reading)? else {
+    let Some(stored) = stored else {
         return Ok(Verdict::Write(Change::Register));
     };
-    let index = Index::decode(stored.value()).ok_or_else(|| corrupt(place))?;
+    let index = Index::decode(stored).ok_or_else(|| corrupt(place))?;
     if index.etag != object.etag.as_str() {
         return classify_other(versions, place, &index, object, policy);
     }
@@ -232,11 +234,9 @@ pub(super) fn look_up(
     let sources = transaction.open_table(SOURCES).map_err(reading)?;
     let keys = transaction.open_table(KEYS).map_err(reading)?;
     let versions = transaction.open_table(VERSIONS).map_err(reading)?;
-    let mut admitted = Admitted::default();
-    let mut to_write = Vec::new();
     let mut last_source = None;
-    let mut place = Vec::new();
-    for object in objects {
+    let mut places = Vec::with_capacity(objects.len());
+    for object in &objects {
         let source = match &last_source {
             Some((connection, bucket, number)) if (connection, bucket) == (&object.connection, &object.bucket) => {
                 *number
@@ -248,14 +248,28 @@ pub(super) fn look_up(
                 number
             }
         };
-        let Some(source) = source else {
-            to_write.push(object);
-            continue;
-        };
-        key_place(&mut place, source, &object.key);
-        match classify(&keys, &versions, &place, &object, policy)? {
-            Verdict::Write(_) => to_write.push(object),
-            verdict => admitted.take(verdict, integration, source, object),
+        places.push(source.map(|source| {
+            let mut place = Vec::new();
+            key_place(&mut place, source, &object.key);
+            (source, place)
+        }));
+    }
+    // A page is ordered by time, the ledger by key.
+    let mut by_place: Vec<_> = objects.iter().zip(&places).enumerate().collect();
+    by_place.sort_unstable_by_key(|(_, (_, place))| *place);
+    let mut walk = Walk::along(&keys);
+    let mut verdicts: Vec<Option<Verdict>> = objects.iter().map(|_| None).collect();
+    for (number, (object, place)) in by_place {
+        if let (Some((_, place)), Some(verdict)) = (place, verdicts.get_mut(number)) {
+            *verdict = Some(classify(walk.find(place)?, &versions, place, object, policy)?);
+        }
+    }
+    let mut admitted = Admitted::default();
+    let mut to_write = Vec::new();
+    for ((object, verdict), place) in objects.into_iter().zip(verdicts).zip(places) {
+        match (verdict, place) {
+            (None | Some(Verdict::Write(_)), _) | (_, None) => to_write.push(object),
+            (Some(verdict), Some((source, _))) => admitted.take(verdict, integration, source, object),
         }
     }
     Ok((admitted, to_write))
@@ -325,7 +339,7 @@ pub(super) fn register(
         let source = source_number(tables, integration, &object, policy.now)?;
         key_place(&mut place, source, &object.key);
         // One change makes an object known or due, so the second look is the last.
-        let verdict = match classify(&tables.keys, &tables.versions, &place, &object, policy)? {
+        let verdict = match classify_at(tables, &place, &object, policy)? {
             Verdict::Write(change) => {
                 if let Change::NoteReverted { .. } = &change {
                     admitted.reverted.push(object.clone());
@@ -333,13 +347,23 @@ pub(super) fn register(
                     continue;
                 }
                 apply(tables, &place, &object, change, policy.now)?;
-                classify(&tables.keys, &tables.versions, &place, &object, policy)?
+                classify_at(tables, &place, &object, policy)?
             }
             clear => clear,
         };
         admitted.take(verdict, integration, source, object);
     }
     Ok(admitted)
+}
+
+fn classify_at(
+    tables: &Tables<'_>,
+    place: &[u8],
+    object: &Object,
+    policy: &AdmitPolicy,
+) -> Result<Verdict, LedgerError> {
+    let stored = tables.keys.get(place).map_err(reading)?;
+    classify(stored.as_ref().map(AccessGuard::value), &tables.versions, place, object, policy)
 }
 
 fn apply(

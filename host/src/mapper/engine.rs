@@ -77,8 +77,9 @@ impl Hasher for Blake3Hasher {
     }
 }
 
-/// Moves the engine's epoch on while a guest runs, on a thread of its own; rests while none does. The thread ends when
-/// the last of those who share the ticker lets go of it.
+/// Moves the engine's epoch on while guests run, on a thread of its own; rests once none has run for a whole tick, so
+/// that a guest which is called batch after batch does not have to wake it for each. The thread ends when the last of
+/// those who share the ticker lets go of it.
 pub(super) struct Ticker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -93,12 +94,16 @@ struct Shared {
 #[derive(Default)]
 struct State {
     running: usize,
+    /// A guest ran since the last tick.
+    ran: bool,
+    /// The thread waits for a guest, not for the next tick.
+    resting: bool,
     stopping: bool,
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Two plain values: whoever panicked left them whole.
+        // Plain values: whoever panicked left them whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,7 +121,8 @@ impl Ticker {
     pub(super) fn run(&self) -> TickGuard<'_> {
         let mut state = self.shared.state();
         state.running += 1;
-        if state.running == 1 {
+        state.ran = true;
+        if state.resting {
             self.shared.changed.notify_one();
         }
         TickGuard(&self.shared)
@@ -126,7 +132,9 @@ impl Ticker {
 fn tick(engine: &Engine, shared: &Shared) {
     let mut state = shared.state();
     while !state.stopping {
-        state = if state.running == 0 {
+        let ran = std::mem::take(&mut state.ran);
+        state.resting = state.running == 0 && !ran;
+        state = if state.resting {
             shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
         } else {
             let waited = shared.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
