@@ -19,13 +19,13 @@ pub struct Integration {
     pub name: IntegrationName,
     /// Whose it is.
     pub tenant: TenantName,
-    /// A key of [`Config::connections`].
+    /// A key of [`Config::connections`](super::Config::connections).
     pub connection: ConnectionKey,
     /// The bucket.
     pub bucket: BucketName,
     /// What the keys begin with; empty for the whole bucket.
     pub prefix: String,
-    /// A name in [`Config::destinations`].
+    /// A name in [`Config::destinations`](super::Config::destinations).
     pub destination: DestinationName,
     /// The time from one pass to the next; at least a second.
     #[serde(serialize_with = "super::units::serialize_duration")]
@@ -79,7 +79,7 @@ pub struct Transform {
 pub enum MapperChoice {
     /// The one that ships with the daemon.
     BuiltIn,
-    /// A name in [`Config::mappers`].
+    /// A name in [`Config::mappers`](super::Config::mappers).
     Named(MapperName),
 }
 
