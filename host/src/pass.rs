@@ -99,17 +99,10 @@ pub async fn pass<S: Source>(
     refuse_empty_store(pipeline).await?;
     decide_backfill(pipeline).await?;
     let mut pass = Pass { pipeline, oversight, report: PassReport::default(), at_work: JoinSet::new(), stops: None };
-    let mut listing = Listing::begin(pipeline);
-    while let Some(page) = listing.next().await? {
-        for new in pass.admit(page).await? {
-            let slot = slots.take(&pipeline.settings.tenant).await;
-            if oversight.stop.asked() || pass.stops.is_some() {
-                return pass.finish().await;
-            }
-            pass.start(new, slot)?;
-        }
-    }
-    pass.finish().await
+    let begun = pass.begin(slots).await;
+    // Whatever ended the listing, what was begun is finished and recorded first.
+    let report = pass.finish().await?;
+    begun.map(|()| report)
 }
 
 struct Pass<'a, S> {
@@ -134,6 +127,21 @@ enum Ended {
 }
 
 impl<S: Source> Pass<'_, S> {
+    /// Begins every object that asks for work, page by page.
+    async fn begin(&mut self, slots: &Slots) -> Result<(), PassError> {
+        let mut listing = Listing::begin(self.pipeline);
+        while let Some(page) = listing.next().await? {
+            for new in self.admit(page).await? {
+                let slot = slots.take(&self.pipeline.settings.tenant).await;
+                if self.oversight.stop.asked() || self.stops.is_some() {
+                    return Ok(());
+                }
+                self.start(new, slot)?;
+            }
+        }
+        Ok(())
+    }
+
     async fn admit(&mut self, page: Page) -> Result<Vec<NewObject>, LedgerError> {
         let listed = page.objects.len() as u64;
         self.report.listed += listed;
