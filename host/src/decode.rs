@@ -24,6 +24,7 @@ mod csv;
 mod fault;
 mod header;
 mod options;
+mod plain;
 mod sniff;
 mod text;
 mod workbook;

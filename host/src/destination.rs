@@ -12,6 +12,7 @@ use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::object::{AsOf, ContentHash, Identity, MappingDigest, Object, TenantName};
 
 pub mod files;
+mod iso;
 pub mod sqlite;
 
 /// What one object brings, before its first record.

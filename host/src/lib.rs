@@ -35,6 +35,7 @@
 //!
 //! # Modules, in reading order
 
+mod append;
 pub mod batch;
 pub mod cli;
 pub mod config;
