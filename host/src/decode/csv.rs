@@ -207,8 +207,7 @@ impl Csv {
         };
         let footer = self.options.footer_rows as usize;
         if self.pending.columns.is_empty() {
-            self.pending.columns =
-                self.wanted.iter().map(|_| TextColumn::with_capacity(BATCH_ROWS, 16 * 1024)).collect();
+            self.pending.columns = self.wanted.iter().map(|_| TextColumn::with_capacity(0, 0)).collect();
         }
         while self.pending.lines.len() < BATCH_ROWS + footer && self.pending.bytes < BATCH_BYTES {
             if !with_record {
@@ -299,7 +298,8 @@ impl Csv {
         for (column, wanted) in self.pending.columns.iter_mut().zip(&self.wanted) {
             column.push(if *wanted < record.cells { record.cell(*wanted) } else { b"" });
         }
-        self.pending.bytes += record.written;
+        // Blank cells take room as well.
+        self.pending.bytes += record.written + record.cells;
         self.pending.lines.push(record.line);
         Ok(())
     }
@@ -317,7 +317,7 @@ impl Csv {
         let mut batch = std::mem::take(&mut self.pending);
         if held.lines.is_empty() {
             // The next batch is probably about as large.
-            let room = |column: &TextColumn| TextColumn::with_capacity(BATCH_ROWS, column.bytes() * 9 / 8);
+            let room = |column: &TextColumn| TextColumn::with_capacity(rows, column.bytes() * 9 / 8);
             held.columns = batch.columns.iter().map(room).collect();
         } else {
             held.columns = batch.columns.iter_mut().map(|column| column.split_off(rows)).collect();
