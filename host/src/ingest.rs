@@ -202,7 +202,9 @@ impl Failure {
                 Blame::Mapper => ErrorClass::Mapper,
                 Blame::Configuration | Blame::Ours => ErrorClass::Ours,
             },
-            Self::Destination(DestinationError::NoAccountMatched { .. }) => ErrorClass::NoAccountMatched,
+            Self::Destination(DestinationError::NoAccountMatched { .. } | DestinationError::NotMatched { .. }) => {
+                ErrorClass::NoAccountMatched
+            }
             Self::Destination(error) if error.is_files_fault() => ErrorClass::Content,
             Self::Destination(_) => ErrorClass::Destination,
         }

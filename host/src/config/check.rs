@@ -26,6 +26,7 @@ mod destination;
 mod integration;
 mod mapper;
 mod mapping;
+mod matching;
 
 /// The process's environment, or another in tests.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;

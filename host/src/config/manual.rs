@@ -7,7 +7,7 @@ use super::raw::connection::{RawAccessKey, RawConnection, RawDefaultChain};
 use super::raw::daemon::{RawDaemon, RawLog};
 use super::raw::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::raw::destination::{RawDestination, RawFiles, RawSqlite};
-use super::raw::integration::{RawIntegration, RawMapperChoice, RawMatching};
+use super::raw::integration::{RawFuzzy, RawIntegration, RawMapperChoice, RawMatching};
 use super::raw::mapper::{RawLimits, RawMapper};
 use super::raw::mapping::{RawBoolean, RawDateColumn, RawField, RawIdentifier, RawMetric, RawNumber, RawUsage};
 use super::raw::{Documented, KeyDocs, LATER, RawSecretReference};
@@ -39,7 +39,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 28] = [
+static TABLES: [Table; 29] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawConnection>("connections.*", Shown::Live("[connections.acme]")),
@@ -50,6 +50,7 @@ static TABLES: [Table; 28] = [
     table::<RawDefaultChain>("connections.*.default_chain", Shown::Inline),
     table::<RawIntegration>("integrations.*", Shown::Live("[integrations.acme-accounts]")),
     table::<RawMatching>("integrations.*.matching", Shown::Live("[integrations.acme-accounts.matching]")),
+    table::<RawFuzzy>("integrations.*.matching.name_match.fuzzy", Shown::Inline),
     table::<RawIdentifier>("integrations.*.identifiers", Shown::Live("[[integrations.acme-accounts.identifiers]]")),
     table::<RawField>("integrations.*.fields", Shown::Live("[[integrations.acme-accounts.fields]]")),
     table::<RawNumber>("integrations.*.fields.number", Shown::Inline),

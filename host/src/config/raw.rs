@@ -37,8 +37,8 @@ pub(super) const LATER: [(&str, &[&str]); 11] = [
             "renamed_from",
         ],
     ),
-    ("integrations.*.matching", &["conflict", "on_blank", "on_multiple"]),
-    ("integrations.*.identifiers", &["columns", "name_match", "normalize"]),
+    ("integrations.*.matching", &["on_blank"]),
+    ("integrations.*.identifiers", &["columns", "normalize"]),
     (
         "integrations.*.fields",
         &[

@@ -41,6 +41,7 @@ mod interner;
 mod matching;
 mod merge;
 mod preview;
+mod similar;
 mod staging;
 mod store;
 #[cfg(test)]

@@ -15,7 +15,6 @@ use crate::config::report::{Advice, Report};
 use crate::config::{
     Backfill, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice, OnRevert, Timezone, Transform,
 };
-use crate::destination::Matching;
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
 
 /// What integrations may refer to.
@@ -116,6 +115,7 @@ fn check_one(
     let timezone = timezone(report, &path.key("timezone"), raw.timezone);
     let zone = timezone.as_ref().map_or(TimeZone::UTC, |timezone| timezone.zone.clone());
     let backfill = backfill(report, &path.key("backfill"), raw.backfill, &zone);
+    let matching = super::matching::check(report, &path.key("matching"), raw.matching);
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
     Some(Integration {
         name: name?,
@@ -134,7 +134,7 @@ fn check_one(
         backfill: backfill?,
         backfill_limit: backfill_limit.unwrap_or(10_000),
         decode,
-        matching: Matching { on_no_match: raw.matching.and_then(|matching| matching.on_no_match).unwrap_or_default() },
+        matching,
         field_mapping: transforms.0,
         product_usage: transforms.1,
     })

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::mapping::{RawField, RawIdentifier, RawUsage};
 use super::tables;
-use crate::destination::OnNoMatch;
+use crate::destination::{Conflict, OnMultiple, OnNoMatch};
 
 tables! {
     /// An integration: one bucket and prefix on one connection, and what to do with its files, under a name of letters,
@@ -114,12 +114,57 @@ tables! {
     /// How identifiers become accounts.
     struct RawMatching {
         /// What happens to a row whose identifier matches no account: `skip` leaves it out and counts it, `create` makes
-        /// the account.
+        /// the account, `error` fails the file.
         ///
         /// ```toml
         /// on_no_match = "skip"
         /// ```
         on_no_match: OnNoMatch,
+        /// What happens to a row whose identifier matches several accounts: `skip` leaves it out and counts it, `first`
+        /// takes the account that was there first, `all` takes all of them, `error` fails the file.
+        ///
+        /// ```toml
+        /// on_multiple = "skip"
+        /// ```
+        on_multiple: OnMultiple,
+        /// What happens to a row of which two identifiers match different accounts: `first` goes by the one that stands
+        /// first, `skip` leaves the row out and counts it, `error` fails the file.
+        ///
+        /// ```toml
+        /// conflict = "first"
+        /// ```
+        conflict: Conflict,
+        /// When two names are the same: `exact`, letter by letter; `normalized`, when nothing but capital letters,
+        /// accents, punctuation and blanks tells them apart; or `fuzzy`, when they have so large a share of their trigrams
+        /// in common, and the next best name is this far behind.
+        ///
+        /// ```toml
+        /// name_match = "exact"
+        /// ```
+        ///
+        /// Or:
+        ///
+        /// ```text
+        /// name_match = "normalized"
+        /// name_match = { fuzzy = { threshold = 0.7, margin = 0.1 } }
+        /// ```
+        name_match: RawNameMatch,
+    }
+
+    /// When two names are similar enough.
+    struct RawFuzzy {
+        /// The share of trigrams in common, from 0.3 to 1.
+        ///
+        /// ```toml
+        /// threshold = 0.7
+        /// ```
+        threshold: f64,
+        /// How much less the next best name may share, from 0 to 1. A row with a nearer one matches several accounts.
+        ///
+        /// ```toml
+        /// margin = 0.1
+        /// ```
+        margin: f64,
     }
 
     /// Custom mappers in the place of the built-in one, for either transform or both.
@@ -165,4 +210,16 @@ pub(in crate::config) enum RawBackfill {
     None,
     /// Those modified since a day, which TOML writes as a date or as a text.
     Since(toml::Value),
+}
+
+/// When two names are the same.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawNameMatch {
+    /// Letter by letter.
+    Exact,
+    /// Without what does not count.
+    Normalized,
+    /// About.
+    Fuzzy(RawFuzzy),
 }

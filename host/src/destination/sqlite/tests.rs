@@ -107,7 +107,7 @@ struct File {
     version: u64,
     generation: u32,
     second: i64,
-    on_no_match: OnNoMatch,
+    matching: Matching,
     rejected: Vec<u32>,
     accounts: Option<Accounts>,
     usage: Option<Usage>,
@@ -121,7 +121,7 @@ impl File {
             version: 1,
             generation: 0,
             second: 1_000,
-            on_no_match: OnNoMatch::Create,
+            matching: Matching { on_no_match: OnNoMatch::Create, ..Matching::default() },
             rejected: Vec::new(),
             accounts: None,
             usage: None,
@@ -143,8 +143,12 @@ impl File {
         self
     }
 
-    fn skipping(mut self) -> Self {
-        self.on_no_match = OnNoMatch::Skip;
+    fn skipping(self) -> Self {
+        self.matching(Matching::default())
+    }
+
+    fn matching(mut self, matching: Matching) -> Self {
+        self.matching = matching;
         self
     }
 
@@ -185,7 +189,7 @@ impl File {
             as_of,
             mapping: MappingDigest::from_bytes([1; 32]),
             content: ContentHash::from_bytes([2; 32]),
-            matching: Matching { on_no_match: self.on_no_match },
+            matching: self.matching,
         }
     }
 }
