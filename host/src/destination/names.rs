@@ -6,7 +6,9 @@
 //!
 //! Similar names are found by prefix filtering (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and Srikant 2007): of two
 //! sets of which a share `t` is common, the rarest `n - ⌈t·n⌉ + 1` members of either have one in common. So only those
-//! are looked up, and most names are never compared at all.
+//! are looked up, the rarest first; `t` rises with the best name found. What is met there is still compared only if it
+//! has about as many trigrams, enough of them behind the first common one (Xiao and others 2008), and enough bits of a
+//! signature in common (Sandes and others 2017).
 
 use std::collections::HashMap;
 
@@ -75,7 +77,7 @@ pub(super) struct NameIndex {
     names: Vec<Name>,
     accounts: Vec<i64>,
     /// By trigram, the names in whose prefix it stands.
-    postings: Vec<Vec<u32>>,
+    postings: Vec<Vec<Posting>>,
     by_name: HashMap<Box<str>, u32>,
 }
 
@@ -83,14 +85,30 @@ pub(super) struct NameIndex {
 struct Name {
     trigrams_end: u32,
     accounts_end: u32,
+    signature: u128,
+}
+
+/// A name that has a trigram, and how many rarer ones it has.
+#[derive(Debug, Clone, Copy)]
+struct Posting {
+    name: u32,
+    rarer: u32,
+}
+
+/// One bit for each trigram, which others may share.
+fn signature(trigrams: &[u32]) -> u128 {
+    // Multiplied, neighbours in rank come to lie apart (Knuth's constant).
+    trigrams.iter().fold(0, |bits, rank| bits | 1 << (rank.wrapping_mul(2_654_435_769) >> 25))
 }
 
 /// Room for a search.
 #[derive(Debug, Default)]
 pub(super) struct Search {
     trigrams: Vec<u32>,
-    candidates: Vec<u32>,
     found: Vec<(f64, u32)>,
+    /// By name, the number of the search that met it last.
+    met: Vec<u32>,
+    number: u32,
 }
 
 impl NameIndex {
@@ -102,7 +120,7 @@ impl NameIndex {
         for (name, account) in names {
             if texts.last().is_none_or(|last| **last != *name) {
                 texts.push(name.into());
-                index.names.push(Name { trigrams_end: 0, accounts_end: 0 });
+                index.names.push(Name { trigrams_end: 0, accounts_end: 0, signature: 0 });
             }
             index.accounts.push(account);
             if let Some(last) = index.names.last_mut() {
@@ -123,9 +141,10 @@ impl NameIndex {
             index.trigrams.extend(trigrams(&text).iter().filter_map(|trigram| index.ranks.get(trigram)));
             let own = &mut index.trigrams[start..];
             own.sort_unstable();
-            for rank in &own[..prefix(own.len(), index.least)] {
-                index.postings[*rank as usize].push(number as u32);
+            for (rarer, rank) in (0..).zip(&own[..prefix(own.len(), index.least)]) {
+                index.postings[*rank as usize].push(Posting { name: number as u32, rarer });
             }
+            index.names[number].signature = signature(own);
             index.names[number].trigrams_end = index.trigrams.len() as u32;
             index.by_name.insert(text, number as u32);
         }
@@ -144,7 +163,7 @@ impl NameIndex {
         search.found.clear();
         match self.by_name.get(normalized) {
             Some(same) => search.found.push((1.0, *same)),
-            None => self.similar(normalized, search),
+            None => self.similar(normalized, margin.share(), search),
         }
         let best = search.found.iter().map(|(similarity, _)| *similarity).fold(0.0, f64::max);
         let least = if best < threshold.share() { f64::INFINITY } else { best - margin.share() };
@@ -156,31 +175,43 @@ impl NameIndex {
             .copied()
     }
 
-    fn similar(&self, normalized: &str, search: &mut Search) {
-        let Search { trigrams: own, candidates, found } = search;
+    /// Every name that is as similar as `least`, but for some that are `margin` or more behind the best.
+    fn similar(&self, normalized: &str, margin: f64, search: &mut Search) {
+        let Search { trigrams: own, found, met, number } = search;
         let all = trigrams(normalized);
         own.clear();
         own.extend(all.iter().filter_map(|trigram| self.ranks.get(trigram)));
         own.sort_unstable();
         // What no name has is rarer than everything else, and finds nothing.
         let unknown = all.len() - own.len();
-        let looked_up = prefix(all.len(), self.least).saturating_sub(unknown);
-        candidates.clear();
-        for rank in own.iter().take(looked_up) {
-            candidates.extend(&self.postings[*rank as usize]);
-        }
-        candidates.sort_unstable();
-        candidates.dedup();
-        for name in candidates.iter() {
-            let theirs = self.trigrams_of(*name);
-            let (fewer, more) = (all.len().min(theirs.len()), all.len().max(theirs.len()));
-            if (fewer as f64) < self.least * more as f64 {
-                continue;
+        let own_signature = signature(own);
+        met.resize(self.names.len(), 0);
+        *number = number.wrapping_add(1).max(1);
+        let mut least = self.least;
+        for (place, rank) in own.iter().enumerate() {
+            if unknown + place >= prefix(all.len(), least) {
+                break;
             }
-            let common = common(own, theirs);
-            let similarity = common as f64 / (all.len() + theirs.len() - common) as f64;
-            if similarity >= self.least {
-                found.push((similarity, *name));
+            for posting in &self.postings[*rank as usize] {
+                let name = posting.name as usize;
+                if std::mem::replace(&mut met[name], *number) == *number {
+                    continue;
+                }
+                let theirs = self.trigrams_of(posting.name);
+                // Of `a` and `b` members a share `t` is common when `t / (1 + t) · (a + b)` are.
+                let needed = least / (1.0 + least) * (all.len() + theirs.len()) as f64 - 1e-9;
+                let behind = 1 + (own.len() - place - 1).min(theirs.len() - posting.rarer as usize - 1);
+                let differing = (own_signature ^ self.names[name].signature).count_ones() as usize;
+                let by_signature = (own.len() + theirs.len()).saturating_sub(differing) / 2;
+                if (behind.min(by_signature) as f64) < needed {
+                    continue;
+                }
+                let common = common(own, theirs);
+                let similarity = common as f64 / (all.len() + theirs.len() - common) as f64;
+                if similarity >= least {
+                    found.push((similarity, posting.name));
+                    least = least.max(similarity - margin);
+                }
             }
         }
     }
@@ -292,8 +323,9 @@ mod tests {
             let index = NameIndex::new(names.iter().cloned().zip(0..), similarity(least));
             let mut search = Search::default();
             for (own, name) in names.iter().enumerate() {
-                index.similar(name, &mut search);
-                let mut ours: Vec<u32> = search.found.drain(..).map(|(_, name)| name).collect();
+                search.found.clear();
+                index.similar(name, 1.0, &mut search);
+                let mut ours: Vec<u32> = search.found.iter().map(|(_, name)| *name).collect();
                 ours.sort_unstable();
                 let own_trigrams = trigrams(name);
                 let alike = |other: &String| {
