@@ -354,7 +354,8 @@ impl<'c> Merge<'c> {
             (on_multiple == OnMultiple::Error, self.merged.ambiguous - conflicts, SEVERAL, "several accounts"),
             (conflict == Conflict::Error, conflicts, CONFLICT, "different accounts by different identifiers"),
         ];
-        for (_, rows, code, what) in refusals.into_iter().filter(|(is_error, rows, ..)| *is_error && *rows > 0) {
+        let refusal = refusals.into_iter().find(|(is_error, rows, ..)| *is_error && *rows > 0);
+        if let Some((_, rows, code, what)) = refusal {
             let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
             let first = first.map(|row| row.identifier).unwrap_or_default();
             return Err(DestinationError::NotMatched { rows, what, first });
