@@ -17,7 +17,7 @@ mod matching;
 mod names;
 pub mod sqlite;
 
-pub use matching::{Conflict, Matching, NameMatch, OnMultiple, OnNoMatch, Similarity};
+pub use matching::{Conflict, Matching, NameMatch, OnMultiple, OnNoMatch};
 
 /// What one object brings, before its first record.
 #[derive(Debug, Clone)]

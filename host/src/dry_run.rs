@@ -34,6 +34,8 @@ pub struct DryRun {
     pub tables: Vec<DryTable>,
     /// Rows read and refused.
     pub rows: RowCounts,
+    /// Why the file would fail all the same: the limit that its rejected rows exceed.
+    pub would_fail: Option<String>,
     /// What the destination would do, with examples.
     pub preview: Preview,
     /// The first rejects.
@@ -211,6 +213,7 @@ impl Bench<'_> {
             dialect: decoder.dialect(),
             tables: transformed.tables.iter().map(DryTable::of).collect(),
             rows: transformed.rows,
+            would_fail: self.settings.reject_limits.exceeded_by(transformed.rows),
             preview: staging.preview()?,
             rejects,
         })

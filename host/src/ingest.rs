@@ -176,6 +176,14 @@ pub enum Failure {
     /// The reject file could not be written.
     #[error(transparent)]
     Rejects(#[from] RejectsError),
+    /// More rows were rejected than the integration allows (R11).
+    #[error("{} of {} rows were rejected, and {limit}", rows.rejected, rows.read)]
+    TooManyRejects {
+        /// The rows.
+        rows: RowCounts,
+        /// The limit.
+        limit: String,
+    },
     /// The ledger could not be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -195,7 +203,7 @@ impl Failure {
             Self::Spool(error) => error.class(),
             Self::Rejects(_) | Self::Ledger(_) | Self::Panicked => ErrorClass::Ours,
             Self::Decode(error) if error.is_files_fault() => ErrorClass::Content,
-            Self::UnknownFormat(_) | Self::DuplicateColumn { .. } => ErrorClass::Content,
+            Self::UnknownFormat(_) | Self::DuplicateColumn { .. } | Self::TooManyRejects { .. } => ErrorClass::Content,
             Self::Decode(_) | Self::Stopped | Self::LocalCopy(_) => ErrorClass::Ours,
             Self::Mapper { source, .. } => match source.blame() {
                 Blame::File => ErrorClass::Content,
@@ -217,6 +225,9 @@ impl Failure {
             Self::Spool(error) => error.hint(),
             Self::Ledger(error) => error.hint().map(str::to_owned),
             Self::Destination(error) => error.hint().map(str::to_owned),
+            Self::TooManyRejects { .. } => Some(
+                "the reject file has every such row; mend the file or the mapping, and upload or replay it".to_owned(),
+            ),
             _ => None,
         }
     }
@@ -277,6 +288,9 @@ fn merge<S: Source>(
         let again = Again::open(&pipeline.recipe, &object, spooled.open()?)?;
         let (issues, directory) = (&mut transformed.issues, &pipeline.rejects_directory);
         rejects::write_rejects(issues, again, directory, &identity, &object, |rows| staging.rejects(rows))?;
+    }
+    if let Some(limit) = pipeline.settings.reject_limits.exceeded_by(transformed.rows) {
+        return Err(Failure::TooManyRejects { rows: transformed.rows, limit });
     }
     let merging = oversight.watch.begin("merge");
     let summary = staging.merge(transformed.rows)?;

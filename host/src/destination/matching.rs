@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::Share;
+
 /// How identifiers become accounts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -69,30 +71,8 @@ pub enum NameMatch {
     /// When they are similar, and no other is about as similar.
     Fuzzy {
         /// How similar the best must be.
-        threshold: Similarity,
+        threshold: Share,
         /// How far behind the next must be.
-        margin: Similarity,
+        margin: Share,
     },
-}
-
-/// A share from 0 to 1, in thousandths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Similarity(u16);
-
-impl Similarity {
-    /// None beyond 0 and 1.
-    pub fn of(share: f64) -> Option<Self> {
-        (0.0..=1.0).contains(&share).then(|| Self((share * 1000.0).round() as u16))
-    }
-
-    /// From 0 to 1.
-    pub fn share(self) -> f64 {
-        f64::from(self.0) / 1000.0
-    }
-
-    /// What is left when so much is taken away, and never less than nothing.
-    pub fn less(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
-    }
 }

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::Similarity;
+use crate::object::Share;
 
 /// A name without what does not count. Empty where nothing of it does.
 pub(super) fn normalize(name: &str) -> String {
@@ -114,8 +114,8 @@ pub(super) struct Search {
 impl NameIndex {
     /// The index of normalized names and their accounts, in the order of the names. Names less similar than `least` will
     /// never be found.
-    pub(super) fn new(names: impl IntoIterator<Item = (String, i64)>, least: Similarity) -> Self {
-        let mut index = Self { least: least.share(), ..Self::default() };
+    pub(super) fn new(names: impl IntoIterator<Item = (String, i64)>, least: Share) -> Self {
+        let mut index = Self { least: least.as_f64(), ..Self::default() };
         let mut texts: Vec<Box<str>> = Vec::new();
         for (name, account) in names {
             if texts.last().is_none_or(|last| **last != *name) {
@@ -156,17 +156,17 @@ impl NameIndex {
     pub(super) fn find(
         &self,
         normalized: &str,
-        threshold: Similarity,
-        margin: Similarity,
+        threshold: Share,
+        margin: Share,
         search: &mut Search,
     ) -> impl Iterator<Item = i64> {
         search.found.clear();
         match self.by_name.get(normalized) {
             Some(same) => search.found.push((1.0, *same)),
-            None => self.similar(normalized, margin.share(), search),
+            None => self.similar(normalized, margin.as_f64(), search),
         }
         let best = search.found.iter().map(|(similarity, _)| *similarity).fold(0.0, f64::max);
-        let least = if best < threshold.share() { f64::INFINITY } else { best - margin.share() };
+        let least = if best < threshold.as_f64() { f64::INFINITY } else { best - margin.as_f64() };
         search
             .found
             .iter()
@@ -250,8 +250,8 @@ fn common(ours: &[u32], theirs: &[u32]) -> usize {
 mod tests {
     use super::*;
 
-    fn similarity(share: f64) -> Similarity {
-        Similarity::of(share).unwrap()
+    fn similarity(share: f64) -> Share {
+        Share::of(share).unwrap()
     }
 
     fn index(names: &[&str], least: f64) -> NameIndex {
@@ -331,7 +331,7 @@ mod tests {
                 let alike = |other: &String| {
                     let theirs = trigrams(other);
                     let common = own_trigrams.iter().filter(|trigram| theirs.contains(trigram)).count();
-                    common as f64 / (own_trigrams.len() + theirs.len() - common) as f64 >= similarity(least).share()
+                    common as f64 / (own_trigrams.len() + theirs.len() - common) as f64 >= similarity(least).as_f64()
                 };
                 let expected: Vec<u32> =
                     names.iter().zip(0..).filter(|(other, _)| alike(other)).map(|(_, number)| number).collect();

@@ -16,6 +16,7 @@ use crate::config::{
     Backfill, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice, OnRevert, Timezone, Transform,
 };
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+use crate::rejects::RejectLimits;
 
 /// What integrations may refer to.
 pub(super) struct Names<'a> {
@@ -115,6 +116,9 @@ fn check_one(
     let timezone = timezone(report, &path.key("timezone"), raw.timezone);
     let zone = timezone.as_ref().map_or(TimeZone::UTC, |timezone| timezone.zone.clone());
     let backfill = backfill(report, &path.key("backfill"), raw.backfill, &zone);
+    let max_rejects = super::whole_number(report, &path.key("max_rejects"), raw.max_rejects, 0..=i64::MAX);
+    let max_reject_ratio = super::share(report, &path.key("max_reject_ratio"), raw.max_reject_ratio, 0.0);
+    let reject_limits = RejectLimits { rows: max_rejects, share: max_reject_ratio };
     let matching = super::matching::check(report, &path.key("matching"), raw.matching);
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
     Some(Integration {
@@ -133,6 +137,7 @@ fn check_one(
         },
         backfill: backfill?,
         backfill_limit: backfill_limit.unwrap_or(10_000),
+        reject_limits,
         decode,
         matching,
         field_mapping: transforms.0,

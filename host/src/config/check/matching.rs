@@ -3,7 +3,7 @@
 use crate::config::path::TomlPath;
 use crate::config::raw::integration::{RawMatching, RawNameMatch};
 use crate::config::report::{Advice, Report};
-use crate::destination::{Matching, NameMatch, OnNoMatch, Similarity};
+use crate::destination::{Matching, NameMatch, OnNoMatch};
 
 /// Less than this is no resemblance, and would have nearly every pair of names compared.
 const LEAST_THRESHOLD: f64 = 0.3;
@@ -34,12 +34,7 @@ fn name_match(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<RawNameM
     };
     let place = path.key("fuzzy");
     let mut share = |key: &str, written: Option<f64>, default: f64, least: f64| {
-        let share = written.unwrap_or(default);
-        let similarity = Similarity::of(share).filter(|_| share >= least);
-        if similarity.is_none() {
-            report.wrong(&place.key(key), format!("a number from {least} to 1 is expected here"), Advice::Example);
-        }
-        similarity
+        super::share(report, &place.key(key), Some(written.unwrap_or(default)), least)
     };
     let threshold = share("threshold", fuzzy.threshold, 0.7, LEAST_THRESHOLD);
     let margin = share("margin", fuzzy.margin, 0.1, 0.0);

@@ -93,6 +93,19 @@ tables! {
         /// backfill_limit = 10000
         /// ```
         backfill_limit: i64,
+        /// With more rejected rows than this a file is not merged at all, though its rejects are still written; `0` is all or
+        /// nothing. The default is no limit.
+        ///
+        /// ```toml
+        /// max_rejects = 100
+        /// ```
+        max_rejects: i64,
+        /// The same, as a share of the file's rows, from 0 to 1.
+        ///
+        /// ```toml
+        /// max_reject_ratio = 0.05
+        /// ```
+        max_reject_ratio: f64,
         /// How CSV files are read.
         csv: RawCsv,
         /// How workbooks are read.

@@ -15,7 +15,8 @@ use rusqlite::params;
 
 use crate::batch::{Identifier, MatchKey};
 use crate::destination::names::Search;
-use crate::destination::{Conflict, DestinationError, NameMatch, OnMultiple, OnNoMatch, Similarity};
+use crate::destination::{Conflict, DestinationError, NameMatch, OnMultiple, OnNoMatch};
+use crate::object::Share;
 
 use super::identifiers::names_among;
 use super::merge::Merge;
@@ -90,7 +91,7 @@ enum Target {
     /// Among the account keys of this kind.
     Kind(&'static str),
     /// Among the names found to be similar, in this table.
-    Similar { table: String, threshold: Similarity, margin: Similarity },
+    Similar { table: String, threshold: Share, margin: Share },
     /// Among the ids of accounts.
     Id,
     /// Among the current values of a field.

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::destination::DestinationError;
 use crate::destination::names::NameIndex;
-use crate::destination::{DestinationError, Similarity};
+use crate::object::Share;
 
 use super::store::Statements;
 
@@ -14,13 +15,13 @@ pub(super) struct Names(Mutex<Option<Kept>>);
 struct Kept {
     /// Of how many names it was made. Names are only ever added, so as many are the same.
     names: u64,
-    least: Similarity,
+    least: Share,
     index: Arc<NameIndex>,
 }
 
 impl Names {
     /// The index of the names that the store has, for those that are at least so similar.
-    pub(super) fn index(&self, db: &Statements<'_>, least: Similarity) -> Result<Arc<NameIndex>, DestinationError> {
+    pub(super) fn index(&self, db: &Statements<'_>, least: Share) -> Result<Arc<NameIndex>, DestinationError> {
         let what = "read the names of accounts";
         let names = db.count(what, "SELECT count(*) FROM main.account_keys WHERE kind = 'normalized_name'")?;
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

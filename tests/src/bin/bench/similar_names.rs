@@ -2,8 +2,8 @@
 
 use gristmill::batch::{AccountBatch, AccountLayout, Issues, MatchKey};
 use gristmill::destination::sqlite::SqliteDestination;
-use gristmill::destination::{Delivery, Destination, Matching, Merged, NameMatch, OnNoMatch, RowCounts, Similarity};
-use gristmill::object::{AsOf, ContentHash, Generation, Identity, MappingDigest, Object, TenantName};
+use gristmill::destination::{Delivery, Destination, Matching, Merged, NameMatch, OnNoMatch, RowCounts};
+use gristmill::object::{AsOf, ContentHash, Generation, Identity, MappingDigest, Object, Share, TenantName};
 
 use crate::bed::Bed;
 use crate::figures::{say, say_rate, timed};
@@ -19,7 +19,7 @@ pub fn run(scale: Scale) -> Result<()> {
     let destination = SqliteDestination::open(bed.path("store"), bed.path("staging"))?;
     let create = Matching { on_no_match: OnNoMatch::Create, ..Matching::default() };
     merge(&destination, "accounts.csv", 1, create, names, name)?;
-    let share = |share| Similarity::of(share).ok_or("no share");
+    let share = |share| Share::of(share).ok_or("no share");
     let exact = Matching::default();
     let normalized = Matching { name_match: NameMatch::Normalized, ..exact };
     let name_match = NameMatch::Fuzzy { threshold: share(0.6)?, margin: share(0.05)? };

@@ -1,7 +1,8 @@
 //! From identifiers to accounts.
 
 use super::*;
-use crate::destination::{Conflict, NameMatch, OnMultiple, Similarity};
+use crate::destination::{Conflict, NameMatch, OnMultiple};
+use crate::object::Share;
 
 fn strategies(list: &[&[MatchKey]]) -> Vec<Identifier> {
     list.iter().map(|keys| keys.to_vec()).collect()
@@ -274,7 +275,7 @@ fn names_that_are_about_the_same_match_unless_two_are_as_near() {
     let seed = |names: &[&str]| names.iter().fold(by_name(), |rows, name| rows.row(&[name], vec![text("seed")]));
     let names = ["Acme Shipping GmbH", "Acme Shopping GmbH", "Borealis Optics"];
     bed.merge(&File::new("seed.csv").accounts(seed(&names))).unwrap();
-    let share = |share| Similarity::of(share).unwrap();
+    let share = |share| Share::of(share).unwrap();
     let name_match = NameMatch::Fuzzy { threshold: share(0.6), margin: share(0.1) };
     let fuzzy = Matching { name_match, ..Matching::default() };
     let next = by_name()
