@@ -22,12 +22,14 @@ use crate::pass::{PassError, PassReport};
 
 mod assembly;
 mod desk;
+mod destinations;
 mod notify;
 mod schedule;
 mod status;
 
-pub use assembly::{Assembly, AssemblyError, PartError, Workshop, destination_for_reading};
+pub use assembly::{Assembly, AssemblyError, PartError, Workshop};
 pub use desk::Desk;
+pub use destinations::{destination_for_reading, look_at_destination};
 pub use schedule::{ScheduleEnd, Scheduled};
 pub use status::{Activity, IntegrationStatus};
 
@@ -233,7 +235,7 @@ impl Daemon {
             }
         }
         let problems = say_problems(&loaded);
-        let assembly = running.assembly.reload(loaded.config).map_err(|error| events::Chain(&error).to_string())?;
+        let assembly = running.assembly.reload(loaded.config);
         let changed = running.changed(&assembly.config);
         running.assembly = Arc::new(assembly);
         running.problems = problems;
@@ -246,6 +248,8 @@ impl Daemon {
             }
         }
         let kept = running.integrations.len();
+        // What disables one may be mended elsewhere: a destination's directory, a secret.
+        running.integrations.values().filter(|kept| kept.is_disabled()).for_each(Scheduled::nudge);
         running.start_missing();
         let started = running.assembly.config.integrations.len() - kept;
         events::ConfigReloaded { started, stopped, kept }.emit();

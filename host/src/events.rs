@@ -105,6 +105,19 @@ impl PartDisabled<'_> {
     }
 }
 
+/// What disabled a part is mended.
+pub struct PartEnabled<'a> {
+    /// What works again: `integrations.acme`.
+    pub part: &'a str,
+}
+
+impl PartEnabled<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        info!(event = "part_enabled", part = self.part, "mended, no longer disabled");
+    }
+}
+
 /// A secret was read from a place that should be mended.
 pub struct SecretWarned<'a> {
     /// The connection that it belongs to.
