@@ -155,7 +155,9 @@ pub async fn of_key<S: Source>(
 ) -> Result<DryRun, DryRunError> {
     let object = find(pipeline, key).await?;
     let reservation = pipeline.spool.reserve(object.size).map_err(Failure::from)?;
-    let spooled = pipeline.source.fetch(&object, reservation).await.map_err(Failure::from)?;
+    let fetching = oversight.watch.begin("fetch");
+    let spooled = pipeline.source.fetch(&object, reservation, &fetching).await.map_err(Failure::from)?;
+    drop(fetching);
     let (pipeline, oversight) = (Arc::clone(pipeline), oversight.clone());
     let work = move || {
         let bench = Bench {

@@ -77,6 +77,19 @@ impl ConfigReloaded {
     }
 }
 
+/// A key of a new configuration takes effect at the next start alone.
+pub struct ConfigDeferred {
+    /// The key: `daemon.log.format`.
+    pub key: &'static str,
+}
+
+impl ConfigDeferred {
+    /// Logs it.
+    pub fn emit(self) {
+        warn!(event = "config_deferred", key = self.key, "takes effect at the next start");
+    }
+}
+
 /// A new configuration was refused; the old one stays in force.
 pub struct ConfigRefused<'a> {
     /// What is wrong with it.
@@ -347,24 +360,25 @@ impl ObjectFailed<'_> {
     }
 }
 
-/// A step has not beaten for longer than allowed; the watchdog is no longer fed.
+/// A step has not beaten for longer than allowed.
 pub struct StepStalled {
     /// The step.
     pub step: &'static str,
     /// The allowed time.
     pub allowed: Duration,
+    /// Whether there is a watchdog, which is no longer fed then.
+    pub watchdog: bool,
 }
 
 impl StepStalled {
     /// Logs it.
     pub fn emit(self) {
-        let allowed_s = self.allowed.as_secs();
-        error!(
-            event = "step_stalled",
-            step = self.step,
-            allowed_s,
-            "a step has stalled; the watchdog is no longer fed"
-        );
+        let Self { step, allowed, watchdog } = self;
+        let hint = match watchdog {
+            true => "the watchdog is no longer fed, so that the service manager starts the daemon again",
+            false => "start the daemon again if it stays so; nothing that was confirmed is lost",
+        };
+        error!(event = "step_stalled", step, allowed_s = allowed.as_secs(), watchdog, hint, "a step has stalled");
     }
 }
 

@@ -28,10 +28,10 @@ const LAST_STEPS: Duration = Duration::from_secs(2);
 impl Run {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         let loaded = load(&shared.config)?;
-        logging::begin(&loaded.config.daemon.log);
+        let logging = logging::begin(&loaded.config.daemon.log);
         let runtime = runtime()?;
         if !self.once {
-            let ended = runtime.block_on(daemon::run(shared.config.clone(), loaded));
+            let ended = runtime.block_on(daemon::run(shared.config.clone(), loaded, Box::new(logging)));
             // A step that hangs in the system must not keep a daemon that has drained; what it was at is repeated (I3).
             runtime.shutdown_timeout(LAST_STEPS);
             return Ok(ended?);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::destinations::Destinations;
+use crate::clock::SystemClock;
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::{Destination, DestinationError};
 use crate::events;
@@ -11,7 +12,7 @@ use crate::ingest::{Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
 use crate::object::{ConnectionKey, DestinationName};
-use crate::pass::Slots;
+use crate::pass::{Keeping, Slots};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
 use crate::source::{Connection, ConnectionSettings, Credentials, HttpClient, S3Source};
 use crate::spool::{Spool, SpoolError};
@@ -123,7 +124,10 @@ impl PartError {
         match self {
             Self::Secret { source, .. } => source.hint(),
             Self::Destination { source, .. } => Some(source.hint().map_or_else(
-                || "mend the directory that it names; it is tried again by itself, and at once with `gristmill poll`".into(),
+                || {
+                    "mend the directory that it names; it is tried again by itself, and at once with `gristmill poll`"
+                        .into()
+                },
                 str::to_owned,
             )),
             Self::Mapper { .. } | Self::Settings { .. } | Self::Missing { .. } => {
@@ -144,15 +148,9 @@ impl Workshop {
     /// Makes an integration's recipe: loads its mappers, compiling them where they are new, and has them check their
     /// settings. Blocks.
     pub fn recipe(&self, config: &Config, settings: &Integration) -> Result<Recipe, PartError> {
-        Ok(Recipe {
-            integration: settings.name.clone(),
-            decode: settings.decode.clone(),
-            fields: self.transform(config, settings.field_mapping.as_ref(), Mapper::check_fields)?,
-            usage: self.transform(config, settings.product_usage.as_ref(), Mapper::check_usage)?,
-            timezone: settings.timezone.zone().clone(),
-            timezone_name: settings.timezone.name().to_owned(),
-            launcher: self.launcher.clone(),
-        })
+        let fields = self.transform(config, settings.field_mapping.as_ref(), Mapper::check_fields)?;
+        let usage = self.transform(config, settings.product_usage.as_ref(), Mapper::check_usage)?;
+        Ok(Recipe::new(settings, fields, usage, self.launcher.clone()))
     }
 
     fn transform(
@@ -206,7 +204,7 @@ impl Assembly {
         let spool =
             Spool::open(state.join("spool"), config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes())?;
         let workshop = Arc::new(Workshop::open(state, Launcher::this_binary())?);
-        let slots = Slots::new(config.daemon.files_at_once);
+        let slots = Slots::new(config.daemon.files_at_once, Keeping::Half);
         let destinations = Arc::new(Destinations::of(&config));
         Ok(Self {
             config,
@@ -220,8 +218,10 @@ impl Assembly {
         })
     }
 
-    /// The same state directory under another configuration.
+    /// The same state directory under another configuration, whose limits hold from now on for whoever runs already.
     pub fn reload(&self, config: Config) -> Self {
+        self.slots.resize(config.daemon.files_at_once);
+        self.spool.change_limits(config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes());
         Self {
             destinations: Arc::new(self.destinations.reload(&config)),
             config,
@@ -259,6 +259,7 @@ impl Assembly {
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
             rejects_directory: self.config.daemon.state_dir.join("rejects"),
+            clock: Arc::new(SystemClock),
         }))
     }
 

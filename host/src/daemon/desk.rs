@@ -145,17 +145,17 @@ impl Desk {
     }
 
     async fn status(&self, assembly: &Assembly) -> Result<Value, Refusal> {
-        let (mut integrations, problems) = match &self.place {
+        let (mut integrations, problems, deferred) = match &self.place {
             Place::Beside(daemon) => {
                 let running = daemon.running.lock().await;
                 // One that a reload stopped may still finish its files.
                 let all = running.integrations.values().chain(running.leaving.values());
                 let integrations = all.map(|scheduled| scheduled.board.read()).collect();
-                (integrations, running.problems.clone())
+                (integrations, running.problems.clone(), running.deferred.clone())
             }
             Place::Alone(assembly) => {
                 let boards: Vec<_> = assembly.config.integrations.values().map(super::status::idle).collect();
-                (boards, Vec::new())
+                (boards, Vec::new(), Vec::new())
             }
         };
         for status in &mut integrations {
@@ -169,6 +169,7 @@ impl Desk {
             "daemon": matches!(self.place, Place::Beside(_)),
             "integrations": to_value(&integrations)?,
             "problems": problems,
+            "at_the_next_start": deferred,
         }))
     }
 

@@ -130,10 +130,13 @@ impl Schedule {
                     failures = 0;
                     let took = began.elapsed();
                     events::PassFinished { integration: &self.settings.name, report: &report, took }.emit();
+                    // A pass that outlasts its interval skips the one it overran.
+                    pause = match report.unfinished {
+                        true => Duration::ZERO,
+                        false => self.settings.poll_interval.mul_f64(0.9 + 0.2 * random()),
+                    };
                     self.board.pass_ended(report);
                     self.board.turn(Activity::Waiting, None, None);
-                    // A pass that outlasts its interval skips the one it overran.
-                    pause = self.settings.poll_interval.mul_f64(0.9 + 0.2 * random());
                 }
                 Err(PassError::Ledger(error)) if error.is_fatal() => return Err(error),
                 Err(error) => {

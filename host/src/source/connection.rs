@@ -19,6 +19,7 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use crate::object::{BucketName, ConnectionKey, Object};
+use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
 use super::{Page, PageToken, Source, SourceError};
@@ -179,7 +180,12 @@ impl Source for S3Source {
         super::listing::page(self, after).await
     }
 
-    async fn fetch(&self, object: &Object, reservation: Reservation) -> Result<SpooledObject, SourceError> {
-        super::fetch::fetch(&self.connection, object, reservation).await
+    async fn fetch(
+        &self,
+        object: &Object,
+        reservation: Reservation,
+        beat: &Beat,
+    ) -> Result<SpooledObject, SourceError> {
+        super::fetch::fetch(&self.connection, object, reservation, beat).await
     }
 }
