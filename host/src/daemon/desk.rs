@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{Assembly, Daemon, PartError, Scheduled};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
 use crate::control::{Answers, BackfillChoice, Refusal, Reply, Request, Selection, Target};
 use crate::decode::Format;
@@ -74,7 +75,7 @@ impl Desk {
             }
             Request::Pause { integration } => {
                 known(&assembly, &integration)?;
-                let pause = Pause { reason: "paused by hand".to_owned(), since: Timestamp::now() };
+                let pause = Pause { reason: "paused by hand".to_owned(), since: SystemClock.now() };
                 ledger.change_control(&integration, |control| control.paused = Some(pause)).await.map_err(refused)?;
                 self.nudge_if_running(&integration).await;
                 Ok(json!({ "integration": integration, "paused": true }))
@@ -123,7 +124,8 @@ impl Desk {
                     Selection::Prefix(prefix) => Selector::Prefix(prefix),
                     Selection::Since(date) => Selector::Since(midnight(settings, date)?),
                 };
-                let asked = ledger.ask_again(&integration, selector, again, Timestamp::now()).await.map_err(refused)?;
+                let asked =
+                    ledger.ask_again(&integration, selector, again, SystemClock.now()).await.map_err(refused)?;
                 if again == Again::Listed {
                     self.nudge_if_running(&integration).await;
                 }

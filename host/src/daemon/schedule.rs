@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::assembly::Assembly;
 use super::status::{Activity, Board};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
 use crate::events;
 use crate::ingest::Pipeline;
@@ -210,7 +210,7 @@ impl Schedule {
 
     /// Waits for the time to pass or for a nudge.
     async fn rest(&self, pause: Duration) {
-        if let Ok(at) = Timestamp::now().checked_add(pause) {
+        if let Ok(at) = SystemClock.now().checked_add(pause) {
             self.board.next_pass(at);
         }
         tokio::select! {

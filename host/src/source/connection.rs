@@ -109,6 +109,7 @@ pub struct Connection {
 
 impl Connection {
     /// Makes a client. Nothing is sent yet: a wrong key shows with the first request.
+    #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
     pub async fn open(key: ConnectionKey, settings: &ConnectionSettings, http: &HttpClient) -> Self {
         let region = Region::new(settings.region.clone());
         let mut config = aws_sdk_s3::Config::builder()

@@ -155,9 +155,9 @@ async fn new_limits_hold_at_once_also_for_who_waits() {
     let directory = tempfile::tempdir().unwrap();
     let spool = Spool::open(directory.path(), 10, 0).unwrap();
     let held = spool.reserve(10).unwrap();
-    let waiting = spool.reserve_when_free(10);
-    let mut waiting = std::pin::pin!(waiting);
-    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    let mut waiting = std::pin::pin!(spool.reserve_when_free(10));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
     spool.change_limits(20, 0);
     assert_eq!(waiting.await.unwrap().size(), 10);
     drop(held);
