@@ -23,7 +23,8 @@ fn put(bed: &Bed, key: &str, rows: usize) {
     bed.server.put(BUCKET, key, content.into_bytes()).unwrap();
 }
 
-/// Lets the next download of a key wait before each of its pieces.
+/// Lets the next download of a key wait before each of its pieces. Asked for before there is the key: the first pass may
+/// begin at any moment.
 fn slow(bed: &Bed, key: &str, pause: Duration) {
     bed.server.faults().next_of(Operation::GetObject, key, 1, Fault::Slow { pause });
 }
@@ -46,9 +47,9 @@ fn the_keys_of_the_daemon_are_taken_by_a_reload_or_said_to_wait() {
     daemon.event("daemon_started");
 
     // A second file at once, while the first is on its way.
+    slow(&bed, "first/a.csv", Duration::from_secs(6));
     put(&bed, "first/a.csv", 1);
     put(&bed, "second/a.csv", 1);
-    slow(&bed, "first/a.csv", Duration::from_secs(6));
     bed.json(&["poll", "first"]);
     fetch_begins(&bed, 0);
     bed.json(&["poll", "second"]);
@@ -79,8 +80,8 @@ fn the_keys_of_the_daemon_are_taken_by_a_reload_or_said_to_wait() {
     reload(&mut daemon);
     assert_eq!(waits(&bed), serde_json::json!([]));
     let before = bed.server.faults().seen(Operation::GetObject);
-    put(&bed, "first/slow.csv", 1);
     slow(&bed, "first/slow.csv", Duration::from_secs(120));
+    put(&bed, "first/slow.csv", 1);
     bed.json(&["poll", "first"]);
     fetch_begins(&bed, before);
     let asked = Instant::now();
@@ -99,15 +100,15 @@ fn a_stall_is_said_without_a_watchdog_and_a_slow_download_is_none() {
     reload(&mut daemon);
 
     // Longer than allowed in all, but never without headway.
-    put(&bed, "first/moving.csv", 12_000);
     slow(&bed, "first/moving.csv", Duration::from_secs(1));
+    put(&bed, "first/moving.csv", 12_000);
     bed.json(&["poll", "first"]);
     let completed = daemon.event("object_completed");
     assert!(completed["took_ms"].as_u64().unwrap() > 3_500, "{completed}");
     assert!(!daemon.has_logged("step_stalled"), "{}", daemon.text());
 
-    put(&bed, "first/still.csv", 1);
     slow(&bed, "first/still.csv", Duration::from_secs(9));
+    put(&bed, "first/still.csv", 1);
     bed.json(&["poll", "first"]);
     let stalled = daemon.event("step_stalled");
     assert_eq!((&stalled["step"], &stalled["watchdog"]), (&"fetch".into(), &false.into()), "{stalled}");
