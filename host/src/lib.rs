@@ -54,6 +54,8 @@ pub mod pass;
 pub mod rejects;
 pub mod retry;
 pub mod secrets;
+#[cfg(test)]
+mod simulation;
 pub mod source;
 pub mod spool;
 pub mod worker;
