@@ -431,7 +431,26 @@ impl History {
         for key in (0..KEYS).map(key) {
             self.check_key(&process, &key);
         }
+        self.take_everything_again(&process);
         self.simulation.end(process, false);
+    }
+
+    /// R1: what is asked for again is taken again, once, and replaces what it brought before.
+    fn take_everything_again(&mut self, process: &Process) {
+        self.say("replay of everything, in peace");
+        let before = self.simulation.world().merges.len();
+        self.simulation.again(process, Selector::Prefix(String::new()), Again::Listed).unwrap();
+        let passed = self.simulation.pass(process);
+        self.say(format!("again: {passed:?}"));
+        self.check_invariants(process);
+        self.check_contributions();
+        let world = self.simulation.world();
+        for (key, stored) in world.bucket.iter().filter(|(_, stored)| is_readable(&stored.content)) {
+            let taken = world.merges.iter().skip(before).filter(|(_, of, _)| of == key).count();
+            self.check(taken == 1, &format!("R1: {key} is taken {taken} times"));
+            let value = world.value(key.as_str()).map(str::to_owned);
+            self.check(value == brings(&stored.content), &format!("R1: {key} says {value:?}"));
+        }
     }
 
     /// I3: each object stands in the store once, with its newest generation alone (R1).
@@ -454,10 +473,7 @@ impl History {
         let world = self.simulation.world();
         let content = hash(&stored.content);
         let value = world.value(key.as_str());
-        let brings = is_readable(&stored.content)
-            .then(|| stored.content.split(|byte| b",\n".contains(byte)).nth(3))
-            .flatten()
-            .map(|value| String::from_utf8_lossy(value).into_owned());
+        let brings = brings(&stored.content);
         let shown = format!("{key}: the bucket says {brings:?}, the store {value:?}, the ledger {entry:?}");
         let merges: Vec<_> = world.merges.iter().filter(|(_, of, _)| of == key).collect();
         let taken_before = merges.iter().any(|(_, _, merged)| *merged == content);
@@ -468,7 +484,7 @@ impl History {
             }
             Some(State::Completed) => {
                 self.check(value == brings.as_deref(), &format!("the newest content counts: {shown}"));
-                self.check(world.contributions.contains_key(&stored_dedup_key(entry)), &format!("I1: {shown}"));
+                self.check(world.contributions.contains_key(&entry.object.dedup_key()), &format!("I1: {shown}"));
             }
             // R5
             Some(State::Skipped { reason: SkipReason::SameContent { .. } }) => {
@@ -497,8 +513,10 @@ impl History {
     }
 }
 
-fn stored_dedup_key(entry: &Entry) -> crate::object::DedupKey {
-    entry.object.dedup_key()
+/// What a file says of its account, if it can be read.
+fn brings(content: &[u8]) -> Option<String> {
+    let value = content.split(|byte| b",\n".contains(byte)).nth(3);
+    value.filter(|_| is_readable(content)).map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
 /// I1, I2, I3, R1, R2, R4, R5
