@@ -30,6 +30,15 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
+/// Text as one word of a shell's command line.
+pub struct ShellWord<'a>(pub &'a str);
+
+impl fmt::Display for ShellWord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}'", self.0.replace('\'', r"'\''"))
+    }
+}
+
 /// The daemon has read its configuration and begins.
 pub struct DaemonStarted {
     /// How many integrations are active.
@@ -323,7 +332,7 @@ impl ObjectReverted<'_> {
         let Self { integration, object } = self;
         warn!(
             event = "object_reverted", %integration, %object, etag = %object.etag,
-            hint = format!("gristmill replay {integration} --key '{}'", object.key),
+            hint = format!("gristmill replay {integration} --key {}", ShellWord(object.key.as_str())),
             "this key shows content again that was processed before; skipped"
         );
     }
@@ -351,7 +360,10 @@ impl ObjectFailed<'_> {
         let Self { integration, object, class, error, hint, state } = self;
         let next = match state {
             State::Failed { retry_after, .. } => format!("tried again after {retry_after:.0}"),
-            _ => format!("quarantined; once mended: gristmill replay {integration} --key '{}'", object.key),
+            _ => {
+                let key = ShellWord(object.key.as_str());
+                format!("quarantined; once mended: gristmill replay {integration} --key {key}")
+            }
         };
         error!(
             event = "object_failed", %integration, %object, etag = %object.etag, class, error = %Chain(error),
@@ -398,4 +410,18 @@ pub fn mapper_log(integration: &IntegrationName, mapper: &str, digest: Component
             LogLevel::Error => line!(error),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_can_be_pasted_into_a_shell_whatever_the_key() {
+        for word in ["daily/a b.csv", "it's.csv", "'", "$HOME `x` \"y\" \\n"] {
+            let command = format!("printf %s {}", ShellWord(word));
+            let printed = std::process::Command::new("/bin/sh").args(["-c", &command]).output().unwrap();
+            assert_eq!(String::from_utf8(printed.stdout).unwrap(), word);
+        }
+    }
 }

@@ -160,10 +160,10 @@ struct Turn {
 }
 
 impl Turn {
-    fn is_over<S>(&mut self, pipeline: &Pipeline<S>) -> bool {
-        let now = pipeline.clock.now();
+    fn is_over<S>(&self, pipeline: &Pipeline<S>) -> bool {
         let interval = SignedDuration::try_from(pipeline.settings.poll_interval).unwrap_or(SignedDuration::MAX);
-        now.duration_since(*self.began.get_or_insert(now)) >= interval.max(BACKFILL_TURN)
+        let lasts = |began| pipeline.clock.now().duration_since(began) >= interval.max(BACKFILL_TURN);
+        self.began.is_some_and(lasts)
     }
 }
 
@@ -243,6 +243,8 @@ impl<S: Source> Pass<'_, S> {
             if let Going::Ends = self.start(new, Lane::Backfill, slots).await? {
                 return Ok(Going::Ends);
             }
+            // The wait for its slot was others' time.
+            turn.began.get_or_insert_with(|| self.pipeline.clock.now());
         }
         Ok(Going::On)
     }

@@ -192,7 +192,7 @@ impl Simulation {
         let digest = blake3::hash(&content).to_hex();
         let etag = if in_parts { format!("{digest}-{}", self.uploads) } else { digest.to_string() };
         let mut world = self.world();
-        let stored = Stored { content, etag: etag.parse().unwrap(), last_modified: world.now };
+        let stored = Stored { content, etag: etag.parse().unwrap(), last_modified: world.now - world.server_behind };
         world.bucket.insert(key.clone(), stored);
     }
 }
@@ -328,6 +328,8 @@ impl History {
 
     fn change_bucket(&mut self) {
         let changes = 1 + self.random.below(4);
+        // A clock that is set back brings newer versions with older times (R2).
+        self.simulation.world().server_behind = SignedDuration::from_secs(self.random.of(&[0, 0, 10]));
         for _ in 0..changes {
             let key = key(self.random.below(KEYS));
             let rows = self.random.of(&[Rows::Good, Rows::Good, Rows::Good, Rows::OneBad, Rows::Unreadable]);

@@ -17,7 +17,7 @@ use crate::oversight::Oversight;
 /// the new one is wrong.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// One pass of every integration, then exit: 0 when every file went well, 1 when any failed.
+    /// One pass of every integration, then exit: 0 when every file in this pass went well, 1 when any in it failed.
     #[arg(long)]
     once: bool,
 }
@@ -96,10 +96,22 @@ fn report(passes: &Passes, disabled: usize, shared: &Shared) -> Result<(), Faile
     }
     match (failed, disabled) {
         (0, 0) => Ok(()),
-        (0, disabled) => Err(Failed::new(UNWELL, format!("{disabled} parts of the configuration are disabled"))
-            .hint(Some("gristmill check shows why".to_owned()))),
-        (failed, _) => Err(Failed::new(UNWELL, format!("{failed} files or integrations failed"))
-            .hint(Some("gristmill ledger list --state quarantined, or --state failed, shows why".to_owned()))),
+        (0, disabled) => Err(Failed::new(
+            UNWELL,
+            match disabled {
+                1 => "one part of the configuration is disabled".to_owned(),
+                disabled => format!("{disabled} parts of the configuration are disabled"),
+            },
+        )
+        .hint(Some("gristmill check shows why".to_owned()))),
+        (failed, _) => Err(Failed::new(
+            UNWELL,
+            match failed {
+                1 => "one file or integration failed".to_owned(),
+                failed => format!("{failed} files or integrations failed"),
+            },
+        )
+        .hint(Some("gristmill ledger list --state quarantined, or --state failed, shows why".to_owned()))),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::Integration;
 use crate::control::{Answers, BackfillChoice, Refusal, Reply, Request, Selection, Target};
 use crate::decode::Format;
 use crate::dry_run;
-use crate::events::Chain;
+use crate::events::{Chain, ShellWord};
 use crate::ingest::Pipeline;
 use crate::ledger::{Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Selector, SkipReason, State};
 use crate::object::{ConnectionKey, IntegrationName, ObjectKey};
@@ -260,7 +260,8 @@ async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &Objec
         match versions.iter().find(|entry| entry.reverted).or(current) {
             None => ("not seen in a listing yet: the next pass takes it if it is there and not empty".to_owned(), None),
             Some(entry) => {
-                let again = format!("to take it again: gristmill replay {integration} --key '{key}'");
+                let again =
+                    format!("to take it again: gristmill replay {integration} --key {}", ShellWord(key.as_str()));
                 let advice = entry.failure.as_ref().and_then(|failure| failure.hint.clone());
                 (explanation(entry), advice.or_else(|| is_at_rest(entry).then_some(again)))
             }

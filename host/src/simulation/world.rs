@@ -78,6 +78,8 @@ pub(super) struct World {
     pub faults: Vec<(Step, u32, Fault)>,
     /// Keys in the order in which they were fetched.
     pub fetched: Vec<ObjectKey>,
+    /// How far the server's clock is behind now.
+    pub server_behind: SignedDuration,
     /// How long a fetch takes.
     pub fetch_takes: SignedDuration,
     pub disk: Option<Arc<Disk>>,
