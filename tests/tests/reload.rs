@@ -121,3 +121,16 @@ fn a_stall_is_said_without_a_watchdog_and_a_slow_download_is_none() {
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ended(), 0, "{}", daemon.text());
 }
+
+/// R14: the daemon holds the state directory before it answers, and a command may hold it when the daemon starts.
+#[test]
+fn commands_and_a_daemon_that_starts_wait_for_each_other() {
+    let bed = Bed::new();
+    bed.configure("", &integration("first"));
+    let mut daemon = bed.run();
+    let running =
+        until("the daemon answers", || bed.json(&["status"]).remove(0)["daemon"].as_bool().filter(|runs| *runs));
+    assert!(running);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.ended(), 0, "{}", daemon.text());
+}
