@@ -6,7 +6,7 @@ use serde_json::json;
 use super::output::Paint;
 use super::{CONFIGURATION, Failed, Shared, UNWELL, output};
 use crate::config::{self, Problem};
-use crate::daemon::{PartError, Workshop};
+use crate::daemon::{PartError, Workshop, look_at_destination};
 use crate::events::Chain;
 use crate::worker::Launcher;
 
@@ -29,6 +29,11 @@ impl Check {
         for settings in config.integrations.values() {
             if let Err(error) = workshop.recipe(config, settings) {
                 parts.push((format!("integrations.{}", settings.name), error));
+            }
+        }
+        for (name, destination) in &config.destinations {
+            if let Err(source) = look_at_destination(&destination.kind) {
+                parts.push((format!("destinations.{name}"), PartError::Destination { name: name.clone(), source }));
             }
         }
         let secrets = crate::secrets::Secrets::from_environment();

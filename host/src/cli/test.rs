@@ -41,9 +41,7 @@ impl Test {
         }
         match text(&report, "would_fail") {
             "" => Ok(()),
-            limit => {
-                Err(Failed::new(UNWELL, format!("the file would fail, for too many rows are rejected: {limit}")))
-            }
+            limit => Err(Failed::new(UNWELL, format!("the file would fail, for too many rows are rejected: {limit}"))),
         }
     }
 }

@@ -100,6 +100,7 @@ impl Store {
 }
 
 /// A database in memory with the schema of a store, for looking at what would happen to one that does not exist yet.
+#[expect(clippy::disallowed_methods, reason = "this is where stores are opened")]
 pub(super) fn open_empty(path: &Path) -> Result<Connection, DestinationError> {
     let connection =
         Connection::open_in_memory().map_err(|source| sqlite_error("open an empty store", path, source))?;
@@ -108,6 +109,7 @@ pub(super) fn open_empty(path: &Path) -> Result<Connection, DestinationError> {
 }
 
 /// Opens a database file. Every connection is used by one thread at a time, so SQLite's own mutexes are left out.
+#[expect(clippy::disallowed_methods, reason = "this is where stores are opened")]
 pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DestinationError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|source| sqlite_error("open the database", path, source))?;

@@ -280,6 +280,7 @@ fn a_preview_tells_what_would_happen_and_writes_nothing() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a store of another version")]
 fn a_store_of_a_newer_version_is_refused() {
     let bed = Bed::new();
     let file = File::new("a.csv").accounts(stages(&[("1", text("won"))]));
