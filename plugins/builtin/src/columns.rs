@@ -170,7 +170,7 @@ impl Text {
         self.offsets.push(self.bytes.len() as i32);
     }
 
-    fn get(&self, row: usize) -> &[u8] {
+    pub(crate) fn get(&self, row: usize) -> &[u8] {
         &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
 
@@ -179,6 +179,22 @@ impl Text {
         let mut text = Self::with_capacity(kept.len(), self.bytes.len());
         kept.iter().for_each(|&row| text.push(self.get(row as usize)));
         text
+    }
+}
+
+/// Strings some of which may be missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TextColumn {
+    /// One a row.
+    pub text: Text,
+    /// A bitmap: clear where the row has no value. None: every row has one.
+    pub validity: Option<Vec<u8>>,
+}
+
+impl TextColumn {
+    /// Only the rows that `kept` names, in its order.
+    pub(crate) fn keep(&self, kept: &[u32]) -> Self {
+        Self { text: self.text.keep(kept), validity: self.validity.as_ref().map(|bits| keep_bits(bits, kept)) }
     }
 }
 

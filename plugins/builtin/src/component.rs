@@ -13,7 +13,7 @@ use bindings::gristmill::mapper::columns as wire_columns;
 use bindings::gristmill::mapper::log::{Level, write};
 use bindings::gristmill::mapper::types as wire;
 
-use crate::columns::{Batch, Cells, Column, Issues, Text, Values};
+use crate::columns::{Batch, Cells, Column, Issues, Text, TextColumn, Values};
 use crate::settings::{Aggregate, Match, Period};
 use crate::{Fault, FieldMapper, Semantic, UsageMapper, ValueType, fields, usage};
 
@@ -36,7 +36,7 @@ impl field_mapping::Guest for Component {
         warn(mapper.notices());
         let layout = field_mapping::Layout {
             wanted: mapper.layout().wanted.clone(),
-            identifiers: vec![vec![wire_key(&mapper.layout().identifier)]],
+            identifiers: wire_keys(&mapper.layout().identifiers),
             fields: mapper.layout().fields.iter().map(wire_field).collect(),
         };
         FIELDS.set(Some(mapper));
@@ -67,7 +67,7 @@ impl product_usage::Guest for Component {
         warn(mapper.notices());
         let layout = product_usage::Layout {
             wanted: mapper.layout().wanted.clone(),
-            identifiers: vec![vec![wire_key(&mapper.layout().identifier)]],
+            identifiers: wire_keys(&mapper.layout().identifiers),
             user: None,
         };
         USAGE.set(Some(mapper));
@@ -107,6 +107,10 @@ fn borrow(batch: &wire::Batch) -> Result<Batch<'_>, Fault> {
 
 fn wire_fault(fault: Fault) -> wire::Fault {
     wire::Fault { code: fault.code.to_owned(), message: fault.message, row: None, column: None }
+}
+
+fn wire_keys(identifiers: &[Vec<Match>]) -> Vec<Vec<wire::MatchKey>> {
+    identifiers.iter().map(|keys| keys.iter().map(wire_key).collect()).collect()
 }
 
 fn wire_key(key: &Match) -> wire::MatchKey {
@@ -151,8 +155,9 @@ fn wire_text(text: Text) -> wire_columns::Text {
     wire_columns::Text { offsets: text.offsets, bytes: text.bytes }
 }
 
-fn wire_identifiers(values: Text) -> Vec<wire_columns::TextColumn> {
-    vec![wire_columns::TextColumn { text: wire_text(values), validity: None }]
+fn wire_identifiers(columns: Vec<TextColumn>) -> Vec<wire_columns::TextColumn> {
+    let column = |column: TextColumn| wire_columns::TextColumn { text: wire_text(column.text), validity: column.validity };
+    columns.into_iter().map(column).collect()
 }
 
 fn wire_column(column: Column) -> wire_columns::Column {

@@ -4,9 +4,10 @@
 //! passed over because they are blank) are thinned out of all columns afterwards, and only when there are any.
 
 use crate::Fault;
-use crate::cell::{Reader, RowLog, ValueType, is_blank};
-use crate::columns::{Batch, Cells, Column, Issues, Text};
+use crate::cell::{Reader, RowLog, ValueType};
+use crate::columns::{Batch, Column, Issues, TextColumn};
 use crate::header::{Lookup, Wanted};
+use crate::identify::Identify;
 use crate::plan::{FieldPlan, Plan, Semantic};
 use crate::settings::Match;
 
@@ -16,7 +17,7 @@ pub struct FieldMapper {
     layout: Layout,
     notices: Vec<String>,
     /// None when there are no fields.
-    identifier: Option<u32>,
+    identify: Option<Identify>,
     wanted: Wanted,
     columns: Vec<MappedColumn>,
 }
@@ -26,8 +27,8 @@ pub struct FieldMapper {
 pub struct Layout {
     /// Header indices, rising.
     pub wanted: Vec<u32>,
-    /// What the identifier's value is compared with.
-    pub identifier: Match,
+    /// Strategies, tried in order, each with what its columns are compared with.
+    pub identifiers: Vec<Vec<Match>>,
     /// The output fields, in the order of the settings.
     pub fields: Vec<OutputField>,
 }
@@ -50,8 +51,8 @@ pub struct OutputField {
 pub struct AccountBatch {
     /// The table-wide input row of each record.
     pub rows: Vec<u32>,
-    /// The identifier's values, one a record.
-    pub identifiers: Text,
+    /// The strategies' columns, flattened in order, one value a record.
+    pub identifiers: Vec<TextColumn>,
     /// In the order of the layout's fields.
     pub fields: Vec<Column>,
     /// What is wrong with rows of this batch.
@@ -71,14 +72,16 @@ impl FieldMapper {
     /// # Errors
     /// The first fault of the settings, `missing_column` or `duplicate_column`.
     pub fn open(header: &[String], settings: &str) -> Result<Self, Fault> {
-        let Plan { identifier, fields, .. } = crate::plan::first_fault(settings)?;
+        let Plan { identifiers, on_blank_identifier, fields, .. } = crate::plan::first_fault(settings)?;
         let mut lookup = Lookup::new(header);
-        let identifier_header = if fields.is_empty() { None } else { lookup.find(&identifier.column) };
+        let keys = crate::plan::keys_of(&identifiers);
+        let identify =
+            if fields.is_empty() { None } else { Some(Identify::find(identifiers, on_blank_identifier, &mut lookup)) };
         let found: Vec<(u32, FieldPlan)> =
             fields.into_iter().filter_map(|field| Some((lookup.find(&field.column)?, field))).collect();
         let notices = lookup.finish()?;
 
-        let wanted = Wanted::new(found.iter().map(|(header, _)| *header).chain(identifier_header));
+        let wanted = Wanted::new(found.iter().map(|(header, _)| *header).chain(identify.iter().flat_map(Identify::headers)));
         let output = |field: &FieldPlan| OutputField {
             name: field.name.clone(),
             value_type: field.reader.value_type(),
@@ -87,7 +90,7 @@ impl FieldMapper {
         };
         let layout = Layout {
             wanted: wanted.headers().to_vec(),
-            identifier: identifier.key,
+            identifiers: identify.as_ref().map_or(keys, Identify::layout),
             fields: found.iter().map(|(_, field)| output(field)).collect(),
         };
         let column = |(header, field): (u32, FieldPlan)| MappedColumn {
@@ -96,7 +99,7 @@ impl FieldMapper {
             reader: field.reader,
         };
         let columns = found.into_iter().map(column).collect();
-        Ok(Self { layout, notices, identifier: identifier_header, wanted, columns })
+        Ok(Self { layout, notices, identify, wanted, columns })
     }
 
     /// What the mapper wants and returns.
@@ -115,20 +118,18 @@ impl FieldMapper {
     /// `bad_batch` when the batch has not the columns that the layout wants.
     pub fn map_batch(&mut self, batch: &Batch<'_>) -> Result<AccountBatch, Fault> {
         batch.expect_columns(self.wanted.headers().len())?;
-        let Some(identifier) = self.identifier else {
+        let Some(identify) = &mut self.identify else {
             return Ok(self.finish());
         };
         let cells = batch.columns();
         let mut log = RowLog::new(batch.first_row(), batch.rows() as usize);
-        let identifier_cells = &cells[self.wanted.slot(identifier)];
-        look_at_identifiers(identifier_cells, cells, identifier, &mut log);
+        let identifiers = identify.read(batch, &self.wanted, &mut log);
 
         let fields: Vec<Column> = self
             .columns
             .iter()
             .map(|column| column.reader.read(&cells[column.slot], column.header, &mut log))
             .collect();
-        let identifiers = identifier_cells.to_text();
         let rows = batch.first_row()..batch.first_row() + batch.rows();
         if log.is_whole() {
             return Ok(AccountBatch { rows: rows.collect(), identifiers, fields, issues: log.into_issues() });
@@ -136,7 +137,7 @@ impl FieldMapper {
         let kept: Vec<u32> = (0..batch.rows()).filter(|row| !log.is_lost(*row as usize)).collect();
         Ok(AccountBatch {
             rows: kept.iter().map(|row| batch.first_row() + row).collect(),
-            identifiers: identifiers.keep(&kept),
+            identifiers: identifiers.iter().map(|column| column.keep(&kept)).collect(),
             fields: fields.iter().map(|column| column.keep(&kept)).collect(),
             issues: log.into_issues(),
         })
@@ -146,25 +147,9 @@ impl FieldMapper {
     pub fn finish(&mut self) -> AccountBatch {
         AccountBatch {
             rows: Vec::new(),
-            identifiers: Text::default(),
+            identifiers: self.layout.identifiers.iter().flatten().map(|_| TextColumn::default()).collect(),
             fields: self.columns.iter().map(|column| column.reader.empty()).collect(),
             issues: Issues::default(),
-        }
-    }
-}
-
-/// Loses the rows whose identifier is blank: with a reject, or with a warning where no mapped cell holds anything, as in
-/// the empty rows that spreadsheets leave at the end.
-pub(crate) fn look_at_identifiers(identifiers: &Cells<'_>, all: &[Cells<'_>], header: u32, log: &mut RowLog) {
-    for (row, cell) in identifiers.iter().enumerate() {
-        if !is_blank(cell) {
-            continue;
-        }
-        if all.iter().all(|cells| is_blank(cells.get(row))) {
-            log.pass_over(row, "blank_row", "every mapped cell of the row is blank");
-        } else {
-            let message = "the row has no identifier, so it belongs to no account";
-            log.reject(row, header, "blank_identifier", |bytes| bytes.extend_from_slice(message.as_bytes()));
         }
     }
 }

@@ -4,14 +4,18 @@
 //! each fault with the path in the settings and a valid example. In a plan every default has been filled in, so nothing
 //! that has one is an `Option`.
 
+mod identifier;
 mod shape;
+
+use std::fmt;
 
 use crate::Fault;
 use crate::cell::{BooleanSets, DateFormat, Excess, NumberFormat, Precision, Reader, quoted};
 use crate::settings::{
-    Aggregate, Boolean, Date, Field, FieldType, Match, Metric, MetricType, Number, Period, Settings, Usage, Weekday,
-    is_key,
+    Aggregate, Boolean, Date, Field, FieldType, Metric, MetricType, Number, OnBlankIdentifier, Period, Settings, Usage,
+    Weekday, is_key,
 };
+pub(crate) use identifier::{IdentifierPlan, PartPlan, keys_of};
 
 /// What is wrong with these settings (JSON); empty when nothing is.
 pub fn check(settings: &str) -> Vec<Fault> {
@@ -37,24 +41,40 @@ pub(crate) fn first_fault(settings: &str) -> Result<Plan, Fault> {
 /// Settings that have been checked.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) identifier: IdentifierPlan,
+    pub(crate) identifiers: Vec<IdentifierPlan>,
+    pub(crate) on_blank_identifier: OnBlankIdentifier,
     pub(crate) fields: Vec<FieldPlan>,
     pub(crate) usage: Vec<UsagePlan>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct IdentifierPlan {
-    pub(crate) column: ColumnPlan,
-    pub(crate) key: Match,
 }
 
 /// A column that the settings name.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnPlan {
-    pub(crate) name: String,
+    pub(crate) which: Which,
     /// Where the settings name it.
     pub(crate) path: String,
     pub(crate) presence: Presence,
+}
+
+/// How the settings name a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Its name and its aliases; at least one.
+    Named(Vec<String>),
+    /// Its number, from 1.
+    Number(u32),
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(names) => {
+                let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                f.write_str(&names.join(" or "))
+            }
+            Self::Number(number) => write!(f, "column number {number}"),
+        }
+    }
 }
 
 /// What happens when a table lacks a column.
@@ -139,6 +159,13 @@ fn example(key: &str) -> &'static str {
             "usage = [{ product = \"Core\", period = \"monthly\", metrics = [{ column = \"MAU\", metric = \"mau\" }] }]"
         }
         "column" => "column = \"Account ID\"",
+        "columns" => {
+            "columns = [{ column = \"Region\", match = \"field:region\" }, { column = \"Code\", match = \"field:code\" }]"
+        }
+        "aliases" => "aliases = [\"AccountId\"]",
+        "index" => "index = 1",
+        "normalize" | "regex" | "replace" => "normalize = [\"trim\", { regex = \"[^0-9]\", replace = \"\" }]",
+        "matching" | "on_blank" => "matching = { on_blank = \"skip_row\" }",
         "type" => "type = \"text\"",
         "period" => "period = \"monthly\"",
         "week_start" => "week_start = \"monday\"",
@@ -202,31 +229,50 @@ impl Check {
     }
 
     fn column(&mut self, path: &str, name: &Option<String>, optional: Option<bool>) -> Option<ColumnPlan> {
-        let name = self.required(path, "column", name)?;
-        if name.is_empty() {
-            self.report(&join(path, "column"), "bad_setting", "names no column");
-            return None;
-        }
         let presence = if optional == Some(true) { Presence::Optional } else { Presence::Required };
-        Some(ColumnPlan { name, path: join(path, "column"), presence })
+        self.column_reference(path, name, None, None, presence)
+    }
+
+    /// A column by its name and aliases, or by its number.
+    fn column_reference(
+        &mut self,
+        path: &str,
+        name: &Option<String>,
+        aliases: Option<&[String]>,
+        index: Option<u32>,
+        presence: Presence,
+    ) -> Option<ColumnPlan> {
+        if let Some(number) = index {
+            let path = join(path, "index");
+            if name.is_some() || aliases.is_some() {
+                self.report(&path, "misplaced_setting", "and a name cannot both say which column is meant");
+                return None;
+            }
+            if number == 0 {
+                self.report(&path, "bad_setting", "counts from 1");
+                return None;
+            }
+            return Some(ColumnPlan { which: Which::Number(number), path, presence });
+        }
+        let name = self.required(path, "column", name)?;
+        let mut names = vec![name];
+        names.extend(aliases.unwrap_or_default().iter().cloned());
+        for (place, name) in names.iter().enumerate() {
+            let path = if place == 0 { join(path, "column") } else { join(path, &format!("aliases[{}]", place - 1)) };
+            if name.is_empty() {
+                self.report(&path, "bad_setting", "names no column");
+                return None;
+            }
+            if names[..place].contains(name) {
+                self.report(&path, "bad_setting", &format!("{} stands there twice", quoted(name)));
+                return None;
+            }
+        }
+        Some(ColumnPlan { which: Which::Named(names), path: join(path, "column"), presence })
     }
 
     fn plan(&mut self, settings: &Settings) -> Option<Plan> {
-        let identifier = match settings.identifiers.as_slice() {
-            [identifier] => {
-                let column = self.column("identifiers[0]", &identifier.column, None);
-                let key = self.required("identifiers[0]", "match", &identifier.r#match);
-                column.zip(key).map(|(column, key)| IdentifierPlan { column, key })
-            }
-            [] => {
-                self.required::<()>("", "identifiers", &None);
-                None
-            }
-            [_, _, ..] => {
-                self.report("identifiers[1]", "too_many_identifiers", "there is exactly one identifier");
-                None
-            }
-        };
+        let identifiers = self.identifiers(&settings.identifiers);
         if settings.fields.is_empty() && settings.usage.is_empty() && !self.mentions(&["fields", "usage"]) {
             self.report("fields", "nothing_mapped", "neither a field nor usage is mapped");
         }
@@ -235,7 +281,13 @@ impl Check {
         let (fields, usage) = (fields?, usage?);
         self.unique_fields(&fields);
         self.unique_metrics(&usage);
-        Some(Plan { identifier: identifier?, fields, usage })
+        let on_blank = settings.matching.as_ref().and_then(|matching| matching.on_blank);
+        Some(Plan {
+            identifiers: identifiers?,
+            on_blank_identifier: on_blank.unwrap_or_default(),
+            fields,
+            usage,
+        })
     }
 
     fn mentions(&self, paths: &[&str]) -> bool {

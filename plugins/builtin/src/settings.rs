@@ -4,66 +4,26 @@
 //! plan of them in which every default has been filled in. So every key is optional here, even one that a mapping
 //! cannot do without: that lets `check` report all that is missing at once.
 
+mod identifier;
+
 use serde::Deserialize;
+
+pub use identifier::{Identifier, IdentifierPart, Match, Matching, Normalization, OnBlankIdentifier, RegexReplacement};
 
 /// How the columns of a table become account records and usage records.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Which account a row belongs to. Exactly one entry. A row whose identifier is blank is rejected, unless all its
-    /// mapped cells are: such a row is passed over with a warning.
+    /// Which account a row belongs to: strategies, tried in order. At least one, at most eight. A strategy of which a
+    /// column is blank says nothing of its row.
     pub identifiers: Vec<Identifier>,
+    /// What happens to rows that no strategy says anything of. A row whose mapped cells are all blank is passed over with
+    /// a warning, whatever stands here.
+    pub matching: Option<Matching>,
     /// Which column becomes which account field. Default: none, and then no account records are made.
     pub fields: Vec<Field>,
     /// Which columns hold how much of a product an account used. Default: none, and then no usage records are made.
     pub usage: Vec<Usage>,
-}
-
-/// The column that says which account a row belongs to.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Identifier {
-    /// The name of the column, exactly as it stands in the header. Required. Example: `column = "Account ID"`.
-    pub column: Option<String>,
-    /// What its value is compared with: `crm_id`, `domain`, `name`, `id`, or `field:` and the key of an account field.
-    /// Required. Example: `match = "crm_id"`.
-    pub r#match: Option<Match>,
-}
-
-/// What an identifier's value is compared with.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Match {
-    /// `crm_id`: the account's id in the customer relationship system.
-    CrmId,
-    /// `domain`: a domain of the account.
-    Domain,
-    /// `name`: the account's name.
-    Name,
-    /// `id`: the account's id in the destination.
-    Id,
-    /// `field:KEY`: an account field.
-    Field(String),
-}
-
-impl TryFrom<String> for Match {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "crm_id" => Ok(Self::CrmId),
-            "domain" => Ok(Self::Domain),
-            "name" => Ok(Self::Name),
-            "id" => Ok(Self::Id),
-            other => match other.strip_prefix("field:") {
-                Some(key) if is_key(key) => Ok(Self::Field(key.to_owned())),
-                _ => Err(format!(
-                    "{} is not one of `crm_id`, `domain`, `name`, `id` and `field:` with the key of an account field",
-                    crate::cell::quoted(other)
-                )),
-            },
-        }
-    }
 }
 
 /// Whether a text can be the key of a field or metric: 1 to 255 bytes without control characters or blanks at its ends.

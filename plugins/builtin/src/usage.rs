@@ -7,9 +7,9 @@
 use crate::Fault;
 use crate::calendar::{automatic_date, is_day, period_start};
 use crate::cell::{DateFormat, Reader, RowLog, ValueType, is_blank, read_dates};
-use crate::columns::{Batch, Cells, Column, Issues, Text};
-use crate::fields::look_at_identifiers;
+use crate::columns::{Batch, Cells, Column, Issues, TextColumn};
 use crate::header::{Lookup, Wanted};
+use crate::identify::Identify;
 use crate::plan::{MetricPlan, Plan};
 use crate::settings::{Aggregate, Match, Period, Weekday};
 
@@ -19,7 +19,7 @@ pub struct UsageMapper {
     layout: Layout,
     notices: Vec<String>,
     /// None when there are no metrics.
-    identifier: Option<u32>,
+    identify: Option<Identify>,
     wanted: Wanted,
     groups: Vec<Group>,
     /// The series, until the first batch announces them.
@@ -31,8 +31,8 @@ pub struct UsageMapper {
 pub struct Layout {
     /// Header indices, rising.
     pub wanted: Vec<u32>,
-    /// What the identifier's value is compared with.
-    pub identifier: Match,
+    /// Strategies, tried in order, each with what its columns are compared with.
+    pub identifiers: Vec<Vec<Match>>,
 }
 
 /// One product's metric. When several objects bring a value for one period, the newest object's counts.
@@ -57,8 +57,8 @@ pub struct Series {
 pub struct UsageBatch {
     /// The table-wide input row of each entry.
     pub rows: Vec<u32>,
-    /// The identifier's values, one an entry.
-    pub identifiers: Text,
+    /// The strategies' columns, flattened in order, one value an entry.
+    pub identifiers: Vec<TextColumn>,
     /// The rows' own dates, days since 1970-01-01; where they have none, the period's first day.
     pub dates: Vec<i32>,
     /// The period's first day.
@@ -123,7 +123,7 @@ impl UsageMapper {
     /// The first fault of the settings, `missing_column`, `duplicate_column`, or `bad_source` when `today` lies outside
     /// the years 1 to 9999.
     pub fn open(today: i32, header: &[String], settings: &str) -> Result<Self, Fault> {
-        let Plan { identifier, usage, .. } = crate::plan::first_fault(settings)?;
+        let Plan { identifiers, on_blank_identifier, usage, .. } = crate::plan::first_fault(settings)?;
         if !is_day(today) {
             return Err(Fault::new(
                 "bad_source",
@@ -131,7 +131,9 @@ impl UsageMapper {
             ));
         }
         let mut lookup = Lookup::new(header);
-        let identifier_header = if usage.is_empty() { None } else { lookup.find(&identifier.column) };
+        let keys = crate::plan::keys_of(&identifiers);
+        let identify =
+            if usage.is_empty() { None } else { Some(Identify::find(identifiers, on_blank_identifier, &mut lookup)) };
         let mut groups: Vec<Group> = Vec::new();
         let mut announced = Vec::new();
         for block in usage {
@@ -165,9 +167,10 @@ impl UsageMapper {
             When::Fixed(_) => None,
         });
         let metric_headers = groups.iter().flat_map(|group| &group.metrics).map(|metric| metric.header);
-        let wanted = Wanted::new(metric_headers.chain(date_headers).chain(identifier_header));
-        let layout = Layout { wanted: wanted.headers().to_vec(), identifier: identifier.key };
-        Ok(Self { layout, notices, identifier: identifier_header, wanted, groups, unannounced: announced })
+        let wanted = Wanted::new(metric_headers.chain(date_headers).chain(identify.iter().flat_map(Identify::headers)));
+        let identifiers = identify.as_ref().map_or(keys, Identify::layout);
+        let layout = Layout { wanted: wanted.headers().to_vec(), identifiers };
+        Ok(Self { layout, notices, identify, wanted, groups, unannounced: announced })
     }
 
     /// What the mapper wants and how its records name their account.
@@ -186,20 +189,20 @@ impl UsageMapper {
     /// `bad_batch` when the batch has not the columns that the layout wants.
     pub fn map_batch(&mut self, batch: &Batch<'_>) -> Result<UsageBatch, Fault> {
         batch.expect_columns(self.wanted.headers().len())?;
-        let announced = std::mem::take(&mut self.unannounced);
-        let Some(identifier) = self.identifier else {
-            return Ok(UsageBatch::default());
+        let Some(identify) = &mut self.identify else {
+            return Ok(self.finish());
         };
-        let cells = batch.columns();
         let mut log = RowLog::new(batch.first_row(), batch.rows() as usize);
-        let identifiers = &cells[self.wanted.slot(identifier)];
-        look_at_identifiers(identifiers, cells, identifier, &mut log);
+        let identifiers = identify.read(batch, &self.wanted, &mut log);
 
         let read: Vec<GroupColumns> = self.groups.iter().map(|group| self.read(group, batch, &mut log)).collect();
+        let announced = std::mem::take(&mut self.unannounced);
         let mut output = UsageBatch { announced, ..UsageBatch::default() };
+        let mut kept_of_groups = Vec::new();
         for (group, columns) in self.groups.iter().zip(read) {
-            append_entries(group, columns, identifiers, &log, &mut output);
+            kept_of_groups.push(append_entries(group, columns, batch.rows(), &log, &mut output));
         }
+        output.identifiers = for_entries(identifiers, &kept_of_groups, batch.rows());
         output.issues = log.into_issues();
         Ok(output)
     }
@@ -207,7 +210,11 @@ impl UsageMapper {
     /// Ends the table. Nothing is ever held back, so the batch has no entries; it announces the series of a table that had
     /// no batch.
     pub fn finish(&mut self) -> UsageBatch {
-        UsageBatch { announced: std::mem::take(&mut self.unannounced), ..UsageBatch::default() }
+        UsageBatch {
+            announced: std::mem::take(&mut self.unannounced),
+            identifiers: self.layout.identifiers.iter().flatten().map(|_| TextColumn::default()).collect(),
+            ..UsageBatch::default()
+        }
     }
 
     fn read(&self, group: &Group, batch: &Batch<'_>, log: &mut RowLog) -> GroupColumns {
@@ -249,15 +256,28 @@ fn reject_missing_dates(dates: &Cells<'_>, header: u32, metrics: &[Column], log:
     }
 }
 
-/// Appends an entry for every row that is not lost and has a value, and the values.
+/// The identifiers of entries: of the rows that each group has entries for, one group after the other.
+fn for_entries(identifiers: Vec<TextColumn>, kept: &[Vec<u32>], rows: u32) -> Vec<TextColumn> {
+    match kept {
+        // Every row in its order, which is how the identifiers stand there.
+        [only] if only.len() == rows as usize => identifiers,
+        [only] => identifiers.iter().map(|column| column.keep(only)).collect(),
+        several => {
+            let all = several.concat();
+            identifiers.iter().map(|column| column.keep(&all)).collect()
+        }
+    }
+}
+
+/// Appends an entry for every row that is not lost and has a value, and the values. Gives the rows of the entries.
 fn append_entries(
     group: &Group,
     columns: GroupColumns,
-    identifiers: &Cells<'_>,
+    rows: u32,
     log: &RowLog,
     output: &mut UsageBatch,
-) {
-    let rows = identifiers.len();
+) -> Vec<u32> {
+    let rows = rows as usize;
     let first_entry = output.rows.len() as u32;
     let every_row_has_a_value = columns.metrics.iter().any(|metric| metric.validity.is_none());
     let is_whole = every_row_has_a_value && log.is_whole();
@@ -271,10 +291,6 @@ fn append_entries(
     };
 
     output.rows.extend(kept.iter().map(|row| log.number(*row as usize)));
-    match is_whole && first_entry == 0 {
-        true => output.identifiers = identifiers.to_text(),
-        false => kept.iter().for_each(|row| output.identifiers.push(identifiers.get(*row as usize))),
-    }
     match (columns.dates, &group.when) {
         (Some(dates), _) => {
             // Rows of one date mostly come together.
@@ -312,6 +328,7 @@ fn append_entries(
             output.blocks.push(ValueBlock { entry_of, series_of, values });
         }
     }
+    kept
 }
 
 #[cfg(test)]

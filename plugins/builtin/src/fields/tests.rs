@@ -1,5 +1,5 @@
 use super::*;
-use crate::columns::{Values, is_set};
+use crate::columns::{Cells, Text, Values, is_set};
 
 /// A table of text, written down as lines.
 pub(crate) struct Table {
@@ -38,6 +38,14 @@ impl Table {
 
 pub(crate) fn text_at(text: &Text, row: usize) -> String {
     String::from_utf8(text.bytes[text.offsets[row] as usize..text.offsets[row + 1] as usize].to_vec()).unwrap()
+}
+
+/// An identifier, `-` where there is none.
+pub(crate) fn identifier_at(column: &TextColumn, row: usize) -> String {
+    match column.validity.as_ref().is_none_or(|bits| is_set(bits, row)) {
+        true => text_at(&column.text, row),
+        false => "-".into(),
+    }
 }
 
 /// A value as a person writes it, `-` where there is none.
@@ -89,8 +97,8 @@ fn check_records(settings: &str, lines: &[&str], records: &[&str], issues: &[&st
     let found: Vec<String> = (0..batch.rows.len())
         .map(|row| {
             let values = batch.fields.iter().map(|column| value_at(column, row));
-            let identifier = text_at(&batch.identifiers, row);
-            [batch.rows[row].to_string(), identifier].into_iter().chain(values).collect::<Vec<_>>().join("|")
+            let identifiers = batch.identifiers.iter().map(|column| identifier_at(column, row));
+            [batch.rows[row].to_string()].into_iter().chain(identifiers).chain(values).collect::<Vec<_>>().join("|")
         })
         .collect();
     assert_eq!(found, records);
@@ -177,7 +185,7 @@ fn only_mapped_columns_are_wanted_and_each_once() {
         *mapper.layout(),
         Layout {
             wanted: vec![0, 1, 3],
-            identifier: Match::Field("legacy".into()),
+            identifiers: vec![vec![Match::Field("legacy".into())]],
             fields: vec![
                 field("z", ValueType::Text, Semantic::Plain, None),
                 field("copy", ValueType::Text, Semantic::Plain, None),
@@ -249,8 +257,9 @@ fn a_slice_of_a_longer_column_maps_like_a_column_of_its_own() {
     let mut mapper = FieldMapper::open(&["a".into()], settings).unwrap();
     let slice = Cells::new(&[2, 3, 5], b"xxabcyy", None).unwrap();
     let batch = mapper.map_batch(&Batch::new(0, 2, vec![slice]).unwrap()).unwrap();
-    assert_eq!(batch.identifiers, Text { offsets: vec![0, 1, 3], bytes: b"abc".to_vec() });
-    assert_eq!(batch.fields[0].values, Values::Text(batch.identifiers));
+    let text = Text { offsets: vec![0, 1, 3], bytes: b"abc".to_vec() };
+    assert_eq!(batch.identifiers, [TextColumn { text: text.clone(), validity: None }]);
+    assert_eq!(batch.fields[0].values, Values::Text(text));
 }
 
 #[test]
@@ -260,4 +269,57 @@ fn the_end_of_a_table_has_columns_of_every_type_and_no_rows() {
     let batch = mapper.finish();
     assert!(batch.rows.is_empty() && batch.issues.is_empty());
     assert_eq!(batch.fields.len(), 11);
+}
+
+const FIELD: &str = r#""fields":[{"column":"v","field":"v","type":"text"}]"#;
+
+#[test]
+fn strategies_stand_side_by_side_and_a_blank_one_says_nothing() {
+    let settings = format!(
+        r#"{{"identifiers":[{{"column":"id","match":"crm_id"}},{{"column":"site","match":"domain","normalize":["domain"]}}],{FIELD}}}"#
+    );
+    check_records(
+        &settings,
+        &["id|site|v", "1|https://www.Acme.com/x|a", "2||b", "|beta.example|c", "||d", "||", " | |e"],
+        &["1000|1|acme.com|a", "1001|2|-|b", "1002|-|beta.example|c"],
+        &["1003 0 blank_identifier!", "1004 -1 blank_row", "1005 0 blank_identifier!"],
+    );
+}
+
+#[test]
+fn a_strategy_of_several_columns_needs_them_all() {
+    let settings = format!(
+        r#"{{"identifiers":[{{"columns":[{{"column":"region","match":"field:region","normalize":["trim","casefold"]}},
+             {{"column":"code","match":"field:code","normalize":["strip_leading_zeros"]}}]}},
+             {{"column":"mail","match":"domain","normalize":["email_domain"]}}],{FIELD}}}"#
+    );
+    check_records(
+        &settings,
+        &["region|code|mail|v", " EMEA |007|x|a", "EMEA||ada@acme.com|b", "|7|ada|c"],
+        &["1000|emea|7|-|a", "1001|-|-|acme.com|b"],
+        &["1002 0 blank_identifier!"],
+    );
+}
+
+#[test]
+fn rows_without_identifier_may_be_passed_over() {
+    let settings = format!(
+        r#"{{"identifiers":[{{"column":"id","match":"id"}}],"matching":{{"on_blank":"skip_row"}},{FIELD}}}"#
+    );
+    check_records(&settings, &["id|v", "|a", "1|b", "|"], &["1001|1|b"], &["1000 -1 blank_identifier", "1002 -1 blank_row"]);
+}
+
+#[test]
+fn a_strategy_may_be_left_out_of_tables_that_lack_its_column() {
+    let settings = format!(
+        r#"{{"identifiers":[{{"column":"id","aliases":["Id"],"match":"id"}},
+             {{"column":"site","match":"domain","optional":true}}],{FIELD}}}"#
+    );
+    let table = Table::new(&["Id|v", "1|a"]);
+    let mapper = FieldMapper::open(table.header(), &settings).unwrap();
+    assert_eq!(mapper.layout().identifiers, [[Match::Id]]);
+    assert_eq!(mapper.notices(), ["the column `site` (`identifiers[1].column`) is missing"]);
+    let all_optional = settings.replace(r#""match":"id""#, r#""match":"id","optional":true"#);
+    let fault = FieldMapper::open(&["v".into()], &all_optional).unwrap_err();
+    assert_eq!(fault.message, "the header lacks a column of any identifier (`identifiers`)");
 }

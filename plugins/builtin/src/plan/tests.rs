@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::Match;
 
 /// Settings and what `check` says of them, one line a fault.
 fn check_settings(settings: &str, expected: &[&str]) {
@@ -61,7 +62,8 @@ fn everything_wrong_is_reported_at_once_with_its_path_and_an_example() {
                       "metrics":[{"column":"MAU","metric":"mau","aggregate":"median"},{"metric":" x"}]}],
             "extra":true}"#,
         &[
-            "bad_setting `extra`: unknown field `extra`, expected one of `identifiers`, `fields`, `usage`",
+            "bad_setting `extra`: unknown field `extra`, expected one of `identifiers`, `matching`, `fields`, \
+             `usage`",
             "bad_setting `fields[0].type`: unknown variant `curency`, expected one of `text`, `long_text`, `integer`, \
              `float`, `percent`, `percent_ratio`, `currency`, `boolean`, `date`, `text_list`, `url`, for example \
              `type = \"text\"`",
@@ -134,11 +136,14 @@ fn what_must_be_there_is_asked_for() {
     );
     assert_eq!(
         codes(
-            r#"{"identifiers":[{"column":"a","match":"id"},{"column":"b","match":"id"}],
+            r#"{"identifiers":[{"column":"a","match":"id"},{"column":"b","match":"id"},{"column":"a","match":"id"}],
                   "fields":[{"column":"c","field":"c","type":"text"}]}"#
         ),
-        ["too_many_identifiers"]
+        ["duplicate_identifier"]
     );
+    let nine = vec![r#"{"index":1,"match":"id"}"#; 9].join(",").replacen("1", "2", 1);
+    let nine = format!(r#"{{"identifiers":[{nine}],"fields":[{{"column":"c","field":"c","type":"text"}}]}}"#);
+    assert!(codes(&nine).contains(&"too_many_identifiers"));
 }
 
 /// Each case is one field with one thing wrong: the key at fault, and its code.
@@ -227,4 +232,30 @@ fn a_table_is_not_opened_with_faulty_settings() {
     let fault = first_fault(r#"{"fields":[{}]}"#).unwrap_err();
     assert_eq!(fault.code, "missing_setting");
     assert!(fault.message.ends_with("(and 3 more)"), "{fault}");
+}
+
+/// Each case is one identifier with one thing wrong: the key at fault, and what is said of it.
+#[test]
+fn identifiers_that_say_too_little_or_too_much_are_refused() {
+    for (identifier, key, what) in [
+        (r#""column":"a","index":1,"match":"id""#, "index", "cannot both say"),
+        (r#""index":0,"match":"id""#, "index", "counts from 1"),
+        (r#""column":"a","aliases":["b","a"],"match":"id""#, "aliases[1]", "`a` stands there twice"),
+        (r#""column":"a","match":"id","normalize":["lower"]"#, "normalize[0]", "`lower` is not one of `trim`"),
+        (r#""column":"a","match":"id","normalize":[{"regex":"a"}]"#, "normalize[0].replace", "is missing"),
+        (r#""column":"a","match":"id","normalize":[{"regex":"(","replace":""}]"#, "normalize[0].regex", "is not a regular"),
+        (r#""column":"a","match":"id","normalize":[{"regex":"a","replace":"$1"}]"#, "normalize[0].replace", "the group `1`"),
+        (r#""columns":[]"#, "columns", "has 0 columns"),
+        (r#""column":"a","columns":[{"column":"a","match":"id"}]"#, "column", "stands in each of `columns`"),
+        (r#""columns":[{"column":"a"}]"#, "columns[0].match", "is missing"),
+        (r#""columns":[{"column":"a","match":"id"},{"column":"b","match":"id"}]"#, "columns[1].match", "by an earlier"),
+    ] {
+        let settings =
+            format!(r#"{{"identifiers":[{{{identifier}}}],"fields":[{{"column":"c","field":"c","type":"text"}}]}}"#);
+        let faults = check(&settings);
+        let [fault] = faults.as_slice() else { panic!("{identifier}: {faults:?}") };
+        assert!(fault.message.starts_with(&format!("`identifiers[0].{key}`: ")), "{identifier}: {fault}");
+        assert!(fault.message.contains(what), "{identifier}: {fault}");
+        assert!(fault.message.contains(", for example `"), "{identifier}: {fault}");
+    }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cell::iso_date;
-use crate::fields::tests::{Table, issue_lines, text_at, value_at};
+use crate::fields::tests::{Table, identifier_at, issue_lines, value_at};
 
 fn day(text: &str) -> i32 {
     iso_date(text.as_bytes()).unwrap()
@@ -19,7 +19,7 @@ fn check_usage(settings: &str, lines: &[&str], records: &[&str], issues: &[&str]
             found.push(format!(
                 "{} {} {} {} {} {}",
                 batch.rows[entry],
-                text_at(&batch.identifiers, entry),
+                identifier_at(&batch.identifiers[0], entry),
                 series.metric,
                 batch.dates[entry] - day("2024-01-01"),
                 batch.period_starts[entry] - day("2024-01-01"),
@@ -30,7 +30,7 @@ fn check_usage(settings: &str, lines: &[&str], records: &[&str], issues: &[&str]
     assert_eq!(found, records);
     assert_eq!(issue_lines(&batch.issues), issues);
     let entries = batch.rows.len();
-    assert_eq!([batch.identifiers.len(), batch.dates.len(), batch.period_starts.len()], [entries; 3]);
+    assert_eq!([batch.identifiers[0].text.len(), batch.dates.len(), batch.period_starts.len()], [entries; 3]);
     let used: std::collections::BTreeSet<u32> = batch.blocks.iter().flat_map(|block| block.entry_of.clone()).collect();
     assert_eq!(used.len(), entries, "every entry has a value");
 }
@@ -182,6 +182,7 @@ fn settings_without_usage_make_no_records() {
     let mut mapper = UsageMapper::open(0, &[], settings).unwrap();
     assert!(mapper.layout().wanted.is_empty());
     let batch = Batch::new(0, 3, Vec::new()).unwrap();
-    assert_eq!(mapper.map_batch(&batch).unwrap(), UsageBatch::default());
-    assert_eq!(mapper.finish(), UsageBatch::default());
+    let nothing = UsageBatch { identifiers: vec![TextColumn::default()], ..UsageBatch::default() };
+    assert_eq!(mapper.map_batch(&batch).unwrap(), nothing);
+    assert_eq!(mapper.finish(), nothing);
 }

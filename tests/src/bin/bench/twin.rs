@@ -72,7 +72,7 @@ fn as_arrow(batch: fields::AccountBatch) -> Result<AccountBatch> {
     let field = |column| Ok(FieldColumn { values: array(column, rows)?, clear: None });
     Ok(AccountBatch {
         rows: batch.rows,
-        identifiers: vec![strings(batch.identifiers, None)?],
+        identifiers: batch.identifiers.into_iter().map(|column| strings(column.text, None)).collect::<Result<_>>()?,
         fields: batch.fields.into_iter().map(field).collect::<Result<_>>()?,
         issues: Issues::none(),
     })
