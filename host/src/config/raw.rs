@@ -20,7 +20,7 @@ pub(super) mod mapping;
 
 /// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
 /// pen.
-pub(super) const LATER: [(&str, &[&str]); 11] = [
+pub(super) const LATER: [(&str, &[&str]); 10] = [
     ("connections.*", &["access_grants", "assume_role"]),
     ("connections.*.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.access_key.secret_access_key", LATER_SECRETS),
@@ -37,23 +37,8 @@ pub(super) const LATER: [(&str, &[&str]); 11] = [
             "renamed_from",
         ],
     ),
-    ("integrations.*.matching", &["conflict", "on_blank", "on_multiple"]),
-    ("integrations.*.identifiers", &["columns", "name_match", "normalize"]),
-    (
-        "integrations.*.fields",
-        &[
-            "aliases",
-            "default",
-            "default_on",
-            "from",
-            "null_tokens",
-            "on_blank",
-            "on_invalid",
-            "required",
-            "transforms",
-            "write",
-        ],
-    ),
+    ("integrations.*.matching", &["conflict", "on_multiple"]),
+    ("integrations.*.identifiers", &["name_match"]),
     ("integrations.*.usage", &["layout", "level", "timezone"]),
     ("mappers.*", &["signature"]),
     ("destinations.*", &["postgresql", "resolve", "webhook"]),

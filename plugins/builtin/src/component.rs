@@ -13,9 +13,9 @@ use bindings::gristmill::mapper::columns as wire_columns;
 use bindings::gristmill::mapper::log::{Level, write};
 use bindings::gristmill::mapper::types as wire;
 
-use crate::columns::{Batch, Cells, Column, Issues, Text, TextColumn, Values};
-use crate::settings::{Aggregate, Match, Period};
-use crate::{Fault, FieldMapper, Semantic, UsageMapper, ValueType, fields, usage};
+use crate::columns::{Batch, Cells, Column, FieldColumn, Issues, Text, TextColumn, Values};
+use crate::settings::{Aggregate, Match, Period, WriteMode};
+use crate::{Fault, FieldMapper, FileInfo, Semantic, UsageMapper, ValueType, fields, usage};
 
 struct Component;
 
@@ -31,8 +31,8 @@ impl field_mapping::Guest for Component {
         crate::check(&settings).into_iter().map(wire_fault).collect()
     }
 
-    fn open(_: wire::Source, header: Vec<String>, settings: String) -> Result<field_mapping::Layout, wire::Fault> {
-        let mapper = FieldMapper::open(&header, &settings).map_err(wire_fault)?;
+    fn open(source: wire::Source, header: Vec<String>, settings: String) -> Result<field_mapping::Layout, wire::Fault> {
+        let mapper = FieldMapper::open(file_info(&source), &header, &settings).map_err(wire_fault)?;
         warn(mapper.notices());
         let layout = field_mapping::Layout {
             wanted: mapper.layout().wanted.clone(),
@@ -88,6 +88,10 @@ impl product_usage::Guest for Component {
     }
 }
 
+fn file_info(source: &wire::Source) -> FileInfo<'_> {
+    FileInfo { key: &source.key, sheet: source.sheet.as_deref(), today: source.today }
+}
+
 fn warn(notices: &[String]) {
     notices.iter().for_each(|notice| write(Level::Warn, notice));
 }
@@ -106,7 +110,7 @@ fn borrow(batch: &wire::Batch) -> Result<Batch<'_>, Fault> {
 }
 
 fn wire_fault(fault: Fault) -> wire::Fault {
-    wire::Fault { code: fault.code.to_owned(), message: fault.message, row: None, column: None }
+    wire::Fault { code: fault.code.to_owned(), message: fault.message, row: fault.row, column: fault.column }
 }
 
 fn wire_keys(identifiers: &[Vec<Match>]) -> Vec<Vec<wire::MatchKey>> {
@@ -132,10 +136,17 @@ fn wire_field(field: &fields::OutputField) -> field_mapping::OutputField {
             Semantic::LongText => field_mapping::Semantic::LongText,
             Semantic::Percent => field_mapping::Semantic::Percent,
             Semantic::Currency => field_mapping::Semantic::Currency,
+            Semantic::Picklist => field_mapping::Semantic::Picklist,
             Semantic::Url => field_mapping::Semantic::Url,
+            Semantic::Email => field_mapping::Semantic::Email,
+            Semantic::User => field_mapping::Semantic::User,
         },
         unit: field.unit.clone(),
-        write_mode: field_mapping::WriteMode::Overwrite,
+        write_mode: match field.write {
+            WriteMode::Overwrite => field_mapping::WriteMode::Overwrite,
+            WriteMode::IfEmpty => field_mapping::WriteMode::IfEmpty,
+            WriteMode::Append => field_mapping::WriteMode::Append,
+        },
     }
 }
 
@@ -147,6 +158,7 @@ fn wire_type(value_type: ValueType) -> wire_columns::ValueType {
         ValueType::Decimal(scale) => wire_columns::ValueType::Decimal(scale),
         ValueType::Boolean => wire_columns::ValueType::Boolean,
         ValueType::Date => wire_columns::ValueType::Date,
+        ValueType::Timestamp => wire_columns::ValueType::Timestamp,
         ValueType::TextList => wire_columns::ValueType::TextList,
     }
 }
@@ -168,6 +180,7 @@ fn wire_column(column: Column) -> wire_columns::Column {
         Values::Decimal(values) => wire_columns::Values::Decimal(values),
         Values::Boolean(bits) => wire_columns::Values::Boolean(bits),
         Values::Date(values) => wire_columns::Values::Date(values),
+        Values::Timestamp(values) => wire_columns::Values::Timestamp(values),
         Values::TextList(lists) => wire_columns::Values::TextList(wire_columns::TextList {
             offsets: lists.offsets,
             items: wire_text(lists.items),
@@ -187,7 +200,7 @@ fn wire_issues(issues: Issues) -> wire::Issues {
 }
 
 fn wire_accounts(batch: fields::AccountBatch) -> field_mapping::AccountBatch {
-    let field = |column| field_mapping::FieldColumn { column: wire_column(column), clear: None };
+    let field = |field: FieldColumn| field_mapping::FieldColumn { column: wire_column(field.column), clear: field.clear };
     field_mapping::AccountBatch {
         rows: batch.rows,
         identifiers: wire_identifiers(batch.identifiers),

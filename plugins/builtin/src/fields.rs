@@ -4,12 +4,13 @@
 //! passed over because they are blank) are thinned out of all columns afterwards, and only when there are any.
 
 use crate::Fault;
-use crate::cell::{Reader, RowLog, ValueType};
-use crate::columns::{Batch, Column, Issues, TextColumn};
+use crate::cell::{Blame, Reader, RowLog, ValueType, quoted};
+use crate::columns::{Batch, FieldColumn, Issues, TextColumn};
 use crate::header::{Lookup, Wanted};
 use crate::identify::Identify;
-use crate::plan::{FieldPlan, Plan, Semantic};
-use crate::settings::Match;
+use crate::plan::{FieldPlan, Piece, Plan, Reading, Semantic, Shape, SourcePlan};
+use crate::settings::{FilePart, Match, WriteMode};
+use crate::shaped::{Shaped, Source};
 
 /// Makes account records of one table. Settings without fields make none.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct Layout {
     pub fields: Vec<OutputField>,
 }
 
-/// One account field that is written; the newest value counts.
+/// One account field that is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputField {
     /// The field's key.
@@ -44,6 +45,19 @@ pub struct OutputField {
     pub semantic: Semantic,
     /// A currency code, where there is one.
     pub unit: Option<String>,
+    /// How a value meets the one that is stored.
+    pub write: WriteMode,
+}
+
+/// What a mapper is told of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileInfo<'a> {
+    /// The object's key.
+    pub key: &'a str,
+    /// The sheet's name, where the object is a workbook.
+    pub sheet: Option<&'a str>,
+    /// The object's day, in days since 1970-01-01.
+    pub today: i32,
 }
 
 /// Account records.
@@ -54,51 +68,70 @@ pub struct AccountBatch {
     /// The strategies' columns, flattened in order, one value a record.
     pub identifiers: Vec<TextColumn>,
     /// In the order of the layout's fields.
-    pub fields: Vec<Column>,
+    pub fields: Vec<FieldColumn>,
     /// What is wrong with rows of this batch.
     pub issues: Issues,
 }
 
 #[derive(Debug)]
-struct MappedColumn {
-    slot: usize,
-    header: u32,
-    reader: Reader,
+enum MappedColumn {
+    /// The cells of one column, as they come.
+    Plain { header: u32, reader: Reader },
+    Shaped(Box<Shaped>),
+}
+
+impl MappedColumn {
+    fn reader(&self) -> &Reader {
+        match self {
+            Self::Plain { reader, .. } => reader,
+            Self::Shaped(shaped) => shaped.reader(),
+        }
+    }
+
+    fn headers(&self) -> Vec<u32> {
+        match self {
+            Self::Plain { header, .. } => vec![*header],
+            Self::Shaped(shaped) => shaped.headers(),
+        }
+    }
 }
 
 impl FieldMapper {
     /// Begins a table. `settings` is JSON.
     ///
     /// # Errors
-    /// The first fault of the settings, `missing_column` or `duplicate_column`.
-    pub fn open(header: &[String], settings: &str) -> Result<Self, Fault> {
+    /// The first fault of the settings, `missing_column`, `duplicate_column`, or `no_match` where a pattern takes nothing
+    /// out of the key or the sheet.
+    pub fn open(file: FileInfo<'_>, header: &[String], settings: &str) -> Result<Self, Fault> {
         let Plan { identifiers, on_blank_identifier, fields, .. } = crate::plan::first_fault(settings)?;
         let mut lookup = Lookup::new(header);
         let keys = crate::plan::keys_of(&identifiers);
         let identify =
             if fields.is_empty() { None } else { Some(Identify::find(identifiers, on_blank_identifier, &mut lookup)) };
-        let found: Vec<(u32, FieldPlan)> =
-            fields.into_iter().filter_map(|field| Some((lookup.find(&field.column)?, field))).collect();
+        let mut outputs = Vec::new();
+        let mut columns = Vec::new();
+        for field in fields {
+            let output = OutputField {
+                name: field.name.clone(),
+                value_type: field.reading.reader.value_type(),
+                semantic: field.semantic,
+                unit: field.unit.clone(),
+                write: field.write,
+            };
+            if let Some(column) = find(field, file, &mut lookup)? {
+                outputs.push(output);
+                columns.push(column);
+            }
+        }
         let notices = lookup.finish()?;
 
-        let wanted = Wanted::new(found.iter().map(|(header, _)| *header).chain(identify.iter().flat_map(Identify::headers)));
-        let output = |field: &FieldPlan| OutputField {
-            name: field.name.clone(),
-            value_type: field.reader.value_type(),
-            semantic: field.semantic,
-            unit: field.unit.clone(),
-        };
+        let headers = columns.iter().flat_map(MappedColumn::headers);
+        let wanted = Wanted::new(headers.chain(identify.iter().flat_map(Identify::headers)));
         let layout = Layout {
             wanted: wanted.headers().to_vec(),
             identifiers: identify.as_ref().map_or(keys, Identify::layout),
-            fields: found.iter().map(|(_, field)| output(field)).collect(),
+            fields: outputs,
         };
-        let column = |(header, field): (u32, FieldPlan)| MappedColumn {
-            slot: wanted.slot(header),
-            header,
-            reader: field.reader,
-        };
-        let columns = found.into_iter().map(column).collect();
         Ok(Self { layout, notices, identify, wanted, columns })
     }
 
@@ -125,21 +158,26 @@ impl FieldMapper {
         let mut log = RowLog::new(batch.first_row(), batch.rows() as usize);
         let identifiers = identify.read(batch, &self.wanted, &mut log);
 
-        let fields: Vec<Column> = self
-            .columns
-            .iter()
-            .map(|column| column.reader.read(&cells[column.slot], column.header, &mut log))
-            .collect();
+        let mut fields = Vec::with_capacity(self.columns.len());
+        for column in &mut self.columns {
+            fields.push(match column {
+                MappedColumn::Plain { header, reader } => {
+                    let values = reader.read(&cells[self.wanted.slot(*header)], Blame::Column(*header), &mut log);
+                    FieldColumn { column: values, clear: None }
+                }
+                MappedColumn::Shaped(shaped) => shaped.read(batch, &self.wanted, &mut log),
+            });
+        }
         let rows = batch.first_row()..batch.first_row() + batch.rows();
         if log.is_whole() {
-            return Ok(AccountBatch { rows: rows.collect(), identifiers, fields, issues: log.into_issues() });
+            return Ok(AccountBatch { rows: rows.collect(), identifiers, fields, issues: log.finish()? });
         }
         let kept: Vec<u32> = (0..batch.rows()).filter(|row| !log.is_lost(*row as usize)).collect();
         Ok(AccountBatch {
             rows: kept.iter().map(|row| batch.first_row() + row).collect(),
             identifiers: identifiers.iter().map(|column| column.keep(&kept)).collect(),
             fields: fields.iter().map(|column| column.keep(&kept)).collect(),
-            issues: log.into_issues(),
+            issues: log.finish()?,
         })
     }
 
@@ -148,10 +186,66 @@ impl FieldMapper {
         AccountBatch {
             rows: Vec::new(),
             identifiers: self.layout.identifiers.iter().flatten().map(|_| TextColumn::default()).collect(),
-            fields: self.columns.iter().map(|column| column.reader.empty()).collect(),
+            fields: self.columns.iter().map(|column| FieldColumn { column: column.reader().empty(), clear: None }).collect(),
             issues: Issues::default(),
         }
     }
+}
+
+/// Finds the columns of a field. None where one of them is missing: that is a fault, which `lookup` keeps, unless the
+/// field may be missing; then a default for blank cells stands in every row.
+fn find(field: FieldPlan, file: FileInfo<'_>, lookup: &mut Lookup<'_>) -> Result<Option<MappedColumn>, Fault> {
+    let FieldPlan { source, name, reading: Reading { reader, shape }, .. } = field;
+    let source = match source {
+        SourcePlan::Column(column) => lookup.find(&column).map(Source::Column),
+        SourcePlan::Constant(text) => Some(Source::Fixed(text.into_bytes())),
+        SourcePlan::Coalesce(columns) => {
+            // Those that may be missing are passed over, as long as there is one.
+            let found: Vec<u32> = columns.iter().filter_map(|column| lookup.find(column)).collect();
+            (!found.is_empty()).then_some(Source::Coalesce(found))
+        }
+        SourcePlan::Template(pieces) => {
+            let piece = |piece: Piece<_>| match piece {
+                Piece::Literal(literal) => Some(Piece::Literal(literal)),
+                Piece::Column(column) => lookup.find(&column).map(Piece::Column),
+            };
+            let found: Vec<Option<Piece<u32>>> = pieces.into_iter().map(piece).collect();
+            found.into_iter().collect::<Option<_>>().map(Source::Template)
+        }
+        SourcePlan::File { part: FilePart::Row, .. } => Some(Source::RowNumber),
+        SourcePlan::File { part, taken, path } => {
+            let whole = if part == FilePart::Key { file.key } else { file.sheet.unwrap_or_default() };
+            let taken = match taken {
+                None => whole,
+                Some(_) if whole.is_empty() => whole,
+                Some(mut pattern) => pattern.take(whole).ok_or_else(|| {
+                    let what = if part == FilePart::Key { "key" } else { "sheet" };
+                    Fault::new("no_match", format!("the {what} {} does not match the pattern of `{path}`", quoted(whole)))
+                })?,
+            };
+            Some(Source::Fixed(taken.as_bytes().to_vec()))
+        }
+    };
+    let shape = match shape {
+        None => None,
+        Some(shape) => match shape.find(&mut |column| lookup.find(&column)) {
+            Some(shape) => Some(Box::new(shape)),
+            None => return Ok(None),
+        },
+    };
+    let fills_blanks = shape.as_ref().is_some_and(|shape| shape.fills_blanks);
+    let source = match source {
+        Some(source) => source,
+        None if fills_blanks => Source::Fixed(Vec::new()),
+        None => return Ok(None),
+    };
+    Ok(Some(match (source, shape) {
+        (Source::Column(header), None) => MappedColumn::Plain { header, reader },
+        (source, shape) => {
+            let shape = shape.unwrap_or_else(|| Box::new(Shape::of(&reader)));
+            MappedColumn::Shaped(Box::new(Shaped::new(name, source, shape, reader)))
+        }
+    }))
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod cell;
 pub mod columns;
 #[cfg(target_family = "wasm")]
 mod component;
+mod constraint;
 pub mod fields;
 mod header;
 mod identify;
@@ -40,12 +41,15 @@ mod normalize;
 mod pattern;
 mod plan;
 pub mod settings;
+mod shaped;
+mod transform;
 pub mod usage;
+mod zone;
 
 use std::fmt;
 
 pub use cell::ValueType;
-pub use fields::FieldMapper;
+pub use fields::{FieldMapper, FileInfo};
 pub use plan::{Semantic, check};
 pub use usage::UsageMapper;
 
@@ -56,11 +60,15 @@ pub struct Fault {
     pub code: &'static str,
     /// For a person; a setting at fault is named first, as its path in backticks.
     pub message: String,
+    /// The table-wide row at fault, where there is one.
+    pub row: Option<u32>,
+    /// The header index at fault, where there is one.
+    pub column: Option<u32>,
 }
 
 impl Fault {
     pub(crate) fn new(code: &'static str, message: String) -> Self {
-        Self { code, message }
+        Self { code, message, row: None, column: None }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::Fault;
 use crate::calendar::{automatic_date, is_day, period_start};
-use crate::cell::{DateFormat, Reader, RowLog, ValueType, is_blank, read_dates};
+use crate::cell::{Blame, Dates, Reader, RowLog, ValueType, is_blank, read_dates};
 use crate::columns::{Batch, Cells, Column, Issues, TextColumn};
 use crate::header::{Lookup, Wanted};
 use crate::identify::Identify;
@@ -98,7 +98,7 @@ enum When {
     Fixed(i32),
     Column {
         header: u32,
-        formats: Vec<DateFormat>,
+        dates: Dates,
     },
 }
 
@@ -139,14 +139,14 @@ impl UsageMapper {
         for block in usage {
             let when = match block.date {
                 None => Some(When::Fixed(automatic_date(today, block.period, block.week_start))),
-                Some(date) => lookup.find(&date.column).map(|header| When::Column { header, formats: date.formats }),
+                Some(date) => lookup.find(&date.column).map(|header| When::Column { header, dates: date.dates }),
             };
             let mut metrics = Vec::new();
             for metric in block.metrics {
                 let Some(header) = lookup.find(&metric.column) else {
                     continue;
                 };
-                metrics.push(MappedMetric { header, series: announced.len() as u32, reader: metric.reader.clone() });
+                metrics.push(MappedMetric { header, series: announced.len() as u32, reader: metric.reading.reader.clone() });
                 announced.push(series(&block.product, block.period, metric));
             }
             // Without its date column the table fails, once every missing column is known.
@@ -203,7 +203,7 @@ impl UsageMapper {
             kept_of_groups.push(append_entries(group, columns, batch.rows(), &log, &mut output));
         }
         output.identifiers = for_entries(identifiers, &kept_of_groups, batch.rows());
-        output.issues = log.into_issues();
+        output.issues = log.finish()?;
         Ok(output)
     }
 
@@ -219,12 +219,12 @@ impl UsageMapper {
 
     fn read(&self, group: &Group, batch: &Batch<'_>, log: &mut RowLog) -> GroupColumns {
         let cells = |header: u32| &batch.columns()[self.wanted.slot(header)];
-        let read_metric = |metric: &MappedMetric| metric.reader.read(cells(metric.header), metric.header, log);
+        let read_metric = |metric: &MappedMetric| metric.reader.read(cells(metric.header), Blame::Column(metric.header), log);
         let metrics: Vec<Column> = group.metrics.iter().map(read_metric).collect();
         let dates = match &group.when {
             When::Fixed(_) => None,
-            When::Column { header, formats } => {
-                let (dates, validity) = read_dates(formats, cells(*header), *header, log);
+            When::Column { header, dates } => {
+                let (dates, validity) = read_dates(dates, cells(*header), Blame::Column(*header), log);
                 if validity.is_some() {
                     reject_missing_dates(cells(*header), *header, &metrics, log);
                 }
@@ -240,7 +240,7 @@ fn series(product: &str, period: Period, metric: MetricPlan) -> Series {
         product: product.to_owned(),
         metric: metric.metric,
         unit: metric.unit,
-        value_type: metric.reader.value_type(),
+        value_type: metric.reading.reader.value_type(),
         aggregate: metric.aggregate,
         period,
     }

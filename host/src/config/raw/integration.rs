@@ -1,6 +1,6 @@
 //! `[integrations.NAME]`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::mapping::{RawField, RawIdentifier, RawUsage};
@@ -120,6 +120,13 @@ tables! {
         /// on_no_match = "skip"
         /// ```
         on_no_match: OnNoMatch,
+        /// What happens to a row without identifier: `error` rejects it, `skip_row` passes it over with a warning. The
+        /// built-in mapper reads it.
+        ///
+        /// ```toml
+        /// on_blank = "error"
+        /// ```
+        on_blank: RawOnBlank,
     }
 
     /// Custom mappers in the place of the built-in one, for either transform or both.
@@ -153,6 +160,16 @@ pub(in crate::config) enum RawOnRevert {
     Skip,
     /// It is taken again.
     Ingest,
+}
+
+/// What happens to a row without identifier.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawOnBlank {
+    /// It is rejected.
+    Error,
+    /// It is passed over.
+    SkipRow,
 }
 
 /// Which of the files that are there on the first pass are taken.
