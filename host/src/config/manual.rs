@@ -10,8 +10,8 @@ use super::raw::destination::{RawDestination, RawFiles, RawSqlite};
 use super::raw::integration::{RawIntegration, RawMapperChoice, RawMatching};
 use super::raw::mapper::{RawLimits, RawMapper};
 use super::raw::mapping::{
-    RawBoolean, RawConcat, RawDateColumn, RawField, RawFilePart, RawIdentifier, RawIdentifierPart, RawLookup, RawMetric,
-    RawNumber, RawRegexReplacement, RawReplace, RawSplit, RawTransform, RawUsage,
+    RawBoolean, RawConcat, RawDateColumn, RawField, RawFilePart, RawIdentifier, RawIdentifierPart, RawLong, RawLookup,
+    RawMetric, RawNumber, RawProduct, RawRegexReplacement, RawReplace, RawSplit, RawTransform, RawUsage, RawUser,
 };
 use super::raw::{Documented, KeyDocs, LATER, RawSecretReference};
 
@@ -42,7 +42,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 37] = [
+static TABLES: [Table; 42] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawConnection>("connections.*", Shown::Live("[connections.acme]")),
@@ -68,6 +68,11 @@ static TABLES: [Table; 37] = [
     table::<RawLookup>("integrations.*.fields.transforms.lookup", Shown::Inline),
     table::<RawUsage>("integrations.*.usage", Shown::Live("[[integrations.acme-accounts.usage]]")),
     table::<RawDateColumn>("integrations.*.usage.date", Shown::Inline),
+    table::<RawProduct>("integrations.*.usage.product", Shown::Inline),
+    table::<RawUser>("integrations.*.usage.user", Shown::Inline),
+    table::<RawLong>("integrations.*.usage.long", Shown::Inline),
+    table::<RawNumber>("integrations.*.usage.long.number", Shown::Inline),
+    table::<RawBoolean>("integrations.*.usage.long.boolean", Shown::Inline),
     table::<RawMetric>("integrations.*.usage.metrics", Shown::Inline),
     table::<RawNumber>("integrations.*.usage.metrics.number", Shown::Inline),
     table::<RawBoolean>("integrations.*.usage.metrics.boolean", Shown::Inline),

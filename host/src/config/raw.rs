@@ -39,7 +39,7 @@ pub(super) const LATER: [(&str, &[&str]); 10] = [
     ),
     ("integrations.*.matching", &["conflict", "on_multiple"]),
     ("integrations.*.identifiers", &["name_match"]),
-    ("integrations.*.usage", &["layout", "level", "timezone"]),
+    ("integrations.*.usage", &["timezone"]),
     ("mappers.*", &["signature"]),
     ("destinations.*", &["postgresql", "resolve", "webhook"]),
 ];

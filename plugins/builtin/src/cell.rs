@@ -145,6 +145,8 @@ pub(crate) struct RowLog {
     on_invalid: OnInvalid,
     /// The rows of the column in hand whose values were refused and are not to be, in no order.
     spared: Vec<u32>,
+    /// The rows of which nothing invalid is said for now; empty while there is none.
+    muted: Vec<bool>,
     fault: Option<Fault>,
 }
 
@@ -165,6 +167,7 @@ impl RowLog {
             fates: Vec::new(),
             on_invalid: OnInvalid::RejectRow,
             spared: Vec::new(),
+            muted: Vec::new(),
             fault: None,
         }
     }
@@ -173,6 +176,11 @@ impl RowLog {
     pub(crate) fn begin_column(&mut self, on_invalid: OnInvalid) {
         self.on_invalid = on_invalid;
         self.spared.clear();
+    }
+
+    /// Says of which rows values do not count, so that none of them is invalid.
+    pub(crate) fn mute(&mut self, rows: Vec<bool>) {
+        self.muted = rows;
     }
 
     /// The rows of the column whose value was refused and whose record stays, so that it has none or the default.
@@ -201,6 +209,9 @@ impl RowLog {
         code: &'static str,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
+        if self.muted.get(row) == Some(&true) {
+            return;
+        }
         let column = blame.column(row);
         let write = |bytes: &mut Vec<u8>| {
             if let Blame::Field(name) = blame {

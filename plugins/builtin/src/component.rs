@@ -14,7 +14,7 @@ use bindings::gristmill::mapper::log::{Level, write};
 use bindings::gristmill::mapper::types as wire;
 
 use crate::columns::{Batch, Cells, Column, FieldColumn, Issues, Text, TextColumn, Values};
-use crate::settings::{Aggregate, Match, Period, WriteMode};
+use crate::settings::{Aggregate, Match, Period, Repeat, UserKey, WriteMode};
 use crate::{Fault, FieldMapper, FileInfo, Semantic, UsageMapper, ValueType, fields, usage};
 
 struct Component;
@@ -63,12 +63,12 @@ impl product_usage::Guest for Component {
     }
 
     fn open(source: wire::Source, header: Vec<String>, settings: String) -> Result<product_usage::Layout, wire::Fault> {
-        let mapper = UsageMapper::open(source.today, &header, &settings).map_err(wire_fault)?;
+        let mapper = UsageMapper::open(file_info(&source), &header, &settings).map_err(wire_fault)?;
         warn(mapper.notices());
         let layout = product_usage::Layout {
             wanted: mapper.layout().wanted.clone(),
             identifiers: wire_keys(&mapper.layout().identifiers),
-            user: None,
+            user: mapper.layout().user.map(wire_user),
         };
         USAGE.set(Some(mapper));
         Ok(layout)
@@ -168,8 +168,19 @@ fn wire_text(text: Text) -> wire_columns::Text {
 }
 
 fn wire_identifiers(columns: Vec<TextColumn>) -> Vec<wire_columns::TextColumn> {
-    let column = |column: TextColumn| wire_columns::TextColumn { text: wire_text(column.text), validity: column.validity };
-    columns.into_iter().map(column).collect()
+    columns.into_iter().map(wire_text_column).collect()
+}
+
+fn wire_text_column(column: TextColumn) -> wire_columns::TextColumn {
+    wire_columns::TextColumn { text: wire_text(column.text), validity: column.validity }
+}
+
+fn wire_user(key: UserKey) -> product_usage::UserKey {
+    match key {
+        UserKey::Id => product_usage::UserKey::Id,
+        UserKey::Email => product_usage::UserKey::Email,
+        UserKey::Name => product_usage::UserKey::Name,
+    }
 }
 
 fn wire_column(column: Column) -> wire_columns::Column {
@@ -218,7 +229,7 @@ fn wire_usage(batch: usage::UsageBatch) -> product_usage::UsageBatch {
     product_usage::UsageBatch {
         rows: batch.rows,
         identifiers: wire_identifiers(batch.identifiers),
-        user: None,
+        user: batch.user.map(wire_text_column),
         dates: batch.dates,
         period_starts: batch.period_starts,
         announced: batch.announced.into_iter().map(wire_series).collect(),
@@ -249,6 +260,9 @@ fn wire_series(series: usage::Series) -> product_usage::Series {
             Period::Quarterly => product_usage::Period::Quarterly,
             Period::Yearly => product_usage::Period::Yearly,
         },
-        repeat: product_usage::Repeat::Replace,
+        repeat: match series.repeat {
+            Repeat::Replace => product_usage::Repeat::Replace,
+            Repeat::Add => product_usage::Repeat::Add,
+        },
     }
 }

@@ -4,13 +4,13 @@
 //! passed over because they are blank) are thinned out of all columns afterwards, and only when there are any.
 
 use crate::Fault;
-use crate::cell::{Blame, Reader, RowLog, ValueType, quoted};
+use crate::cell::{RowLog, ValueType, quoted};
 use crate::columns::{Batch, FieldColumn, Issues, TextColumn};
 use crate::header::{Lookup, Wanted};
 use crate::identify::Identify;
-use crate::plan::{FieldPlan, Piece, Plan, Reading, Semantic, Shape, SourcePlan};
+use crate::plan::{FieldPlan, Piece, Plan, Reading, Semantic, SourcePlan};
 use crate::settings::{FilePart, Match, WriteMode};
-use crate::shaped::{Shaped, Source};
+use crate::shaped::{MappedColumn, Source};
 
 /// Makes account records of one table. Settings without fields make none.
 #[derive(Debug)]
@@ -73,29 +73,6 @@ pub struct AccountBatch {
     pub issues: Issues,
 }
 
-#[derive(Debug)]
-enum MappedColumn {
-    /// The cells of one column, as they come.
-    Plain { header: u32, reader: Reader },
-    Shaped(Box<Shaped>),
-}
-
-impl MappedColumn {
-    fn reader(&self) -> &Reader {
-        match self {
-            Self::Plain { reader, .. } => reader,
-            Self::Shaped(shaped) => shaped.reader(),
-        }
-    }
-
-    fn headers(&self) -> Vec<u32> {
-        match self {
-            Self::Plain { header, .. } => vec![*header],
-            Self::Shaped(shaped) => shaped.headers(),
-        }
-    }
-}
-
 impl FieldMapper {
     /// Begins a table. `settings` is JSON.
     ///
@@ -154,19 +131,12 @@ impl FieldMapper {
         let Some(identify) = &mut self.identify else {
             return Ok(self.finish());
         };
-        let cells = batch.columns();
         let mut log = RowLog::new(batch.first_row(), batch.rows() as usize);
         let identifiers = identify.read(batch, &self.wanted, &mut log);
 
         let mut fields = Vec::with_capacity(self.columns.len());
         for column in &mut self.columns {
-            fields.push(match column {
-                MappedColumn::Plain { header, reader } => {
-                    let values = reader.read(&cells[self.wanted.slot(*header)], Blame::Column(*header), &mut log);
-                    FieldColumn { column: values, clear: None }
-                }
-                MappedColumn::Shaped(shaped) => shaped.read(batch, &self.wanted, &mut log),
-            });
+            fields.push(column.read(batch, &self.wanted, &mut log));
         }
         let rows = batch.first_row()..batch.first_row() + batch.rows();
         if log.is_whole() {
@@ -239,13 +209,7 @@ fn find(field: FieldPlan, file: FileInfo<'_>, lookup: &mut Lookup<'_>) -> Result
         None if fills_blanks => Source::Fixed(Vec::new()),
         None => return Ok(None),
     };
-    Ok(Some(match (source, shape) {
-        (Source::Column(header), None) => MappedColumn::Plain { header, reader },
-        (source, shape) => {
-            let shape = shape.unwrap_or_else(|| Box::new(Shape::of(&reader)));
-            MappedColumn::Shaped(Box::new(Shaped::new(name, source, shape, reader)))
-        }
-    }))
+    Ok(Some(MappedColumn::new(name, source, reader, shape)))
 }
 
 #[cfg(test)]

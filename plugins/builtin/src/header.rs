@@ -79,6 +79,14 @@ impl<'a> Lookup<'a> {
         None
     }
 
+    /// A pattern that no column matches.
+    pub(crate) fn no_match(&mut self, path: &str, may_be: bool) {
+        match may_be {
+            true => self.notices.push(format!("no column matches the pattern of `{path}`")),
+            false => self.missing.push(format!("a column that matches the pattern of `{path}`")),
+        }
+    }
+
     /// Whether every column so far that must be there is, and stands there once.
     pub(crate) fn is_sound(&self) -> bool {
         self.missing.is_empty() && self.duplicates.is_empty()

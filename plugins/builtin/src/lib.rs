@@ -13,20 +13,30 @@
 //!   dropped in silence.
 //!
 //! Modules, in reading order: [`settings`] (the manual), `plan` (settings, checked), `header` (finding columns),
-//! [`fields`] and [`usage`] (the two transforms), `cell` (how a cell becomes a value), `calendar`, [`columns`].
+//! [`fields`] and [`usage`] (the two transforms), `identify` (which account a row belongs to), `cell` (how a cell becomes
+//! a value), `shaped` (values that take more than that), `transform`, `normalize`, `constraint`, `pattern`, `calendar`,
+//! `zone`, [`columns`].
 //!
 //! # Codes
 //!
 //! | code | of | meaning |
 //! |---|---|---|
-//! | `blank_identifier` | row | the identifier is blank, and other mapped cells are not |
+//! | `blank_identifier` | row, or a warning | the identifiers are blank, and other mapped cells are not |
 //! | `blank_row` | row, a warning | every mapped cell is blank; the row is passed over |
-//! | `blank_date` | row | usage has values and no date |
-//! | `not_an_integer`, `not_a_number`, `out_of_range`, `too_many_decimals`, `percent_sign_in_ratio` | row | numbers |
-//! | `not_a_boolean`, `bad_date`, `not_a_url` | row | other types |
-//! | `missing_column`, `duplicate_column` | file | the header lacks a mapped column, or has it twice |
+//! | `blank_required` | cell | a value must stand there |
+//! | `not_an_integer`, `not_a_number`, `out_of_range`, `too_many_decimals`, `percent_sign_in_ratio` | cell | numbers |
+//! | `not_a_boolean`, `bad_date`, `bad_datetime`, `not_a_url`, `not_an_email` | cell | other types |
+//! | `no_match`, `not_in_table` | cell | a transform found nothing; `no_match` also of a field's `regex` |
+//! | `below_min`, `above_max`, `too_short`, `too_long`, `not_allowed` | cell | limits |
+//! | `blank_date`, `blank_user`, `blank_product`, `blank_metric` | row | usage has values, and that is missing |
+//! | `unknown_product`, `unknown_metric`, `bad_name`, `unit_conflict` | row | names in usage |
+//! | `date_too_late`, `date_too_early` | row | usage lies too far from the day of the file |
+//! | `missing_column`, `duplicate_column`, `duplicate_metric`, `too_many_series` | file | the table does not fit the settings |
 //! | `bad_batch`, `bad_source`, `not_open` | file | the host broke the contract |
-//! | `bad_setting`, `missing_setting`, `misplaced_setting`, `duplicate_field`, `duplicate_metric`, `too_many_identifiers`, `nothing_mapped` | settings | see the message |
+//! | `bad_setting`, `missing_setting`, `misplaced_setting`, `contradiction`, `duplicate_identifier`, `duplicate_field`, `duplicate_metric`, `too_many_identifiers`, `nothing_mapped` | settings | see the message |
+//!
+//! A cell's code rejects its row, warns, or fails the file, as the field's `on_invalid` says. Codes of rows may fail the
+//! file as well, where they come from its key.
 
 mod calendar;
 mod cell;

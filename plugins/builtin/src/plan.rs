@@ -19,7 +19,9 @@ use crate::zone::Zone;
 pub use field::Semantic;
 pub(crate) use field::{FieldPlan, Piece, SourcePlan};
 pub(crate) use identifier::{IdentifierPlan, PartPlan, keys_of};
-pub(crate) use usage::{MetricPlan, UsagePlan};
+pub(crate) use usage::{
+    DateFrom, DayBounds, Known, LongPlan, MetricColumns, MetricPlan, ProductPlan, UsagePlan, ValuesPlan,
+};
 pub(crate) use value::{Reading, Shape};
 
 /// What is wrong with these settings (JSON); empty when nothing is.
@@ -116,6 +118,14 @@ fn example(key: &str) -> &'static str {
     match key {
         "identifiers" | "match" => "identifiers = [{ column = \"Account ID\", match = \"crm_id\" }]",
         "fields" | "field" => "fields = [{ column = \"ARR\", field = \"arr\", type = \"currency\" }]",
+        "user" => "user = { column = \"Email\", match = \"email\" }",
+        "long" | "value" => "long = { metric = \"Metric\", value = \"Value\" }",
+        "max_days_ahead" => "max_days_ahead = 1",
+        "max_days_back" => "max_days_back = 400",
+        "repeat" => "repeat = \"add\"",
+        "key" => "date = { key = \"mau-([0-9]{4}-[0-9]{2})\", formats = [\"%Y-%m\"] }",
+        "pattern" => "metrics = [{ pattern = \"^Events: (.+)$\", metric = \"events_{}\" }]",
+        "on_unknown" => "on_unknown = \"skip\"",
         "usage" | "product" | "metrics" | "metric" => {
             "usage = [{ product = \"Core\", period = \"monthly\", metrics = [{ column = \"MAU\", metric = \"mau\" }] }]"
         }
@@ -217,11 +227,6 @@ impl Check {
         None
     }
 
-    fn column(&mut self, path: &str, name: &Option<String>, optional: Option<bool>) -> Option<ColumnPlan> {
-        let presence = if optional == Some(true) { Presence::Optional } else { Presence::Required };
-        self.column_reference(path, name, None, None, presence)
-    }
-
     /// A column by its name and aliases, or by its number.
     fn column_reference(
         &mut self,
@@ -299,6 +304,7 @@ impl Check {
                 "min" | "max" => "numbers and dates",
                 "min_length" | "max_length" => "texts",
                 "regex" | "allowed" => "texts and lists",
+                "max_days_ahead" | "max_days_back" => "a block with a `date`",
                 "aliases" => "`column`",
                 "optional" => "columns",
                 "week_start" => "`period = \"weekly\"`",

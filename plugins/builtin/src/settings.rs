@@ -14,7 +14,10 @@ use serde::Deserialize;
 pub use field::{Boolean, DefaultOn, Field, FieldType, FilePart, FileSource, Number, OnBlank, OnInvalid, PercentSign, WriteMode};
 pub use identifier::{Identifier, IdentifierPart, Match, Matching, Normalization, OnBlankIdentifier, RegexReplacement};
 pub use transform::{Concat, LookupTable, OnMissing, Replace, Split, Transform};
-pub use usage::{Aggregate, Date, Metric, MetricType, Period, Usage, Weekday};
+pub use usage::{
+    Aggregate, Date, Long, Metric, MetricType, OnUnknown, Period, Product, ProductColumn, Repeat, Usage, User, UserKey,
+    Weekday,
+};
 
 /// How the columns of a table become account records and usage records.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

@@ -40,7 +40,54 @@ impl Source {
     }
 }
 
-/// Makes the values of one field.
+/// Makes the values of one field or metric.
+#[derive(Debug)]
+pub(crate) enum MappedColumn {
+    /// From the cells of one column, as they come.
+    Plain { header: u32, reader: Reader },
+    /// In any other way.
+    Shaped(Box<Shaped>),
+}
+
+impl MappedColumn {
+    pub(crate) fn new(name: String, source: Source, reader: Reader, shape: Option<Box<Shape<u32>>>) -> Self {
+        match (source, shape) {
+            (Source::Column(header), None) => Self::Plain { header, reader },
+            (source, shape) => {
+                let shape = shape.unwrap_or_else(|| Box::new(Shape::of(&reader)));
+                Self::Shaped(Box::new(Shaped::new(name, source, shape, reader)))
+            }
+        }
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        match self {
+            Self::Plain { reader, .. } => reader,
+            Self::Shaped(shaped) => &shaped.reader,
+        }
+    }
+
+    /// The header indices that it reads.
+    pub(crate) fn headers(&self) -> Vec<u32> {
+        match self {
+            Self::Plain { header, .. } => vec![*header],
+            Self::Shaped(shaped) => shaped.headers(),
+        }
+    }
+
+    /// Reads the values of all rows.
+    pub(crate) fn read(&mut self, batch: &Batch<'_>, wanted: &Wanted, log: &mut RowLog) -> FieldColumn {
+        match self {
+            Self::Plain { header, reader } => {
+                let cells = &batch.columns()[wanted.slot(*header)];
+                FieldColumn { column: reader.read(cells, Blame::Column(*header), log), clear: None }
+            }
+            Self::Shaped(shaped) => shaped.read(batch, wanted, log),
+        }
+    }
+}
+
+/// What makes values in another way than reading the cells of one column.
 #[derive(Debug)]
 pub(crate) struct Shaped {
     name: String,
@@ -67,24 +114,18 @@ enum Mark {
 }
 
 impl Shaped {
-    pub(crate) fn new(name: String, source: Source, shape: Box<Shape<u32>>, reader: Reader) -> Self {
+    fn new(name: String, source: Source, shape: Box<Shape<u32>>, reader: Reader) -> Self {
         let (text, passage) = (Text::default(), Passage::default());
         Self { name, source, shape, reader, text, typed: Vec::new(), marks: Vec::new(), blamed: Vec::new(), passage }
     }
 
-    pub(crate) fn reader(&self) -> &Reader {
-        &self.reader
-    }
-
-    /// The header indices that it reads.
-    pub(crate) fn headers(&self) -> Vec<u32> {
+    fn headers(&self) -> Vec<u32> {
         let mut headers = self.source.headers();
         headers.extend(self.shape.steps.iter().flat_map(|step| step.columns()).copied());
         headers
     }
 
-    /// Reads the values of all rows.
-    pub(crate) fn read(&mut self, batch: &Batch<'_>, wanted: &Wanted, log: &mut RowLog) -> FieldColumn {
+    fn read(&mut self, batch: &Batch<'_>, wanted: &Wanted, log: &mut RowLog) -> FieldColumn {
         log.begin_column(self.shape.on_invalid);
         let column = self.read_column(batch, wanted, log);
         log.begin_column(OnInvalid::RejectRow);

@@ -38,8 +38,9 @@ fn defaults_are_filled_in() {
     assert!(plan.fields[0].reading.shape.is_none(), "the shortest way is the fastest");
     assert_eq!(plan.fields[0].reading.reader, Reader::Decimal(cents, NumberFormat::CANONICAL));
     assert_eq!(plan.usage[0].week_start, Weekday::Monday);
-    assert_eq!(plan.usage[0].metrics[0].aggregate, Aggregate::Last);
-    assert_eq!(plan.usage[0].metrics[0].reading.reader, Reader::Float(NumberFormat::CANONICAL));
+    let ValuesPlan::Wide(metrics) = &plan.usage[0].values else { panic!("{:?}", plan.usage[0].values) };
+    assert_eq!(metrics[0].aggregate, Aggregate::Last);
+    assert_eq!(metrics[0].reading.reader, Reader::Float(NumberFormat::CANONICAL));
 }
 
 #[test]
@@ -273,7 +274,7 @@ fn fields_that_contradict_themselves_are_refused() {
         (r#""constant":" ","type":"text""#, "constant", "is blank"),
         (r#""constant":"x","type":"integer""#, "constant", "`x` is not a whole number"),
         (r#""constant":"x","optional":true,"type":"text""#, "optional", "it is for columns"),
-        (r#""template":"x","aliases":["y"],"type":"text""#, "aliases", "it is for `column`"),
+        (r#""template":"{x}","aliases":["y"],"type":"text""#, "aliases", "it is for `column`"),
         (r#""template":"x","type":"text""#, "template", "names no column"),
         (r#""template":"{a","type":"text""#, "template", "without `}`"),
         (r#""template":"a}","type":"text""#, "template", "without `{`"),
