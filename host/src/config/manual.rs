@@ -225,7 +225,9 @@ pub(super) fn examples() -> Vec<(String, String, String)> {
         }
         blocks
     };
-    let is_array = |key: &str| matches!(key, "identifiers" | "columns" | "normalize" | "fields" | "transforms" | "usage" | "metrics");
+    let is_array = |key: &str| {
+        matches!(key, "identifiers" | "columns" | "normalize" | "fields" | "transforms" | "usage" | "metrics")
+    };
     let mut examples = Vec::new();
     for table in &TABLES {
         let (mut headers, mut path) = (String::new(), String::new());

@@ -211,7 +211,8 @@ fn wire_issues(issues: Issues) -> wire::Issues {
 }
 
 fn wire_accounts(batch: fields::AccountBatch) -> field_mapping::AccountBatch {
-    let field = |field: FieldColumn| field_mapping::FieldColumn { column: wire_column(field.column), clear: field.clear };
+    let field =
+        |field: FieldColumn| field_mapping::FieldColumn { column: wire_column(field.column), clear: field.clear };
     field_mapping::AccountBatch {
         rows: batch.rows,
         identifiers: wire_identifiers(batch.identifiers),

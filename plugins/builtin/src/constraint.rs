@@ -35,7 +35,10 @@ impl Bounds {
 
     /// Whether no value keeps to them.
     pub(crate) fn is_empty(&self) -> bool {
-        self.least.as_ref().zip(self.most.as_ref()).is_some_and(|(least, most)| compare(least, 0, most) == Some(Ordering::Greater))
+        self.least
+            .as_ref()
+            .zip(self.most.as_ref())
+            .is_some_and(|(least, most)| compare(least, 0, most) == Some(Ordering::Greater))
     }
 }
 

@@ -156,7 +156,11 @@ impl FieldMapper {
         AccountBatch {
             rows: Vec::new(),
             identifiers: self.layout.identifiers.iter().flatten().map(|_| TextColumn::default()).collect(),
-            fields: self.columns.iter().map(|column| FieldColumn { column: column.reader().empty(), clear: None }).collect(),
+            fields: self
+                .columns
+                .iter()
+                .map(|column| FieldColumn { column: column.reader().empty(), clear: None })
+                .collect(),
             issues: Issues::default(),
         }
     }
@@ -190,7 +194,10 @@ fn find(field: FieldPlan, file: FileInfo<'_>, lookup: &mut Lookup<'_>) -> Result
                 Some(_) if whole.is_empty() => whole,
                 Some(mut pattern) => pattern.take(whole).ok_or_else(|| {
                     let what = if part == FilePart::Key { "key" } else { "sheet" };
-                    Fault::new("no_match", format!("the {what} {} does not match the pattern of `{path}`", quoted(whole)))
+                    Fault::new(
+                        "no_match",
+                        format!("the {what} {} does not match the pattern of `{path}`", quoted(whole)),
+                    )
                 })?,
             };
             Some(Source::Fixed(taken.as_bytes().to_vec()))

@@ -65,7 +65,9 @@ impl<'a> Lookup<'a> {
             }
             (None, _) => {
                 let close = match &column.which {
-                    Which::Named(names) => names.iter().map(|name| self.close_names(name)).find(|close| !close.is_empty()),
+                    Which::Named(names) => {
+                        names.iter().map(|name| self.close_names(name)).find(|close| !close.is_empty())
+                    }
                     Which::Number(_) => Some(format!("it has {}", self.header.len())),
                 };
                 let hint = match (&column.which, close) {
@@ -217,9 +219,13 @@ mod tests {
     #[test]
     fn a_column_may_be_told_by_its_number() {
         let header: Vec<String> = ["a", "", ""].map(str::to_owned).to_vec();
-        let number = |number| ColumnPlan { which: Which::Number(number), path: "x".into(), presence: Presence::Required };
+        let number =
+            |number| ColumnPlan { which: Which::Number(number), path: "x".into(), presence: Presence::Required };
         let mut lookup = Lookup::new(&header);
-        assert_eq!((lookup.find(&number(1)), lookup.find(&number(3)), lookup.find(&number(4))), (Some(0), Some(2), None));
+        assert_eq!(
+            (lookup.find(&number(1)), lookup.find(&number(3)), lookup.find(&number(4))),
+            (Some(0), Some(2), None)
+        );
         assert_eq!(lookup.finish().unwrap_err().message, "the header lacks column number 4 (`x`, it has 3)");
     }
 

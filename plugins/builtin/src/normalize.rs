@@ -104,7 +104,8 @@ fn sfdc18(value: &[u8], out: &mut Vec<u8>) {
     if suffix.is_empty() {
         out.extend_from_slice(letters);
         for five in letters.chunks(5) {
-            let capitals = five.iter().rev().fold(0, |bits, letter| bits << 1 | usize::from(letter.is_ascii_uppercase()));
+            let capitals =
+                five.iter().rev().fold(0, |bits, letter| bits << 1 | usize::from(letter.is_ascii_uppercase()));
             out.push(SUFFIX[capitals]);
         }
         return;
@@ -158,12 +159,7 @@ mod tests {
         );
         check(
             vec![Step::EmailDomain],
-            &[
-                ("Ada <ada@Acme.com>", "acme.com"),
-                ("\"a@b\"@acme.com", "acme.com"),
-                ("acme.com", ""),
-                ("ada@", ""),
-            ],
+            &[("Ada <ada@Acme.com>", "acme.com"), ("\"a@b\"@acme.com", "acme.com"), ("acme.com", ""), ("ada@", "")],
         );
     }
 

@@ -52,7 +52,10 @@ impl Pattern {
         let pattern = Self::parse(pattern)?;
         match pattern.groups.len() {
             0..=2 => Ok(pattern),
-            groups => Err(format!("has {} groups, and which one is meant is not said: write `(?:…)` for the others", groups - 1)),
+            groups => Err(format!(
+                "has {} groups, and which one is meant is not said: write `(?:…)` for the others",
+                groups - 1
+            )),
         }
     }
 
@@ -178,9 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_the_one_group_or_the_whole_match() {
-        let take = |pattern: &str, text: &str| {
-            Pattern::parse_taking(pattern).unwrap().take(text).map(str::to_owned)
-        };
+        let take = |pattern: &str, text: &str| Pattern::parse_taking(pattern).unwrap().take(text).map(str::to_owned);
         assert_eq!(take(r"region=(?<r>\w+)", "a/region=emea/x.csv").as_deref(), Some("emea"));
         assert_eq!(take(r"\d{4}-\d{2}", "mau-2024-10.csv").as_deref(), Some("2024-10"));
         assert_eq!(take("(x)?a", "a").as_deref(), Some(""));

@@ -144,7 +144,9 @@ fn example(key: &str) -> &'static str {
         "regex_extract" => "transforms = [{ regex_extract = \"v([0-9]+)\" }]",
         "split" | "on" | "take" => "transforms = [{ split = { on = \"/\", take = 2 } }]",
         "concat" => "transforms = [{ concat = { columns = [\"City\"], separator = \", \" } }]",
-        "lookup" | "table" | "missing" => "transforms = [{ lookup = { table = { A = \"Active\" }, missing = \"keep\" } }]",
+        "lookup" | "table" | "missing" => {
+            "transforms = [{ lookup = { table = { A = \"Active\" }, missing = \"keep\" } }]"
+        }
         "null_tokens" => "null_tokens = [\"n/a\", \"-\"]",
         "default" => "default = \"0\"",
         "default_on" => "default_on = \"invalid\"",
@@ -282,12 +284,7 @@ impl Check {
         self.unique_fields(&fields);
         self.unique_metrics(&usage);
         let on_blank = settings.matching.as_ref().and_then(|matching| matching.on_blank);
-        Some(Plan {
-            identifiers: identifiers?,
-            on_blank_identifier: on_blank.unwrap_or_default(),
-            fields,
-            usage,
-        })
+        Some(Plan { identifiers: identifiers?, on_blank_identifier: on_blank.unwrap_or_default(), fields, usage })
     }
 
     fn mentions(&self, paths: &[&str]) -> bool {

@@ -11,7 +11,9 @@ mod usage;
 
 use serde::Deserialize;
 
-pub use field::{Boolean, DefaultOn, Field, FieldType, FilePart, FileSource, Number, OnBlank, OnInvalid, PercentSign, WriteMode};
+pub use field::{
+    Boolean, DefaultOn, Field, FieldType, FilePart, FileSource, Number, OnBlank, OnInvalid, PercentSign, WriteMode,
+};
 pub use identifier::{Identifier, IdentifierPart, Match, Matching, Normalization, OnBlankIdentifier, RegexReplacement};
 pub use transform::{Concat, LookupTable, OnMissing, Replace, Split, Transform};
 pub use usage::{

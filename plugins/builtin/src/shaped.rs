@@ -168,7 +168,8 @@ impl Shaped {
         let Some(default) = &self.shape.default else { return };
         let mut filled: Vec<u32> = Vec::new();
         if self.shape.fills_blanks {
-            filled.extend((0..).zip(&self.marks).filter(|(_, mark)| **mark == Mark::Blank).map(|(row, _): (u32, _)| row));
+            filled
+                .extend((0..).zip(&self.marks).filter(|(_, mark)| **mark == Mark::Blank).map(|(row, _): (u32, _)| row));
         }
         if self.shape.on_invalid == OnInvalid::Default {
             filled.extend_from_slice(log.spared());
@@ -279,9 +280,10 @@ impl Shaped {
             self.marks.push(mark);
             if mark == Mark::Value {
                 let (value, typed) = (&passage.value, passage.typed);
-                let undressed = dress.as_ref().filter(|_| !typed).and_then(|dress| {
-                    dress.take_off(value, &mut passage.spelled, &mut self.text.bytes)
-                });
+                let undressed = dress
+                    .as_ref()
+                    .filter(|_| !typed)
+                    .and_then(|dress| dress.take_off(value, &mut passage.spelled, &mut self.text.bytes));
                 if undressed.is_none() {
                     self.text.bytes.extend_from_slice(value);
                 }

@@ -42,15 +42,17 @@ impl Zone {
         // An offset is less than two days, and so is the way from the place where the local time would stand in UTC.
         let two_days = 2 * 86_400;
         let first = self.changes.partition_point(|(from, _)| *from <= local - two_days).saturating_sub(1);
-        self.changes[first..].iter().enumerate().take_while(|(place, (from, _))| *place == 0 || *from <= local + two_days).find_map(
-            |(place, (from, offset))| {
+        self.changes[first..]
+            .iter()
+            .enumerate()
+            .take_while(|(place, (from, _))| *place == 0 || *from <= local + two_days)
+            .find_map(|(place, (from, offset))| {
                 let place = place + first;
                 let moment = local - i64::from(*offset);
                 let begun = place == 0 || *from <= moment;
                 let ended = self.changes.get(place + 1).is_some_and(|(next, _)| *next <= moment);
                 (begun && !ended).then_some(moment)
-            },
-        )
+            })
     }
 }
 

@@ -24,7 +24,9 @@ impl<'de> Deserialize<'de> for RawCell {
             // The shortest decimal that is this number, without an exponent.
             toml::Value::Float(number) if number.is_finite() => Ok(Self(format!("{number}"))),
             toml::Value::Datetime(datetime) => Ok(Self(datetime.to_string())),
-            other => Err(D::Error::custom(format_args!("invalid type: {}, expected a text or a number", other.type_str()))),
+            other => {
+                Err(D::Error::custom(format_args!("invalid type: {}, expected a text or a number", other.type_str())))
+            }
         }
     }
 }

@@ -68,7 +68,8 @@ impl Dress {
                 break;
             }
         }
-        if !number.iter().any(u8::is_ascii_digit) || !number.first().is_some_and(|byte| *byte != b'-' && *byte != b'+') {
+        if !number.iter().any(u8::is_ascii_digit) || !number.first().is_some_and(|byte| *byte != b'-' && *byte != b'+')
+        {
             return None;
         }
         let exact_needed = percent && self.percent == Percent::Hundredth;
@@ -157,9 +158,15 @@ mod tests {
             trailing_minus: false,
             format: NumberFormat { decimal: b',', group: Some('.') },
         };
-        for (cell, expected) in
-            [("12%", "0,12"), ("-7,5 %", "-0,075"), ("1.200%", "12"), ("0,5", "0,5"), ("5-", "-"), ("(5)", "-"), ("1.2%", "-")]
-        {
+        for (cell, expected) in [
+            ("12%", "0,12"),
+            ("-7,5 %", "-0,075"),
+            ("1.200%", "12"),
+            ("0,5", "0,5"),
+            ("5-", "-"),
+            ("(5)", "-"),
+            ("1.2%", "-"),
+        ] {
             assert_eq!(take_off(&dress, cell), expected, "`{cell}`");
         }
     }

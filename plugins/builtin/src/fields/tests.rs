@@ -320,10 +320,14 @@ fn a_strategy_of_several_columns_needs_them_all() {
 
 #[test]
 fn rows_without_identifier_may_be_passed_over() {
-    let settings = format!(
-        r#"{{"identifiers":[{{"column":"id","match":"id"}}],"matching":{{"on_blank":"skip_row"}},{FIELD}}}"#
+    let settings =
+        format!(r#"{{"identifiers":[{{"column":"id","match":"id"}}],"matching":{{"on_blank":"skip_row"}},{FIELD}}}"#);
+    check_records(
+        &settings,
+        &["id|v", "|a", "1|b", "|"],
+        &["1001|1|b"],
+        &["1000 -1 blank_identifier", "1002 -1 blank_row"],
     );
-    check_records(&settings, &["id|v", "|a", "1|b", "|"], &["1001|1|b"], &["1000 -1 blank_identifier", "1002 -1 blank_row"]);
 }
 
 #[test]
@@ -343,12 +347,12 @@ fn a_strategy_may_be_left_out_of_tables_that_lack_its_column() {
 
 /// One field over rows of the columns `a` and `b`, each row `a|b`: its values, and the issues with their messages.
 fn check_field(field: &str, rows: &[&str], values: &[&str], issues: &[&str]) {
-    let settings =
-        format!(r#"{{"identifiers":[{{"column":"id","match":"id"}}],"fields":[{{"field":"f",{field}}}]}}"#);
+    let settings = format!(r#"{{"identifiers":[{{"column":"id","match":"id"}}],"fields":[{{"field":"f",{field}}}]}}"#);
     let lines: Vec<String> =
         std::iter::once("id|a|b".to_owned()).chain(rows.iter().map(|row| format!("1|{row}"))).collect();
     let table = Table::new(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut mapper = FieldMapper::open(FILE, table.header(), &settings).unwrap_or_else(|fault| panic!("{field}: {fault}"));
+    let mut mapper =
+        FieldMapper::open(FILE, table.header(), &settings).unwrap_or_else(|fault| panic!("{field}: {fault}"));
     // Twice, so that what one batch leaves in a buffer shows in the next.
     for _ in 0..2 {
         let batch = mapper.map_batch(&table.batch(0, &mapper.layout().wanted)).unwrap();
@@ -532,7 +536,9 @@ fn types_beyond_text_and_number() {
         r#""column":"a","type":"datetime""#,
         &["1970-01-01T00:00:01Z|", "1970-01-01|", "x|"],
         &["1000000", "0"],
-        &["2 1 bad_datetime! `x` is not a moment as ISO 8601 writes it (`2024-10-15T13:45:00`), or one that no clock showed"],
+        &[
+            "2 1 bad_datetime! `x` is not a moment as ISO 8601 writes it (`2024-10-15T13:45:00`), or one that no clock showed",
+        ],
     );
     check_field(
         r#""column":"a","type":"date","formats":["excel_1900","%Y/%m"]"#,
@@ -540,7 +546,12 @@ fn types_beyond_text_and_number() {
         &["20011", "20011", "20011", "19997"],
         &["4 1 bad_date! `2024-10-15` is not a date in a format that is set"],
     );
-    check_field(r#""column":"a","type":"email""#, &["ada@acme.com|", "ada|"], &["ada@acme.com"], &["1 1 not_an_email! `ada` is not an e-mail address"]);
+    check_field(
+        r#""column":"a","type":"email""#,
+        &["ada@acme.com|", "ada|"],
+        &["ada@acme.com"],
+        &["1 1 not_an_email! `ada` is not an e-mail address"],
+    );
     check_field(r#""column":"a","type":"lookup_user""#, &["ada@acme.com|"], &["ada@acme.com"], &[]);
     check_field(
         r#""column":"a","type":"currency","number":{"group":",","symbols":["$"],"parentheses":true,"trailing_minus":true}"#,
@@ -554,7 +565,12 @@ fn types_beyond_text_and_number() {
         &["20", "20", "7", "7"],
         &[],
     );
-    check_field(r#""column":"a","type":"percent","number":{"parentheses":true}"#, &["(12%)|", "12|"], &["-12", "12"], &[]);
+    check_field(
+        r#""column":"a","type":"percent","number":{"parentheses":true}"#,
+        &["(12%)|", "12|"],
+        &["-12", "12"],
+        &[],
+    );
 }
 
 #[test]
@@ -565,7 +581,10 @@ fn moments_without_an_offset_are_local_time() {
     let table = Table::new(&["id|a|b", "1|2024-10-15T12:00:00|1728946800", "2|2024-03-31T02:30:00|0"]);
     let mut mapper = FieldMapper::open(FILE, table.header(), settings).unwrap();
     let batch = mapper.map_batch(&table.batch(0, &mapper.layout().wanted)).unwrap();
-    assert_eq!((field_at(&batch.fields[0], 0), field_at(&batch.fields[1], 0)), ("1728986400000000".into(), "20011".into()));
+    assert_eq!(
+        (field_at(&batch.fields[0], 0), field_at(&batch.fields[1], 0)),
+        ("1728986400000000".into(), "20011".into())
+    );
     assert_eq!(issue_lines(&batch.issues), ["1 1 bad_datetime!"]);
 }
 
@@ -574,5 +593,10 @@ fn moments_without_an_offset_are_local_time() {
 fn a_row_that_is_passed_over_has_no_other_fault() {
     let settings = r#"{"identifiers":[{"column":"id","match":"id"}],
         "fields":[{"column":"a","field":"f","type":"integer","required":true}]}"#;
-    check_records(settings, &["id|a", "1|2", "|", "3|"], &["1000|1|2"], &["1001 -1 blank_row", "1002 1 blank_required!"]);
+    check_records(
+        settings,
+        &["id|a", "1|2", "|", "3|"],
+        &["1000|1|2"],
+        &["1001 -1 blank_row", "1002 1 blank_required!"],
+    );
 }

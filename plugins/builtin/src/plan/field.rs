@@ -115,7 +115,8 @@ impl Check {
             return None;
         }
         let presence = if field.optional == Some(true) { Presence::Optional } else { Presence::Required };
-        let named = |path: String, name: &str| ColumnPlan { which: Which::Named(vec![name.to_owned()]), path, presence };
+        let named =
+            |path: String, name: &str| ColumnPlan { which: Which::Named(vec![name.to_owned()]), path, presence };
         if let Some(constant) = &field.constant {
             if constant.trim().is_empty() {
                 self.report(&join(path, "constant"), "bad_setting", "is blank");
@@ -125,9 +126,11 @@ impl Check {
         }
         if let Some(template) = &field.template {
             let path = join(path, "template");
-            let found = pieces(template).and_then(|pieces| match pieces.iter().any(|piece| matches!(piece, Piece::Column(_))) {
-                true => Ok(pieces),
-                false => Err("names no column in braces".to_owned()),
+            let found = pieces(template).and_then(|pieces| {
+                match pieces.iter().any(|piece| matches!(piece, Piece::Column(_))) {
+                    true => Ok(pieces),
+                    false => Err("names no column in braces".to_owned()),
+                }
             });
             let found: Vec<Piece<String>> = found.map_err(|what| self.report(&path, "bad_setting", &what)).ok()?;
             let piece = |piece: Piece<String>| match piece {
@@ -146,7 +149,8 @@ impl Check {
         if let Some(file) = &field.file {
             return self.file(&join(path, "file"), file);
         }
-        self.column_reference(path, &field.column, field.aliases.as_deref(), field.index, presence).map(SourcePlan::Column)
+        self.column_reference(path, &field.column, field.aliases.as_deref(), field.index, presence)
+            .map(SourcePlan::Column)
     }
 
     /// Names of columns, at least one, each once.
@@ -172,7 +176,11 @@ impl Check {
         let taken = match &file.regex {
             None => None,
             Some(_) if part == FilePart::Row => {
-                self.report(&join(path, "regex"), "misplaced_setting", "says nothing here, it is for the key and the sheet");
+                self.report(
+                    &join(path, "regex"),
+                    "misplaced_setting",
+                    "says nothing here, it is for the key and the sheet",
+                );
                 return None;
             }
             Some(regex) => Some(self.pattern(&join(path, "regex"), regex, Pattern::parse_taking)?),
@@ -240,7 +248,11 @@ impl Check {
             ("on_blank", clears && fills_blanks, "`default` fills the blank cells, so that none is left to clear"),
             ("required", required && fills_blanks, "`default` fills the blank cells, so that none is left to refuse"),
             ("required", required && clears, "`on_blank = \"clear\"` has another use for blank cells"),
-            ("required", required && field.clear_token.is_some(), "`clear_token` stands for no value, which is refused"),
+            (
+                "required",
+                required && field.clear_token.is_some(),
+                "`clear_token` stands for no value, which is refused",
+            ),
             (
                 "required",
                 required && field.on_invalid == Some(OnInvalid::NullField),

@@ -147,7 +147,7 @@ fn what_must_be_there_is_asked_for() {
         ),
         ["duplicate_identifier"]
     );
-    let nine = vec![r#"{"index":1,"match":"id"}"#; 9].join(",").replacen("1", "2", 1);
+    let nine = [r#"{"index":1,"match":"id"}"#; 9].join(",").replacen("1", "2", 1);
     let nine = format!(r#"{{"identifiers":[{nine}],"fields":[{{"column":"c","field":"c","type":"text"}}]}}"#);
     assert!(codes(&nine).contains(&"too_many_identifiers"));
 }
@@ -249,8 +249,16 @@ fn identifiers_that_say_too_little_or_too_much_are_refused() {
         (r#""column":"a","aliases":["b","a"],"match":"id""#, "aliases[1]", "`a` stands there twice"),
         (r#""column":"a","match":"id","normalize":["lower"]"#, "normalize[0]", "`lower` is not one of `trim`"),
         (r#""column":"a","match":"id","normalize":[{"regex":"a"}]"#, "normalize[0].replace", "is missing"),
-        (r#""column":"a","match":"id","normalize":[{"regex":"(","replace":""}]"#, "normalize[0].regex", "is not a regular"),
-        (r#""column":"a","match":"id","normalize":[{"regex":"a","replace":"$1"}]"#, "normalize[0].replace", "the group `1`"),
+        (
+            r#""column":"a","match":"id","normalize":[{"regex":"(","replace":""}]"#,
+            "normalize[0].regex",
+            "is not a regular",
+        ),
+        (
+            r#""column":"a","match":"id","normalize":[{"regex":"a","replace":"$1"}]"#,
+            "normalize[0].replace",
+            "the group `1`",
+        ),
         (r#""columns":[]"#, "columns", "has 0 columns"),
         (r#""column":"a","columns":[{"column":"a","match":"id"}]"#, "column", "stands in each of `columns`"),
         (r#""columns":[{"column":"a"}]"#, "columns[0].match", "is missing"),
@@ -287,7 +295,11 @@ fn fields_that_contradict_themselves_are_refused() {
         (r#""column":"a","type":"text","on_invalid":"default""#, "on_invalid", "no `default`"),
         (r#""column":"a","type":"integer","default":"x""#, "default", "`x` is not a whole number"),
         (r#""column":"a","type":"integer","default":"5","max":"4""#, "default", "more than `4`"),
-        (r#""column":"a","type":"integer","default":"5","default_on":"invalid","on_invalid":"fail_file""#, "default_on", "something else"),
+        (
+            r#""column":"a","type":"integer","default":"5","default_on":"invalid","on_invalid":"fail_file""#,
+            "default_on",
+            "something else",
+        ),
         (r#""column":"a","type":"text","default":"x","on_blank":"clear""#, "on_blank", "fills the blank"),
         (r#""column":"a","type":"text","default":"x","required":true"#, "required", "fills the blank"),
         (r#""column":"a","type":"text","required":true,"on_blank":"clear""#, "required", "another use"),
@@ -302,15 +314,35 @@ fn fields_that_contradict_themselves_are_refused() {
         (r#""column":"a","type":"integer","regex":"a""#, "regex", "texts and lists"),
         (r#""column":"a","type":"text","regex":"(""#, "regex", "not a regular expression"),
         (r#""column":"a","type":"text","allowed":[]"#, "allowed", "is empty"),
-        (r#""column":"a","type":"date","formats":["epoch_seconds","excel_1900"]"#, "formats[1]", "`epoch_seconds` already"),
+        (
+            r#""column":"a","type":"date","formats":["epoch_seconds","excel_1900"]"#,
+            "formats[1]",
+            "`epoch_seconds` already",
+        ),
         (r#""column":"a","type":"percent","number":{"percent":"hundredth"}"#, "number.percent", "`12%` is 12"),
         (r#""column":"a","type":"percent_ratio","number":{"percent":"ignore"}"#, "number.percent", "`hundredth`"),
         (r#""column":"a","type":"float","number":{"symbols":["1$"]}"#, "number.symbols[0]", "can stand in a number"),
         (r#""column":"a","type":"text","transforms":["shout"]"#, "transforms[0]", "unknown variant `shout`"),
-        (r#""column":"a","type":"text","transforms":[{"replace":{"text":"a"}}]"#, "transforms[0].replace.with", "is missing"),
-        (r#""column":"a","type":"text","transforms":[{"replace":{"text":"a","regex":"a","with":""}}]"#, "transforms[0].replace.regex", "cannot both"),
-        (r#""column":"a","type":"text","transforms":[{"split":{"on":"/","take":0}}]"#, "transforms[0].split.take", "counts from 1"),
-        (r#""column":"a","type":"text","transforms":[{"lookup":{"table":{}}}]"#, "transforms[0].lookup.table", "is empty"),
+        (
+            r#""column":"a","type":"text","transforms":[{"replace":{"text":"a"}}]"#,
+            "transforms[0].replace.with",
+            "is missing",
+        ),
+        (
+            r#""column":"a","type":"text","transforms":[{"replace":{"text":"a","regex":"a","with":""}}]"#,
+            "transforms[0].replace.regex",
+            "cannot both",
+        ),
+        (
+            r#""column":"a","type":"text","transforms":[{"split":{"on":"/","take":0}}]"#,
+            "transforms[0].split.take",
+            "counts from 1",
+        ),
+        (
+            r#""column":"a","type":"text","transforms":[{"lookup":{"table":{}}}]"#,
+            "transforms[0].lookup.table",
+            "is empty",
+        ),
         (r#""column":"a","type":"text","transforms":[{"scale":"x"}]"#, "transforms[0].scale", "`x` is not a number"),
         (r#""column":"a","type":"text","transforms":[{"round":19}]"#, "transforms[0].round", "between 0 and 18"),
     ] {

@@ -5,8 +5,8 @@ use super::{Check, ColumnPlan, Presence, Which, each, join};
 use crate::cell::{Dates, Reader, quoted};
 use crate::pattern::Pattern;
 use crate::settings::{
-    Aggregate, Boolean, Date, Long, Metric, MetricType, Number, OnUnknown, Period, Product, Repeat, Usage, User, UserKey,
-    Weekday, is_key,
+    Aggregate, Boolean, Date, Long, Metric, MetricType, Number, OnUnknown, Period, Product, Repeat, Usage, User,
+    UserKey, Weekday, is_key,
 };
 
 #[derive(Debug, Clone)]
@@ -76,7 +76,11 @@ pub(crate) struct MetricPlan {
 pub(crate) enum MetricColumns {
     One(ColumnPlan),
     /// All that match; the metric's key has `{}` for what is taken.
-    Matching { pattern: Pattern, path: String, presence: Presence },
+    Matching {
+        pattern: Pattern,
+        path: String,
+        presence: Presence,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -95,8 +99,13 @@ impl Check {
             Some(Product::Column(column)) => {
                 let path = join(path, "product");
                 let known = self.known(&path, column.allowed.as_ref(), column.on_unknown);
-                let found =
-                    self.column_reference(&path, &column.column, column.aliases.as_deref(), column.index, Presence::Required);
+                let found = self.column_reference(
+                    &path,
+                    &column.column,
+                    column.aliases.as_deref(),
+                    column.index,
+                    Presence::Required,
+                );
                 found.zip(known).map(|(column, known)| ProductPlan::Column(column, known))
             }
             Some(Product::Name(name)) => self.key(path, "product", &Some(name.clone())).map(ProductPlan::Name),
@@ -123,7 +132,11 @@ impl Check {
         let values = match &usage.long {
             Some(long) => {
                 if !usage.metrics.is_empty() {
-                    self.report(&join(path, "long"), "misplaced_setting", "and `metrics` cannot both say where values are");
+                    self.report(
+                        &join(path, "long"),
+                        "misplaced_setting",
+                        "and `metrics` cannot both say where values are",
+                    );
                 }
                 self.long(&join(path, "long"), long).map(|long| ValuesPlan::Long(Box::new(long)))
             }
@@ -200,7 +213,8 @@ impl Check {
         let (metric, value) = (column("metric", &long.metric), column("value", &long.value));
         let unit = if long.unit.is_some() { column("unit", &long.unit).map(Some) } else { Some(None) };
         let known = self.known(path, long.allowed.as_ref(), long.on_unknown);
-        let reading = self.series_reading(path, long.r#type, long.aggregate, long.number.as_ref(), long.boolean.as_ref());
+        let reading =
+            self.series_reading(path, long.r#type, long.aggregate, long.number.as_ref(), long.boolean.as_ref());
         Some(LongPlan {
             metric: metric?,
             value: value?,
@@ -221,7 +235,11 @@ impl Check {
                     ("index", metric.index.is_some()),
                 ] {
                     if is_set {
-                        self.report(&join(path, key), "misplaced_setting", "and `pattern` cannot both say which columns are meant");
+                        self.report(
+                            &join(path, key),
+                            "misplaced_setting",
+                            "and `pattern` cannot both say which columns are meant",
+                        );
                     }
                 }
                 let key = metric.metric.clone().unwrap_or_else(|| "{}".to_owned());
@@ -286,7 +304,9 @@ impl Check {
     pub(super) fn unique_metrics(&mut self, usage: &[UsagePlan]) {
         let mut seen: Vec<(&str, &str, Period, bool, String)> = Vec::new();
         for (block, plan) in usage.iter().enumerate() {
-            let (ProductPlan::Name(product), ValuesPlan::Wide(metrics)) = (&plan.product, &plan.values) else { continue };
+            let (ProductPlan::Name(product), ValuesPlan::Wide(metrics)) = (&plan.product, &plan.values) else {
+                continue;
+            };
             for (place, metric) in metrics.iter().enumerate() {
                 let MetricColumns::One(_) = &metric.columns else { continue };
                 let path = format!("usage[{block}].metrics[{place}]");

@@ -2,8 +2,8 @@
 
 use super::{Check, ColumnPlan, Presence, Which, each, join};
 use crate::cell::{
-    BooleanSets, DateFormat, Dates, Dress, Exact, Excess, NumberFormat, Percent, Precision, Reader, RowLog, Spelled, ValueType,
-    quoted,
+    BooleanSets, DateFormat, Dates, Dress, Exact, Excess, NumberFormat, Percent, Precision, Reader, RowLog, Spelled,
+    ValueType, quoted,
 };
 use crate::columns::{Cells, Column, Values};
 use crate::constraint::{Bounds, Constraints};
@@ -146,7 +146,10 @@ impl Check {
         let steps = field.transforms.as_deref().unwrap_or_default();
         let steps = each(steps, |place, transform| self.transform(&format!("{path}.transforms[{place}]"), transform));
         self.outcomes(path, field);
-        for (key, tokens) in [("null_tokens", field.null_tokens.as_deref()), ("clear_token", field.clear_token.as_ref().map(std::slice::from_ref))] {
+        for (key, tokens) in [
+            ("null_tokens", field.null_tokens.as_deref()),
+            ("clear_token", field.clear_token.as_ref().map(std::slice::from_ref)),
+        ] {
             if tokens.is_some_and(|tokens| tokens.iter().any(|token| token.trim().is_empty())) {
                 self.report(&join(path, key), "bad_setting", "holds a blank text, and a blank cell is blank already");
             }
@@ -211,9 +214,8 @@ impl Check {
     /// What a text of the settings reads as; else what is wrong with it.
     fn sample<C>(&self, text: &str, reader: &Reader, shape: &Shape<C>) -> Result<Column, String> {
         let mut bytes = Vec::new();
-        let dressed = shape.dress.as_ref().and_then(|dress| {
-            dress.take_off(text.as_bytes(), &mut Spelled::default(), &mut bytes)
-        });
+        let dressed =
+            shape.dress.as_ref().and_then(|dress| dress.take_off(text.as_bytes(), &mut Spelled::default(), &mut bytes));
         if dressed.is_none() {
             bytes.extend_from_slice(text.as_bytes());
         }
@@ -269,7 +271,9 @@ impl Check {
             let may_stand_in_a_number = |character: char| {
                 character.is_ascii_digit()
                     || "+-%()".contains(character)
-                    || format.is_some_and(|format| char::from(format.decimal) == character || format.group == Some(character))
+                    || format.is_some_and(|format| {
+                        char::from(format.decimal) == character || format.group == Some(character)
+                    })
             };
             let what = match (symbol.trim() != symbol || symbol.is_empty(), symbol.chars().any(may_stand_in_a_number)) {
                 (true, _) => "is blank, or has blanks at its ends",
@@ -291,7 +295,10 @@ impl Check {
             trailing_minus: number.trailing_minus == Some(true),
             format: format?,
         };
-        let is_bare = dress.symbols.is_empty() && dress.percent == Percent::Refused && !dress.parentheses && !dress.trailing_minus;
+        let is_bare = dress.symbols.is_empty()
+            && dress.percent == Percent::Refused
+            && !dress.parentheses
+            && !dress.trailing_minus;
         Some((!is_bare).then_some(dress))
     }
 
@@ -362,7 +369,11 @@ impl Check {
                 let with = self.required(&path, "with", with);
                 match (text, regex) {
                     (Some(_), Some(_)) => {
-                        self.report(&join(&path, "regex"), "misplaced_setting", "and `text` cannot both say what is replaced");
+                        self.report(
+                            &join(&path, "regex"),
+                            "misplaced_setting",
+                            "and `text` cannot both say what is replaced",
+                        );
                         return None;
                     }
                     (None, Some(regex)) => {
@@ -452,7 +463,11 @@ impl Check {
                 Err(what) => {
                     if matches!(
                         reader.value_type(),
-                        ValueType::Integer | ValueType::Float | ValueType::Decimal(_) | ValueType::Date | ValueType::Timestamp
+                        ValueType::Integer
+                            | ValueType::Float
+                            | ValueType::Decimal(_)
+                            | ValueType::Date
+                            | ValueType::Timestamp
                     ) {
                         self.report(&join(path, key), "bad_setting", &what);
                     }
@@ -472,7 +487,9 @@ impl Check {
             self.report(&join(path, "max_length"), "contradiction", "is less than `min_length`");
         }
         let pattern = match &field.regex {
-            Some(regex) => self.pattern(&join(path, "regex"), regex, Pattern::parse_whole).map(|pattern| (pattern, regex.clone())),
+            Some(regex) => {
+                self.pattern(&join(path, "regex"), regex, Pattern::parse_whole).map(|pattern| (pattern, regex.clone()))
+            }
             None => None,
         };
         if field.allowed.as_ref().is_some_and(Vec::is_empty) {
@@ -488,19 +505,19 @@ impl Check {
     }
 
     /// How the cells of a metric become values.
-    pub(super) fn metric_reading<C>(&mut self, reader: Reader, format: NumberFormat, dress: Option<Dress>) -> Reading<C> {
+    pub(super) fn metric_reading<C>(
+        &mut self,
+        reader: Reader,
+        format: NumberFormat,
+        dress: Option<Dress>,
+    ) -> Reading<C> {
         let shape = dress.map(|dress| Box::new(Shape { dress: Some(dress), ..Shape::plain(format) }));
         Reading { reader, shape }
     }
 }
 
 /// Reads one text; else says what is wrong with it.
-fn one_value(
-    text: &[u8],
-    typed: bool,
-    reader: &Reader,
-    constraints: Option<&Constraints>,
-) -> Result<Column, String> {
+fn one_value(text: &[u8], typed: bool, reader: &Reader, constraints: Option<&Constraints>) -> Result<Column, String> {
     let offsets = [0, text.len() as i32];
     let bits = [u8::from(typed)];
     let cells = Cells::new(&offsets, text, Some(&bits)).map_err(|fault| fault.message)?;

@@ -91,15 +91,16 @@ impl Names {
             return *verdict;
         }
         let is_allowed = |allowed: &Vec<String>| allowed.iter().any(|allowed| allowed.as_bytes() == name);
-        let verdict = match (is_key(text(name)), self.known.allowed.as_ref().is_none_or(is_allowed), self.known.on_unknown) {
-            (false, ..) => Verdict::NoName,
-            (true, true, _) => {
-                self.names.push(text(name).to_owned());
-                Verdict::Number(self.names.len() as u32 - 1)
-            }
-            (true, false, OnUnknown::Skip) => Verdict::Skipped,
-            (true, false, OnUnknown::Reject) => Verdict::Unknown,
-        };
+        let verdict =
+            match (is_key(text(name)), self.known.allowed.as_ref().is_none_or(is_allowed), self.known.on_unknown) {
+                (false, ..) => Verdict::NoName,
+                (true, true, _) => {
+                    self.names.push(text(name).to_owned());
+                    Verdict::Number(self.names.len() as u32 - 1)
+                }
+                (true, false, OnUnknown::Skip) => Verdict::Skipped,
+                (true, false, OnUnknown::Reject) => Verdict::Unknown,
+            };
         // Names that are refused may be endless, and a series that turns up is counted.
         if matches!(verdict, Verdict::Number(_)) {
             self.numbers.insert(name.into(), verdict);
@@ -141,11 +142,7 @@ pub(super) struct ByRow {
 }
 
 impl ByRow {
-    pub(super) fn new(
-        products: Option<Names>,
-        metrics: Option<(Names, Option<u32>)>,
-        prototypes: Vec<Series>,
-    ) -> Self {
+    pub(super) fn new(products: Option<Names>, metrics: Option<(Names, Option<u32>)>, prototypes: Vec<Series>) -> Self {
         Self { products, metrics, prototypes, series: HashMap::new(), units: HashMap::new() }
     }
 
@@ -198,7 +195,9 @@ impl ByRow {
                 {
                     log.reject(row, header, "bad_name", |bytes| {
                         quote(unit, bytes);
-                        bytes.extend_from_slice(b" is not the name of a unit: 1 to 255 bytes without control characters");
+                        bytes.extend_from_slice(
+                            b" is not the name of a unit: 1 to 255 bytes without control characters",
+                        );
                     });
                     continue;
                 }

@@ -171,9 +171,14 @@ fn an_optional_metric_may_be_missing_and_a_date_column_may_not() {
 fn a_day_outside_the_calendar_is_refused() {
     let usage = settings(r#"{"product":"Core","period":"daily","metrics":[{"column":"m","metric":"m"}]}"#);
     for today in [i32::MIN, day("0001-01-01") - 1, day("9999-12-31") + 1, i32::MAX] {
-        assert_eq!(UsageMapper::open(FileInfo { today, ..FILE }, &["id".into(), "m".into()], &usage).unwrap_err().code, "bad_source");
+        assert_eq!(
+            UsageMapper::open(FileInfo { today, ..FILE }, &["id".into(), "m".into()], &usage).unwrap_err().code,
+            "bad_source"
+        );
     }
-    assert!(UsageMapper::open(FileInfo { today: day("0001-01-01"), ..FILE }, &["id".into(), "m".into()], &usage).is_ok());
+    assert!(
+        UsageMapper::open(FileInfo { today: day("0001-01-01"), ..FILE }, &["id".into(), "m".into()], &usage).is_ok()
+    );
 }
 
 #[test]
@@ -223,7 +228,10 @@ fn a_column_may_name_the_product() {
         r#"{"product":{"column":"p"},"period":"daily","metrics":[{"column":"m","metric":"m"},{"column":"n","metric":"n","type":"integer"}]}"#,
         &["id|p|m|n", "a|Core|1|2", "b|Extra|3|", "c| Core |5|6", "d||7|", "e|||", "|Core|1|"],
         &["0 Core m - 1", "1 Extra m - 3", "2 Core m - 5", "0 Core n - 2", "2 Core n - 6"],
-        &["5 0 blank_identifier! the row has no identifier, so it belongs to no account", "3 1 blank_product! the row has values and no product"],
+        &[
+            "5 0 blank_identifier! the row has no identifier, so it belongs to no account",
+            "3 1 blank_product! the row has values and no product",
+        ],
     );
     let known = |on_unknown: &str| {
         format!(
@@ -231,7 +239,12 @@ fn a_column_may_name_the_product() {
         )
     };
     let lines = ["id|p|m", "a|Core|1", "b|Beta|2"];
-    check_series(&known(""), &lines, &["0 Core m - 1"], &["1 1 unknown_product! `Beta` is not a product that is allowed"]);
+    check_series(
+        &known(""),
+        &lines,
+        &["0 Core m - 1"],
+        &["1 1 unknown_product! `Beta` is not a product that is allowed"],
+    );
     check_series(&known(r#","on_unknown":"skip""#), &lines, &["0 Core m - 1"], &[]);
 }
 
@@ -260,7 +273,9 @@ fn a_row_for_each_metric() {
 fn metrics_are_found_by_the_pattern_of_their_names() {
     let block = |metrics: &str| format!(r#"{{"product":"Core","period":"daily","metrics":[{metrics}]}}"#);
     check_series(
-        &block(r#"{"column":"Events: all","metric":"all"},{"pattern":"^Events: (.+)$","metric":"events_{}","aggregate":"sum"}"#),
+        &block(
+            r#"{"column":"Events: all","metric":"all"},{"pattern":"^Events: (.+)$","metric":"events_{}","aggregate":"sum"}"#,
+        ),
         &["id|Events: all|Events: login|Other|Events: export", "a|9|1|2|3"],
         &["0 Core all - 9", "0 Core events_login - 1", "0 Core events_export - 3"],
         &[],
@@ -321,18 +336,44 @@ fn users_and_contradictions_of_usage_are_checked() {
     let metrics = r#""metrics":[{"column":"m","metric":"m"}]"#;
     for (block, expected) in [
         (format!(r#"{{"product":{{}},"period":"daily",{metrics}}}"#), "`usage[0].product.column`: is missing"),
-        (format!(r#"{{"product":{{"column":"p","allowed":[]}},"period":"daily",{metrics}}}"#), "`usage[0].product.allowed`: is empty"),
-        (format!(r#"{{"product":{{"column":"p","on_unknown":"skip"}},"period":"daily",{metrics}}}"#), "`usage[0].product.on_unknown`: says nothing"),
-        (format!(r#"{{"product":"p","period":"daily","max_days_back":3,{metrics}}}"#), "`usage[0].max_days_back`: says nothing here"),
-        (format!(r#"{{"product":"p","period":"daily","user":{{"column":"u"}},{metrics}}}"#), "`usage[0].user.match`: is missing"),
-        (format!(r#"{{"product":"p","period":"daily","long":{{"metric":"a","value":"b"}},{metrics}}}"#), "`usage[0].long`: and `metrics`"),
-        (r#"{"product":"p","period":"daily","long":{"metric":"a"}}"#.into(), "`usage[0].long.value`: is missing"),
-        (format!(r#"{{"product":"p","period":"daily","date":{{"column":"d","key":"x"}},{metrics}}}"#), "`usage[0].date.key`: and a column"),
-        (r#"{"product":"p","period":"daily","metrics":[{"pattern":"a(.)","metric":"m"}]}"#.into(), "`usage[0].metrics[0].metric`: needs `{}`"),
-        (r#"{"product":"p","period":"daily","metrics":[{"pattern":"a(.)","column":"m"}]}"#.into(), "`usage[0].metrics[0].column`: and `pattern`"),
         (
-            format!(r#"{{"product":"p","period":"daily","user":{{"column":"u","match":"id"}},{metrics}}},
-                       {{"product":"q","period":"daily","user":{{"column":"u","match":"name"}},{metrics}}}"#),
+            format!(r#"{{"product":{{"column":"p","allowed":[]}},"period":"daily",{metrics}}}"#),
+            "`usage[0].product.allowed`: is empty",
+        ),
+        (
+            format!(r#"{{"product":{{"column":"p","on_unknown":"skip"}},"period":"daily",{metrics}}}"#),
+            "`usage[0].product.on_unknown`: says nothing",
+        ),
+        (
+            format!(r#"{{"product":"p","period":"daily","max_days_back":3,{metrics}}}"#),
+            "`usage[0].max_days_back`: says nothing here",
+        ),
+        (
+            format!(r#"{{"product":"p","period":"daily","user":{{"column":"u"}},{metrics}}}"#),
+            "`usage[0].user.match`: is missing",
+        ),
+        (
+            format!(r#"{{"product":"p","period":"daily","long":{{"metric":"a","value":"b"}},{metrics}}}"#),
+            "`usage[0].long`: and `metrics`",
+        ),
+        (r#"{"product":"p","period":"daily","long":{"metric":"a"}}"#.into(), "`usage[0].long.value`: is missing"),
+        (
+            format!(r#"{{"product":"p","period":"daily","date":{{"column":"d","key":"x"}},{metrics}}}"#),
+            "`usage[0].date.key`: and a column",
+        ),
+        (
+            r#"{"product":"p","period":"daily","metrics":[{"pattern":"a(.)","metric":"m"}]}"#.into(),
+            "`usage[0].metrics[0].metric`: needs `{}`",
+        ),
+        (
+            r#"{"product":"p","period":"daily","metrics":[{"pattern":"a(.)","column":"m"}]}"#.into(),
+            "`usage[0].metrics[0].column`: and `pattern`",
+        ),
+        (
+            format!(
+                r#"{{"product":"p","period":"daily","user":{{"column":"u","match":"id"}},{metrics}}},
+                       {{"product":"q","period":"daily","user":{{"column":"u","match":"name"}},{metrics}}}"#
+            ),
             "`usage[1].user.match`: `usage[0]` tells users apart",
         ),
     ] {

@@ -140,12 +140,18 @@ fn moments_have_an_offset_or_are_local_time() {
 
 #[test]
 fn numbers_count_what_the_format_says() {
-    check_moments(&["epoch_seconds"], false, &[("1728943200", Some(1_728_943_200.0)), ("-1.5", Some(-1.5)), ("x", None)]);
+    check_moments(
+        &["epoch_seconds"],
+        false,
+        &[("1728943200", Some(1_728_943_200.0)), ("-1.5", Some(-1.5)), ("x", None)],
+    );
     check_moments(&["epoch_milliseconds"], true, &[("1728943200250", Some(1_728_943_200.25)), ("1e3", None)]);
-    check_moments(&["excel_1900"], true, &[("45580.5", Some(1_728_986_400.0)), ("2024-10-15T12:00:00", Some(1_728_986_400.0))]);
-    let day = |format: &str, text: &str| {
-        date(text.as_bytes(), &[DateFormat::parse(format).unwrap()], false, &zone())
-    };
+    check_moments(
+        &["excel_1900"],
+        true,
+        &[("45580.5", Some(1_728_986_400.0)), ("2024-10-15T12:00:00", Some(1_728_986_400.0))],
+    );
+    let day = |format: &str, text: &str| date(text.as_bytes(), &[DateFormat::parse(format).unwrap()], false, &zone());
     let days = |year, month, date| calendar::days(year, month, date);
     assert_eq!(day("excel_1900", "1"), days(1900, 1, 1));
     assert_eq!(day("excel_1900", "59"), days(1900, 2, 28));
