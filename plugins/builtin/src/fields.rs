@@ -21,6 +21,8 @@ pub struct FieldMapper {
     identify: Option<Identify>,
     wanted: Wanted,
     columns: Vec<MappedColumn>,
+    /// For messages.
+    header: Vec<String>,
 }
 
 /// What the mapper wants of a table and what it returns for it.
@@ -109,7 +111,7 @@ impl FieldMapper {
             identifiers: identify.as_ref().map_or(keys, Identify::layout),
             fields: outputs,
         };
-        Ok(Self { layout, notices, identify, wanted, columns })
+        Ok(Self { layout, notices, identify, wanted, columns, header: header.to_vec() })
     }
 
     /// What the mapper wants and returns.
@@ -139,15 +141,19 @@ impl FieldMapper {
             fields.push(column.read(batch, &self.wanted, &mut log));
         }
         let rows = batch.first_row()..batch.first_row() + batch.rows();
-        if log.is_whole() {
-            return Ok(AccountBatch { rows: rows.collect(), identifiers, fields, issues: log.finish()? });
-        }
-        let kept: Vec<u32> = (0..batch.rows()).filter(|row| !log.is_lost(*row as usize)).collect();
+        let kept: Option<Vec<u32>> = match log.is_whole() {
+            true => None,
+            false => Some((0..batch.rows()).filter(|row| !log.is_lost(*row as usize)).collect()),
+        };
+        let issues = log.finish().map_err(|fault| fault.placed(&self.header))?;
+        let Some(kept) = kept else {
+            return Ok(AccountBatch { rows: rows.collect(), identifiers, fields, issues });
+        };
         Ok(AccountBatch {
             rows: kept.iter().map(|row| batch.first_row() + row).collect(),
             identifiers: identifiers.iter().map(|column| column.keep(&kept)).collect(),
             fields: fields.iter().map(|column| column.keep(&kept)).collect(),
-            issues: log.finish()?,
+            issues,
         })
     }
 

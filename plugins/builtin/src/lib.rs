@@ -80,6 +80,16 @@ impl Fault {
     pub(crate) fn new(code: &'static str, message: String) -> Self {
         Self { code, message, row: None, column: None }
     }
+
+    /// The same, saying where in the table it lies. Rows count from 1 here, the header not counted.
+    pub(crate) fn placed(mut self, header: &[String]) -> Self {
+        if let Some(row) = self.row {
+            let name = self.column.and_then(|column| header.get(column as usize));
+            let column = name.map(|name| format!(", column {}", cell::quoted(name))).unwrap_or_default();
+            self.message = format!("row {}{column}: {}", u64::from(row) + 1, self.message);
+        }
+        self
+    }
 }
 
 impl fmt::Display for Fault {

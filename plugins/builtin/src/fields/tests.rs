@@ -496,7 +496,7 @@ fn a_cell_that_may_not_stand_there_fails_the_file_where_asked() {
     let mut mapper = FieldMapper::open(FILE, table.header(), settings).unwrap();
     let fault = mapper.map_batch(&table.batch(100, &mapper.layout().wanted)).unwrap_err();
     assert_eq!((fault.code, fault.row, fault.column), ("not_an_integer", Some(101), Some(1)));
-    assert_eq!(fault.message, "`x` is not a whole number");
+    assert_eq!(fault.message, "row 102, column `a`: `x` is not a whole number");
 }
 
 #[test]
