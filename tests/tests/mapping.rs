@@ -11,6 +11,8 @@
 //! Everything is real: configuration, decoder, the built-in mapper's component, the reject file, and the destination that
 //! writes files. `GRISTMILL_REWRITE=1` writes what comes out.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
