@@ -77,7 +77,9 @@ fn check_one(
     name: Option<IntegrationName>,
     names: &Names<'_>,
 ) -> Option<Integration> {
-    let transforms = mapping::check(report, path, &mut raw, names.mappers);
+    let timezone = timezone(report, &path.key("timezone"), raw.timezone.take());
+    let zone_of_days = timezone.as_ref().map(|timezone| &timezone.zone);
+    let transforms = mapping::check(report, path, &mut raw, zone_of_days, names.mappers);
     let tenant = tenant(report, path, raw.tenant, names.tenant_named_in.as_ref());
 
     let place = path.key("connection");
@@ -113,7 +115,6 @@ fn check_one(
     let place = path.key("poll_interval");
     let poll_interval = super::duration(report, &place, raw.poll_interval, Duration::from_secs(1));
     let decode = super::decode::check(report, path, raw.csv, raw.excel, raw.limits);
-    let timezone = timezone(report, &path.key("timezone"), raw.timezone);
     let zone = timezone.as_ref().map_or(TimeZone::UTC, |timezone| timezone.zone.clone());
     let backfill = backfill(report, &path.key("backfill"), raw.backfill, &zone);
     let max_rejects = super::whole_number(report, &path.key("max_rejects"), raw.max_rejects, 0..=i64::MAX);

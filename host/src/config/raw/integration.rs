@@ -1,6 +1,6 @@
 //! `[integrations.NAME]`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::mapping::{RawField, RawIdentifier, RawUsage};
@@ -133,6 +133,13 @@ tables! {
         /// on_no_match = "skip"
         /// ```
         on_no_match: OnNoMatch,
+        /// What happens to a row without identifier: `error` rejects it, `skip_row` passes it over with a warning. The
+        /// built-in mapper reads it.
+        ///
+        /// ```toml
+        /// on_blank = "error"
+        /// ```
+        on_blank: RawOnBlank,
         /// What happens to a row whose identifier matches several accounts: `skip` leaves it out and counts it, `first`
         /// takes the account that was there first, `all` takes all of them, `error` fails the file.
         ///
@@ -211,6 +218,16 @@ pub(in crate::config) enum RawOnRevert {
     Skip,
     /// It is taken again.
     Ingest,
+}
+
+/// What happens to a row without identifier.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawOnBlank {
+    /// It is rejected.
+    Error,
+    /// It is passed over.
+    SkipRow,
 }
 
 /// Which of the files that are there on the first pass are taken.
