@@ -26,7 +26,7 @@ mod notify;
 mod schedule;
 mod status;
 
-pub use assembly::{Assembly, AssemblyError, PartError, Workshop, destination_for_reading};
+pub use assembly::{Assembly, AssemblyError, PartError, Workshop, destination_for_reading, migrate};
 pub use desk::Desk;
 pub use schedule::{ScheduleEnd, Scheduled};
 pub use status::{Activity, IntegrationStatus};

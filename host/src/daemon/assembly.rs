@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, DestinationKind, Integration, MapperChoice};
 use crate::destination::files::FilesDestination;
+use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
 use crate::destination::sqlite::SqliteDestination;
 use crate::destination::{Destination, DestinationError};
 use crate::events;
@@ -327,8 +328,22 @@ fn destinations(config: &Config) -> Result<BTreeMap<DestinationName, Arc<dyn Des
 fn open_destination(kind: &DestinationKind, staging: PathBuf) -> Result<Arc<dyn Destination>, DestinationError> {
     Ok(match kind {
         DestinationKind::Sqlite { path } => Arc::new(SqliteDestination::open(path.clone(), staging)?),
+        DestinationKind::Postgres(settings) => Arc::new(postgres(settings)?),
         DestinationKind::Files { path } => Arc::new(FilesDestination::open(path)?),
     })
+}
+
+/// Contacts nobody yet.
+fn postgres(settings: &PostgresSettings) -> Result<PostgresDestination, DestinationError> {
+    PostgresDestination::new(settings.clone(), Secrets::from_environment())
+}
+
+/// Brings a destination's schema to this version's; none where it does that by itself. Blocks.
+pub fn migrate(kind: &DestinationKind) -> Result<Option<Migrated>, DestinationError> {
+    match kind {
+        DestinationKind::Postgres(settings) => postgres(settings)?.migrate().map(Some),
+        DestinationKind::Sqlite { .. } | DestinationKind::Files { .. } => Ok(None),
+    }
 }
 
 /// A destination for dry runs outside the daemon: what it would keep beside the store goes to `scratch`, and so does
@@ -340,6 +355,7 @@ pub fn destination_for_reading(
     let there = |path: &PathBuf, name| if path.exists() { path.clone() } else { scratch.join(name) };
     let kind = match kind {
         DestinationKind::Sqlite { path } => DestinationKind::Sqlite { path: there(path, "store") },
+        DestinationKind::Postgres(settings) => DestinationKind::Postgres(settings.clone()),
         DestinationKind::Files { path } => DestinationKind::Files { path: there(path, "files") },
     };
     open_destination(&kind, scratch.join("staging"))

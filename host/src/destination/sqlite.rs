@@ -37,7 +37,6 @@ use self::store::{Statements, Store, create_private, create_private_directory, i
 
 mod fields;
 mod identifiers;
-mod interner;
 mod matching;
 mod merge;
 mod preview;

@@ -4,8 +4,8 @@ use arrow_array::{Array, StringArray};
 use rusqlite::{CachedStatement, Connection, params};
 
 use crate::batch::UserKey;
-
-use super::interner::{Interned, Interner};
+use crate::destination::relational::interner::{Interned, Interner};
+use crate::destination::relational::user_key_name;
 
 /// Numbers the identifiers of one batch, storing those that are new.
 pub(super) struct InternIdentifiers<'c, 'b> {
@@ -65,11 +65,7 @@ pub(super) fn intern_user(
     kind: UserKey,
     value: &str,
 ) -> rusqlite::Result<i64> {
-    let kind = match kind {
-        UserKey::Id => "id",
-        UserKey::Email => "email",
-        UserKey::Name => "name",
-    };
+    let kind = user_key_name(kind);
     key.clear();
     key.extend_from_slice(kind.as_bytes());
     key.push(0);

@@ -13,6 +13,7 @@
 use rusqlite::params;
 
 use crate::batch::{Identifier, MatchKey};
+use crate::destination::relational::type_name;
 use crate::destination::{DestinationError, OnNoMatch};
 
 use super::merge::Merge;
@@ -164,7 +165,7 @@ fn match_field(merge: &Merge<'_>, field: &str) -> Result<Target, DestinationErro
     if found.is_none() && merge.staged.delivery.matching.on_no_match == OnNoMatch::Create {
         // The object may bring the field itself and say what it is; otherwise it is text.
         let value_type = merge.staged.fields.iter().find(|staged| staged.field.name == field);
-        let value_type = value_type.map_or("text", |staged| super::values::type_name(staged.field.value_type));
+        let value_type = value_type.map_or("text", |staged| type_name(staged.field.value_type));
         merge.db.run(
             "record a field",
             "INSERT INTO main.fields (key, value_type, semantic, unit, write_mode, described_by)

@@ -6,15 +6,13 @@ use std::path::Path;
 use rusqlite::types::Type;
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use crate::destination::relational::{UNMATCHED_EXAMPLES, comparable, place};
 use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
-use crate::object::{AsOf, ContentHash, Identity};
+use crate::object::{ContentHash, Identity};
 
 use super::staging::Staged;
 use super::store::{self, STAGING_CACHE, Statements, Store};
 use super::{fields, matching, preview, usage};
-
-/// How many rows that matched nothing are kept with an ingestion.
-const UNMATCHED_EXAMPLES: u32 = 5;
 
 /// A merge in progress.
 pub(super) struct Merge<'c> {
@@ -350,75 +348,5 @@ impl<'c> Merge<'c> {
             Ok(UnmatchedRow { table, row: row_index, identifier: row.get(1)? })
         })?;
         Ok(())
-    }
-}
-
-/// The table and the row within it that a position stands for.
-pub(super) fn place(tables: &[i64], position: i64) -> (u32, u32) {
-    let table = tables.partition_point(|first| *first <= position).saturating_sub(1);
-    let first = tables.get(table).copied().unwrap_or_default();
-    (table as u32, (position - first) as u32)
-}
-
-/// Bytes that compare as the `as_of` does, and then by integration and dedup key.
-fn comparable(as_of: &AsOf, identity: &Identity) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(128);
-    // With its sign turned over, a number in two's complement compares as unsigned.
-    bytes.extend_from_slice(&((as_of.effective_time.as_nanosecond() as u128) ^ (1 << 127)).to_be_bytes());
-    // A key may hold any byte: zero is escaped, and the end sorts before everything.
-    for byte in as_of.key.as_str().bytes() {
-        bytes.push(byte);
-        if byte == 0 {
-            bytes.push(0xff);
-        }
-    }
-    bytes.extend_from_slice(&[0, 0]);
-    bytes.extend_from_slice(&as_of.arrival.to_be_bytes());
-    bytes.extend_from_slice(&as_of.generation.0.to_be_bytes());
-    bytes.extend_from_slice(identity.integration.as_str().as_bytes());
-    bytes.push(0);
-    bytes.extend_from_slice(identity.dedup_key.as_str().as_bytes());
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::object::Generation;
-    use jiff::Timestamp;
-
-    /// R2
-    #[test]
-    fn bytes_compare_as_the_order_of_writes() {
-        let at = |second, key: &str, arrival, generation| AsOf {
-            effective_time: Timestamp::from_second(second).unwrap(),
-            key: key.parse().unwrap(),
-            arrival,
-            generation: Generation(generation),
-        };
-        let identity =
-            Identity { integration: "i".parse().unwrap(), dedup_key: "d".parse().unwrap(), generation: Generation(0) };
-        let sorted = [
-            at(-5, "z", 9, 9),
-            at(1, "a", 9, 9),
-            at(2, "a", 300, 9),
-            at(2, "a\0", 1, 0),
-            at(2, "a\0b", 1, 0),
-            at(2, "a\u{1}", 1, 0),
-            at(2, "ab", 2, 0),
-            at(2, "ab", 2, 1),
-            at(2, "ab", 256, 0),
-        ];
-        assert!(sorted.is_sorted());
-        let bytes: Vec<_> = sorted.iter().map(|as_of| comparable(as_of, &identity)).collect();
-        assert!(bytes.windows(2).all(|pair| pair[0] < pair[1]));
-    }
-
-    #[test]
-    fn positions_lead_back_to_tables_and_rows() {
-        let tables = [0, 10, 10, 25];
-        assert_eq!(place(&tables, 9), (0, 9));
-        assert_eq!(place(&tables, 10), (2, 0));
-        assert_eq!(place(&tables, 30), (3, 5));
     }
 }

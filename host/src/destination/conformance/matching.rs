@@ -10,17 +10,8 @@ fn accounts(list: &[&[MatchKey]]) -> Accounts {
     Accounts::by(strategies(list), vec![plain("stage")])
 }
 
-/// All accounts, each as its keys.
-fn keys(bed: &Bed) -> Vec<String> {
-    bed.rows(
-        "SELECT (SELECT group_concat(kind || '=' || value, ' ') FROM
-           (SELECT kind, value FROM account_keys k WHERE k.account = a.id ORDER BY kind, value)) FROM accounts a ORDER BY 1",
-    )
-}
-
-#[test]
-fn the_next_strategy_is_tried_on_a_blank_or_no_match() {
-    let bed = Bed::new();
+pub(super) fn the_next_strategy_is_tried_on_a_blank_or_no_match(kind: Kind) {
+    let bed = Bed::new(kind);
     let both = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]]);
     let seed = both.clone().row(&["A", "a.com"], vec![text("seed")]).row(&["B", "b.com"], vec![text("seed")]);
     bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
@@ -36,9 +27,8 @@ fn the_next_strategy_is_tried_on_a_blank_or_no_match() {
     assert_eq!(examples, [(2, "C, zzz.com"), (3, "")]);
 }
 
-#[test]
-fn an_ambiguous_identifier_is_counted_and_not_applied() {
-    let bed = Bed::new();
+pub(super) fn an_ambiguous_identifier_is_counted_and_not_applied(kind: Kind) {
+    let bed = Bed::new(kind);
     let seed = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]])
         .row(&["A", "shared.com"], vec![text("seed")])
         .row(&["B", "shared.com"], vec![text("seed")]);
@@ -51,9 +41,8 @@ fn an_ambiguous_identifier_is_counted_and_not_applied() {
     assert_eq!(bed.fields(), ["A|stage|fine", "B|stage|seed"]);
 }
 
-#[test]
-fn all_keys_of_a_composite_strategy_must_match() {
-    let bed = Bed::new();
+pub(super) fn all_keys_of_a_composite_strategy_must_match(kind: Kind) {
+    let bed = Bed::new(kind);
     let composite = accounts(&[&[MatchKey::Name, MatchKey::Domain]]);
     let seed = composite
         .clone()
@@ -71,9 +60,8 @@ fn all_keys_of_a_composite_strategy_must_match() {
     );
 }
 
-#[test]
-fn an_account_takes_on_the_keys_that_its_records_bring() {
-    let bed = Bed::new();
+pub(super) fn an_account_takes_on_the_keys_that_its_records_bring(kind: Kind) {
+    let bed = Bed::new(kind);
     let both = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]]);
     let one = both
         .clone()
@@ -83,13 +71,12 @@ fn an_account_takes_on_the_keys_that_its_records_bring() {
     let merged = bed.merge(&File::new("one.csv").accounts(one)).unwrap();
     assert_eq!(merged.created, 1);
     bed.merge(&File::new("two.csv").at(2_000).accounts(both.row(&["A", "a.fr"], vec![text("4")]))).unwrap();
-    assert_eq!(keys(&bed), ["crm_id=A domain=a.com domain=a.de domain=a.fr"]);
+    assert_eq!(bed.keys(), ["crm_id=A domain=a.com domain=a.de domain=a.fr"]);
     assert_eq!(bed.rows("SELECT domains, value FROM account_field_values"), ["a.com, a.de, a.fr|4"]);
 }
 
-#[test]
-fn the_id_of_an_account_matches_and_is_never_invented() {
-    let bed = Bed::new();
+pub(super) fn the_id_of_an_account_matches_and_is_never_invented(kind: Kind) {
+    let bed = Bed::new(kind);
     let seed = accounts(&[&[MatchKey::CrmId]]).row(&["A"], vec![text("seed")]);
     bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
     let id = bed.rows("SELECT account_id FROM account_overview").remove(0);
@@ -103,9 +90,8 @@ fn the_id_of_an_account_matches_and_is_never_invented() {
     assert_eq!(bed.fields(), ["A|stage|hit"]);
 }
 
-#[test]
-fn a_field_matches_by_its_current_value() {
-    let bed = Bed::new();
+pub(super) fn a_field_matches_by_its_current_value(kind: Kind) {
+    let bed = Bed::new(kind);
     let fields = vec![field("seats", ValueType::Integer, WriteMode::Overwrite), plain("code")];
     let seed = Accounts::by_crm_id(fields)
         .row(&["A"], vec![Cell::Number(7), text("x")])
@@ -126,9 +112,8 @@ fn a_field_matches_by_its_current_value() {
     assert_eq!(bed.fields(), ["A|code|x", "A|seats|7", "A|stage|code", "B|code|y", "B|seats|8", "B|stage|eight"]);
 }
 
-#[test]
-fn an_account_created_by_a_field_has_that_value() {
-    let bed = Bed::new();
+pub(super) fn an_account_created_by_a_field_has_that_value(kind: Kind) {
+    let bed = Bed::new(kind);
     let by_code = accounts(&[&[MatchKey::Field("code".to_owned())]]);
     let usage = Usage {
         identifiers: strategies(&[&[MatchKey::Field("code".to_owned())], &[MatchKey::Domain]]),
