@@ -38,8 +38,10 @@ pub(super) fn a_staging_that_was_dropped_leaves_nothing(kind: Kind) {
     let bed = Bed::new(kind);
     drop(bed.stage(&file()));
     assert!(bed.is_untouched());
-    // What a crash leaves is not even dropped.
-    std::mem::forget(bed.stage(&file()));
+    // What a crash leaves is not even dropped. A directory of `files` stays locked as long as its process lives.
+    if kind != Kind::Files {
+        std::mem::forget(bed.stage(&file()));
+    }
     let again = bed.open_again().unwrap();
     assert_eq!(confirmed(&*again, &file()), None);
     let fresh = Bed::new(kind);

@@ -3,10 +3,10 @@
 use gristmill_postgres_server::{DATABASE, PASSWORD, PostgresServer, USER};
 
 use super::*;
-use crate::batch::MatchKey;
+use crate::batch::{Aggregate, MatchKey, Repeat};
 use crate::destination::RowCounts;
 use crate::destination::conformance::storing::stages;
-use crate::destination::conformance::{Accounts, Bed, File, Kind, plain, postgres_settings, text};
+use crate::destination::conformance::{Accounts, Bed, File, Kind, Usage, plain, postgres_settings, series, text};
 use crate::events::Chain;
 
 fn destination(settings: PostgresSettings) -> PostgresDestination {
@@ -202,9 +202,7 @@ fn a_broken_connection_is_made_anew_and_a_broken_staging_begins_again() {
 fn an_identity_that_two_bring_at_once_is_confirmed_once() {
     let bed = Bed::new(Kind::Postgres);
     let usage = || {
-        use crate::batch::{Aggregate, Repeat};
-        crate::destination::conformance::Usage::of(vec![crate::destination::conformance::series("calls", Aggregate::Sum, Repeat::Add)])
-            .row("1", 0, 0, vec![Some(5)])
+        Usage::of(vec![series("calls", Aggregate::Sum, Repeat::Add)]).row("1", 0, 0, vec![Some(5)])
     };
     let summaries: Vec<_> = std::thread::scope(|scope| {
         let merge = || {
@@ -251,7 +249,8 @@ fn what_postgresql_cannot_hold_is_replaced_or_refused_for_good() {
     assert_eq!(bed.destination.confirmed(&TenantName::default(), &file.delivery().identity).unwrap(), Some(summary));
     assert_eq!(bed.rows("SELECT key FROM ingestion_history"), ["nul\u{fffd}.csv"]);
     // A long value is a value, a long key cannot be looked up.
-    let pseudo_random: String = (0..20_000_u64).map(|n| char::from(b'!' + (n * n * 7919 % 90) as u8)).collect();
+    let digests = (0..200_u32).map(|number| blake3::hash(&number.to_le_bytes()).to_hex().to_string());
+    let pseudo_random: String = digests.collect();
     let long = Accounts::by_crm_id(vec![plain("note")]).row(&["1"], vec![text(&pseudo_random)]);
     assert_eq!(bed.merge(&File::new("long.csv").at(2_000).accounts(long)).unwrap().created, 1);
     let key = Accounts::by(vec![vec![MatchKey::Name]], vec![plain("note")]).row(&[&pseudo_random], vec![text("x")]);
