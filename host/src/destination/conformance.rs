@@ -108,7 +108,9 @@ impl Bed {
     pub(super) fn is_untouched(&self) -> bool {
         match self.kind {
             Kind::Sqlite => !self.database().exists(),
-            Kind::Postgres => self.rows("SELECT (SELECT count(*) FROM ingestions) + (SELECT count(*) FROM tenants)") == ["0"],
+            Kind::Postgres => {
+                self.rows("SELECT (SELECT count(*) FROM ingestions) + (SELECT count(*) FROM tenants)") == ["0"]
+            }
             Kind::Files => self.files().is_empty(),
         }
     }
@@ -436,7 +438,14 @@ impl Usage {
         self.user_row(crm_id, "", date, period_start, values)
     }
 
-    pub(super) fn user_row(mut self, crm_id: &str, user: &str, date: i32, period_start: i32, values: Vec<Option<i64>>) -> Self {
+    pub(super) fn user_row(
+        mut self,
+        crm_id: &str,
+        user: &str,
+        date: i32,
+        period_start: i32,
+        values: Vec<Option<i64>>,
+    ) -> Self {
         let user = (!user.is_empty()).then(|| user.to_owned());
         self.rows.push(UsageRow { identifiers: optional(&[crm_id]), user, date, period_start, values });
         self

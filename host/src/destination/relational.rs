@@ -3,7 +3,9 @@
 //! `sqlite` and `postgres` keep the same tables and give the same answers. What they share stands here; how it is
 //! said in SQL is their own.
 
-use crate::batch::{Aggregate, Identifier, MatchKey, OutputField, Period, Repeat, Semantic, Series, UserKey, ValueType, WriteMode};
+use crate::batch::{
+    Aggregate, Identifier, MatchKey, OutputField, Period, Repeat, Semantic, Series, UserKey, ValueType, WriteMode,
+};
 use crate::object::{AsOf, Identity};
 
 pub(super) mod interner;

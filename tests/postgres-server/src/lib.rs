@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
 /// The role's name, a superuser.
@@ -96,17 +96,48 @@ impl PostgresServer {
         format!("postgresql://{USER}:{}@127.0.0.1:{}/{DATABASE}", PASSWORD.replace(' ', "%20"), self.port)
     }
 
+    /// Locks a table against every writer. The lock is held until it is dropped.
+    pub fn lock(&self, schema: &str, table: &str) -> TableLock {
+        let mut session = self.psql(schema).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("run psql");
+        let mut input = session.stdin.take().expect("standard input is a pipe");
+        writeln!(input, "BEGIN; LOCK TABLE {table}; SELECT 'locked';").expect("ask for the lock");
+        let mut said = String::new();
+        if let Some(output) = session.stdout.take() {
+            let _ = BufReader::new(output).read_line(&mut said);
+        }
+        assert_eq!(said, "locked\n", "`{table}` cannot be locked");
+        TableLock { session, input: Some(input) }
+    }
+
+    fn psql(&self, schema: &str) -> Command {
+        let mut command = Command::new(programs().join("psql"));
+        command
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", USER, "-d", DATABASE])
+            .args(["-p", &self.port.to_string(), "-P", "null=-"])
+            .env("PGPASSWORD", PASSWORD)
+            .env("PGOPTIONS", format!("-c search_path={schema} -c client_min_messages=warning"));
+        command
+    }
+
     /// Runs statements by `psql`; the rows, their columns parted by `|`. Panics where one fails.
     pub fn query(&self, schema: &str, sql: &str) -> Vec<String> {
-        let output = Command::new(programs().join("psql"))
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", USER, "-d", DATABASE])
-            .args(["-p", &self.port.to_string(), "-P", "null=-", "-c", sql])
-            .env("PGPASSWORD", PASSWORD)
-            .env("PGOPTIONS", format!("-c search_path={schema} -c client_min_messages=warning"))
-            .output()
-            .expect("run psql");
+        let output = self.psql(schema).args(["-c", sql]).output().expect("run psql");
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+}
+
+/// A table that nobody else can write to.
+pub struct TableLock {
+    session: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Drop for TableLock {
+    fn drop(&mut self) {
+        // With its input, psql ends, and with it the transaction.
+        self.input = None;
+        let _ = self.session.wait();
     }
 }
 
@@ -155,8 +186,18 @@ fn make_certificates(directory: &Path) {
     let new_key = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
     let authority = ["-subj", "/CN=Gristmill test authority", "-keyout", "ca.key", "-out", "ca.pem"];
     openssl(&[&new_key[..], &authority].concat());
-    let server = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"];
-    openssl(&[&new_key[..], &server, &["-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", "server.key", "-out", "server.pem"]].concat());
+    let server = [
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ];
+    openssl(
+        &[&new_key[..], &server, &["-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", "server.key", "-out", "server.pem"]]
+            .concat(),
+    );
     let private = fs::Permissions::from_mode(0o600);
     fs::set_permissions(directory.join("server.key"), private).expect("close the key to others");
 }

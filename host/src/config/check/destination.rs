@@ -96,7 +96,11 @@ fn postgres(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawPostgres) -> O
     let ca_file = directory(report, &path.key("ca_file"), raw.ca_file, Path::new("/"));
     if ca_file.is_some() && tls != Tls::VerifyFull {
         let message = "nobody is verified, so no authority is asked";
-        report.wrong(&path.key("ca_file"), message, Advice::HintOnly("set `tls = \"verify-full\"`, or leave it out".into()));
+        report.wrong(
+            &path.key("ca_file"),
+            message,
+            Advice::HintOnly("set `tls = \"verify-full\"`, or leave it out".into()),
+        );
     }
     let schema = Some(raw.schema.unwrap_or_else(|| "gristmill".to_owned()));
     let schema = report.parsed(&path.key("schema"), schema, schema_name);

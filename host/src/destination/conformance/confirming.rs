@@ -4,7 +4,8 @@
 use super::*;
 
 fn file() -> File {
-    let accounts = Accounts::by_crm_id(vec![plain("stage")]).row(&["1"], vec![text("won")]).row(&["2"], vec![text("lost")]);
+    let accounts =
+        Accounts::by_crm_id(vec![plain("stage")]).row(&["1"], vec![text("won")]).row(&["2"], vec![text("lost")]);
     let usage = Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]).row("1", 5, 0, vec![Some(7)]);
     File::new("a.csv").accounts(accounts).usage(usage)
 }

@@ -304,12 +304,7 @@ pub(super) fn every_type_stands_as_people_read_it(kind: Kind) {
         typed("text", ValueType::Text),
     ];
     let odd = "tab\tquote\" back\\slash\nü 中 \u{1f41f}";
-    let cells = vec![
-        Cell::Number(i64::MIN),
-        Cell::List(vec!["a\"b", "ü", "tab\t"]),
-        Cell::Number(-1_050),
-        text(odd),
-    ];
+    let cells = vec![Cell::Number(i64::MIN), Cell::List(vec!["a\"b", "ü", "tab\t"]), Cell::Number(-1_050), text(odd)];
     bed.merge(&File::new("a.csv").accounts(Accounts::by_crm_id(fields).row(&["1"], cells))).unwrap();
     let value = |field: &str| {
         // As JSON, so that a line end does not end the row.

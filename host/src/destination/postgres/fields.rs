@@ -51,9 +51,12 @@ fn describe(merge: &Merge<'_>, number: i32, field: &OutputField) -> Result<(), D
     )?;
     let (id, stored): (i64, String) = merge
         .db
-        .first(WHAT, "SELECT id, value_type FROM fields WHERE tenant = $1 AND key = $2", &[&merge.tenant, &key], |row| {
-            Ok((row.try_get(0)?, row.try_get(1)?))
-        })?
+        .first(
+            WHAT,
+            "SELECT id, value_type FROM fields WHERE tenant = $1 AND key = $2",
+            &[&merge.tenant, &key],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?)),
+        )?
         .unwrap_or_default();
     if stored != brought {
         return Err(DestinationError::FieldType { field: field.name.clone(), stored, brought: brought.to_owned() });

@@ -30,7 +30,8 @@ pub(super) fn match_accounts(merge: &mut Merge<'_>) -> Result<(), DestinationErr
             add_field_values(merge, layout, strategies)?;
         }
     }
-    let sql = format!("INSERT INTO merge_resolved SELECT i.identifier, -1 FROM staged_identifiers i WHERE {UNRESOLVED}");
+    let sql =
+        format!("INSERT INTO merge_resolved SELECT i.identifier, -1 FROM staged_identifiers i WHERE {UNRESOLVED}");
     merge.db.run(WHAT, &sql, &[])?;
     Ok(())
 }

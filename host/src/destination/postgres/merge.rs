@@ -94,12 +94,21 @@ pub(super) fn confirmed(
             &storable(identity.dedup_key.as_str()),
             &i64::from(identity.generation.0),
         ],
-        |row| Ok((row.try_get::<_, String>(0)?, row.try_get::<_, i64>(1)?, row.try_get::<_, i64>(2)?, row.try_get::<_, String>(3)?)),
+        |row| {
+            Ok((
+                row.try_get::<_, String>(0)?,
+                row.try_get::<_, i64>(1)?,
+                row.try_get::<_, i64>(2)?,
+                row.try_get::<_, String>(3)?,
+            ))
+        },
     )?;
     let Some((content, read, rejected, merged)) = found else { return Ok(None) };
     let count = |rows: i64| u64::try_from(rows).unwrap_or_default();
     Ok(Some(Summary {
-        content: content.parse::<ContentHash>().map_err(|_| DestinationError::Damaged { what: "content hash", value: content })?,
+        content: content
+            .parse::<ContentHash>()
+            .map_err(|_| DestinationError::Damaged { what: "content hash", value: content })?,
         rows: RowCounts { read: count(read), rejected: count(rejected) },
         // Counts that a different version wrote differently are no reason to doubt the confirmation itself.
         merged: serde_json::from_str(&merged).unwrap_or_default(),
@@ -229,7 +238,11 @@ impl<'c> Merge<'c> {
     fn finish_ingestion(&self, purpose: Purpose) -> Result<(), DestinationError> {
         let me = self.ingestion;
         for (index, first_position) in (0_i32..).zip(&self.staged.tables) {
-            self.db.run("record the tables", "INSERT INTO ingestion_tables VALUES ($1, $2, $3)", &[&me, &index, first_position])?;
+            self.db.run(
+                "record the tables",
+                "INSERT INTO ingestion_tables VALUES ($1, $2, $3)",
+                &[&me, &index, first_position],
+            )?;
         }
         if !self.earlier.is_empty() {
             let what = "replace earlier generations";

@@ -168,9 +168,7 @@ impl Pool {
     pub(super) fn connect(&self) -> Result<Session, DestinationError> {
         let config = self.config()?;
         let server: Arc<str> = describe(&config).into();
-        let Some(runtime) = &self.runtime.0 else {
-            unreachable!("the runtime is taken only when the pool is dropped")
-        };
+        let Some(runtime) = &self.runtime.0 else { unreachable!("the runtime is taken only when the pool is dropped") };
         let connect = async {
             match config.get_ssl_mode() {
                 SslMode::Disable => {
@@ -191,7 +189,11 @@ impl Pool {
         let client = match connected {
             Ok(Ok(client)) => client,
             Ok(Err(Refused::Server(source))) => {
-                return Err(DestinationError::Postgres { what: "connect", server: server.to_string(), source: source.into() });
+                return Err(DestinationError::Postgres {
+                    what: "connect",
+                    server: server.to_string(),
+                    source: source.into(),
+                });
             }
             Ok(Err(Refused::Here(error))) => return Err(error),
             Err(_) => return Err(DestinationError::NoAnswer { server: server.to_string(), timeout }),
@@ -223,7 +225,8 @@ impl Pool {
             }
         };
         // A socket of this machine is not encrypted: nobody listens between.
-        let local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) && !config.get_hosts().is_empty();
+        let local =
+            config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) && !config.get_hosts().is_empty();
         config
             .ssl_mode(if local || self.settings.tls == Tls::Off { SslMode::Disable } else { SslMode::Require })
             .application_name(format!("gristmill {}", self.settings.schema))
@@ -284,7 +287,9 @@ fn describe(config: &Config) -> String {
     });
     let mut hosts: Vec<String> = hosts.collect();
     if hosts.is_empty() {
-        hosts.extend(config.get_hostaddrs().iter().enumerate().map(|(index, address)| format!("{address}:{}", port(index))));
+        hosts.extend(
+            config.get_hostaddrs().iter().enumerate().map(|(index, address)| format!("{address}:{}", port(index))),
+        );
     }
     format!("{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
 }

@@ -40,7 +40,12 @@ impl Session {
     }
 
     /// Runs one statement; how many rows it changed.
-    pub(super) fn run(&self, what: &'static str, sql: &str, parameters: Parameters<'_>) -> Result<u64, DestinationError> {
+    pub(super) fn run(
+        &self,
+        what: &'static str,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<u64, DestinationError> {
         self.runtime.block_on(self.client.execute(sql, parameters)).map_err(|source| self.failed(what, source))
     }
 
@@ -101,7 +106,9 @@ impl Session {
     fn failed(&self, what: &'static str, source: tokio_postgres::Error) -> DestinationError {
         match source.code() {
             // An index takes texts of some 2,700 bytes; only keys of accounts, users, fields and metrics stand in one.
-            Some(code) if *code == SqlState::PROGRAM_LIMIT_EXCEEDED => DestinationError::KeyTooLong { source: source.into() },
+            Some(code) if *code == SqlState::PROGRAM_LIMIT_EXCEEDED => {
+                DestinationError::KeyTooLong { source: source.into() }
+            }
             Some(code) if *code == SqlState::NUMERIC_VALUE_OUT_OF_RANGE => DestinationError::Overflow,
             _ => DestinationError::Postgres { what, server: self.server.to_string(), source: source.into() },
         }
@@ -111,7 +118,8 @@ impl Session {
 /// Whether the transaction was given up in favour of another's and may simply be tried again.
 pub(super) fn is_conflict(error: &DestinationError) -> bool {
     let DestinationError::Postgres { source, .. } = error else { return false };
-    let conflicts = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE];
+    let conflicts =
+        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE];
     source.code().is_some_and(|code| conflicts.contains(code))
 }
 
@@ -121,6 +129,8 @@ pub(super) fn is_disconnected(error: &DestinationError) -> bool {
     match source.code() {
         Some(code) => [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(code),
         // Without a word from the server it is the connection that failed.
-        None => source.is_closed() || std::error::Error::source(&**source).is_some_and(|cause| cause.is::<std::io::Error>()),
+        None => {
+            source.is_closed() || std::error::Error::source(&**source).is_some_and(|cause| cause.is::<std::io::Error>())
+        }
     }
 }

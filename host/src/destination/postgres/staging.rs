@@ -103,7 +103,11 @@ impl PostgresStaging {
             },
             open: None,
             rows: Rows {
-                identifiers: CopyRows::new("stage identifiers", "COPY staged_identifiers FROM STDIN (FORMAT binary)", 3),
+                identifiers: CopyRows::new(
+                    "stage identifiers",
+                    "COPY staged_identifiers FROM STDIN (FORMAT binary)",
+                    3,
+                ),
                 accounts: CopyRows::new("stage account records", "COPY staged_accounts FROM STDIN (FORMAT binary)", 2),
                 values: CopyRows::new("stage account fields", "COPY staged_values FROM STDIN (FORMAT binary)", 4),
                 usage: CopyRows::new("stage usage", "COPY staged_usage FROM STDIN (FORMAT binary)", 9),
@@ -158,7 +162,8 @@ impl PostgresStaging {
         let mut columns = Vec::with_capacity(fields.len());
         for (number, column) in fields.iter().zip(&batch.fields) {
             let Some(field) = self.staged.fields.get(*number) else { continue };
-            let values = Values::of(field.value_type, &column.values).ok_or_else(|| mistyped(&field.name, field.value_type, &column.values))?;
+            let values = Values::of(field.value_type, &column.values)
+                .ok_or_else(|| mistyped(&field.name, field.value_type, &column.values))?;
             columns.push((*number as i32, values, column.clear.as_ref()));
         }
         for (record, row) in batch.rows.iter().enumerate() {
@@ -200,7 +205,8 @@ impl PostgresStaging {
                 continue;
             }
             let position = table.position(*row);
-            let identifier = self.interned.identifier(&mut self.rows.identifiers, usage.layout, &batch.identifiers, entry);
+            let identifier =
+                self.interned.identifier(&mut self.rows.identifiers, usage.layout, &batch.identifiers, entry);
             let user = match (usage.user, &batch.user) {
                 (Some(kind), Some(users)) if users.is_valid(entry) && !users.value(entry).is_empty() => {
                     self.interned.user(&mut self.rows.users, kind, users.value(entry))
@@ -458,7 +464,8 @@ impl<'a> Values<'a> {
             ValueType::TextList => {
                 let lists = self.values.as_list::<i32>();
                 let offsets = lists.value_offsets();
-                let items = lists.values().as_string::<i32>().slice(offsets[row] as usize, lists.value_length(row) as usize);
+                let items =
+                    lists.values().as_string::<i32>().slice(offsets[row] as usize, lists.value_length(row) as usize);
                 match items.iter().flatten().any(|item| item.contains('\0')) {
                     // What JSON can say of U+0000, PostgreSQL refuses as well.
                     true => {

@@ -91,11 +91,8 @@ fn a_connection_is_encrypted_with_a_server_that_is_known() {
     let server = PostgresServer::shared();
     let bed = Bed::new(Kind::Postgres);
     let schema = bed.rows("SELECT current_schema()").remove(0);
-    let trusting = PostgresSettings {
-        tls: Tls::VerifyFull,
-        ca_file: Some(server.ca_file()),
-        ..postgres_settings(&schema)
-    };
+    let trusting =
+        PostgresSettings { tls: Tls::VerifyFull, ca_file: Some(server.ca_file()), ..postgres_settings(&schema) };
     let encrypted = "SELECT DISTINCT s.ssl FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
         WHERE a.application_name = 'gristmill ' || current_schema()";
     let store = destination(trusting.clone());
@@ -112,7 +109,11 @@ fn a_connection_is_encrypted_with_a_server_that_is_known() {
     assert!(Chain(&error).to_string().contains("not valid for name"), "{}", Chain(&error));
     // By an authority that nobody here knows.
     let error = confirmed(&destination(PostgresSettings { ca_file: None, ..trusting })).unwrap_err();
-    assert!(Chain(&error).to_string().contains("UnknownIssuer") || matches!(error, DestinationError::Tls(_)), "{}", Chain(&error));
+    assert!(
+        Chain(&error).to_string().contains("UnknownIssuer") || matches!(error, DestinationError::Tls(_)),
+        "{}",
+        Chain(&error)
+    );
     // Whoever it is.
     let anyone = PostgresSettings { tls: Tls::Require, ca_file: None, ..other_name };
     assert_eq!(confirmed(&destination(anyone)).unwrap(), None);
@@ -146,7 +147,9 @@ fn a_url_or_a_socket_leads_to_the_same_store() {
     let url = Address::Url(SecretReference::File(path.clone()));
     let by_url = PostgresSettings { address: url, ..postgres_settings(&schema) };
     assert!(confirmed(&destination(by_url.clone())).unwrap().is_some());
-    let Address::Parts { port, database, user, password, .. } = postgres_settings(&schema).address else { unreachable!() };
+    let Address::Parts { port, database, user, password, .. } = postgres_settings(&schema).address else {
+        unreachable!()
+    };
     let host = server.socket_directory().display().to_string();
     let socket = Address::Parts { host, port, database, user, password };
     let by_socket = PostgresSettings { address: socket, tls: Tls::VerifyFull, ..postgres_settings(&schema) };
@@ -201,9 +204,7 @@ fn a_broken_connection_is_made_anew_and_a_broken_staging_begins_again() {
 #[test]
 fn an_identity_that_two_bring_at_once_is_confirmed_once() {
     let bed = Bed::new(Kind::Postgres);
-    let usage = || {
-        Usage::of(vec![series("calls", Aggregate::Sum, Repeat::Add)]).row("1", 0, 0, vec![Some(5)])
-    };
+    let usage = || Usage::of(vec![series("calls", Aggregate::Sum, Repeat::Add)]).row("1", 0, 0, vec![Some(5)]);
     let summaries: Vec<_> = std::thread::scope(|scope| {
         let merge = || {
             let bed = &bed;

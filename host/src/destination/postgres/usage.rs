@@ -128,7 +128,8 @@ fn aggregate(merge: &Merge<'_>) -> Result<(), DestinationError> {
          JOIN merge_users w ON w.user_number = v.user_number
          WHERE r.account > 0";
     let value = "coalesce(v.whole * s.unit, v.fraction::text::numeric)";
-    let used = |aggregates: &[&str]| merge.staged.series.iter().any(|series| aggregates.contains(&aggregate_name(series)));
+    let used =
+        |aggregates: &[&str]| merge.staged.series.iter().any(|series| aggregates.contains(&aggregate_name(series)));
     // One row a record, of which the values are added or counted.
     if used(&["sum", "avg", "count"]) {
         let sql = format!(

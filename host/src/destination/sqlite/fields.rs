@@ -10,10 +10,10 @@
 use rusqlite::params;
 
 use crate::batch::{MatchKey, WriteMode};
+use crate::destination::DestinationError;
 use crate::destination::relational::{
     effective_write_mode, semantic_name, type_name, write_mode_name, write_mode_number,
 };
-use crate::destination::DestinationError;
 
 use super::merge::Merge;
 use super::staging::StagedField;

@@ -77,11 +77,12 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
     let staged = merge.staged;
     let identifiers: Vec<String> = (0..staged.layouts.len())
         .map(|layout| {
-            let pairs = layout_key_names(merge, layout).iter().enumerate().fold(String::new(), |mut pairs, (index, name)| {
-                let separator = if index == 0 { "" } else { ", " };
-                pairs.push_str(&format!("{separator}'{}', k{index}", name.replace('\'', "''")));
-                pairs
-            });
+            let pairs =
+                layout_key_names(merge, layout).iter().enumerate().fold(String::new(), |mut pairs, (index, name)| {
+                    let separator = if index == 0 { "" } else { ", " };
+                    pairs.push_str(&format!("{separator}'{}', k{index}", name.replace('\'', "''")));
+                    pairs
+                });
             format!("SELECT identifier, json_object({pairs}) AS keys FROM staging.identifiers_{layout}")
         })
         .collect();

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use rusqlite::Connection;
 
 use super::*;
-use crate::destination::conformance::{Bed, File, Kind, text};
 use crate::destination::conformance::storing::stages;
+use crate::destination::conformance::{Bed, File, Kind, text};
 
 /// I3
 #[test]

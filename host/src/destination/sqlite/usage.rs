@@ -8,8 +8,8 @@
 use rusqlite::params;
 
 use crate::batch::{Repeat, Series, ValueType};
-use crate::destination::relational::{aggregate_name, period_name, repeat_name, type_name};
 use crate::destination::DestinationError;
+use crate::destination::relational::{aggregate_name, period_name, repeat_name, type_name};
 
 use super::merge::Merge;
 
