@@ -1,7 +1,5 @@
 //! The whole way from a bucket into PostgreSQL, by the built binary and a real server.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use gristmill_loopback_s3::{Config, Server};
@@ -181,6 +179,46 @@ fn a_daemon_killed_in_the_middle_of_a_merge_leaves_all_or_nothing() {
     std::fs::remove_file(bed.state().join("ledger.redb")).unwrap();
     assert_eq!(bed.once().counts("acme"), [1, 0, 1, 0, 0, 0]);
     assert_eq!(warehouse.rows(count), [format!("500|500|{}", 500 * 501 / 2)]);
+}
+
+/// I3: wherever it is killed, the store ends as it does undisturbed.
+#[test]
+fn a_daemon_killed_again_and_again_leaves_what_an_undisturbed_one_leaves() {
+    let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
+    for file in 0..24 {
+        let rows = (0..20).map(|row| {
+            format!(
+                "A{},s{file},{file}{row}.25,2024-{:02}-01,{row}\n",
+                (file * 7 + row * 3) % 50,
+                1 + (file + row) % 12
+            )
+        });
+        server
+            .put(BUCKET, &format!("{file:02}.csv"), format!("id,stage,arr,day,calls\n{}", rows.collect::<String>()))
+            .unwrap();
+    }
+    let undisturbed = Warehouse::new("undisturbed");
+    let calm = bed(&server, &undisturbed);
+    let disturbed = Warehouse::new("disturbed");
+    let bed = bed(&server, &disturbed);
+    for bed in [&calm, &bed] {
+        assert_eq!(bed.command(["destination", "migrate", "warehouse"]).code, 0);
+    }
+    assert_eq!(calm.once().code, 0);
+
+    let confirmed = || disturbed.rows("SELECT count(*) FROM ingestions").remove(0).parse::<usize>().unwrap();
+    for goal in [1, 3, 4, 7, 11, 12, 17, 20] {
+        let mut daemon = bed.launch();
+        // The kill meets the next merge, or the time between this one and its record in the ledger.
+        until("so many merges", || confirmed() >= goal);
+        daemon.signal(Signal::KILL);
+        assert_eq!(daemon.wait_for_exit(), -1);
+    }
+    assert_eq!(bed.once().code, 0);
+    assert_eq!(confirmed(), 24);
+    assert_eq!(disturbed.content(), undisturbed.content());
+    let each = "SELECT key, rows_read, created + updated + unchanged FROM ingestion_history WHERE replaced_by IS NULL ORDER BY key";
+    assert_eq!(disturbed.rows(each).len(), 24);
 }
 
 /// A server that goes away is the destination's fault: nothing is recorded as the file's, and the file is taken when the

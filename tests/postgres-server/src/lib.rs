@@ -29,13 +29,13 @@ pub struct PostgresServer {
     watch: Child,
 }
 
-/// `$1` is the directory, `$2` the port, `$3` where the programs are.
+/// `$1` is the directory, `$2` the port, `$3` where the programs are, `$4` whether what is confirmed is flushed.
 const WATCH: &str = r#"
 set -eu
 cd "$1"
 "$3/initdb" -D data -U gristmill --pwfile=password --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >initdb.log
 "$3/postgres" -D data -p "$2" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$1" -c max_connections=200 \
-    -c ssl=on -c ssl_cert_file="$1/server.pem" -c ssl_key_file="$1/server.key" -c fsync=off >server.log 2>&1 </dev/null &
+    -c ssl=on -c ssl_cert_file="$1/server.pem" -c ssl_key_file="$1/server.key" -c fsync="$4" >server.log 2>&1 </dev/null &
 server=$!
 trap 'kill -INT $server; wait $server || true; rm -rf "$1"' EXIT
 until "$3/pg_isready" -q -h 127.0.0.1 -p "$2"; do kill -0 $server; done
@@ -45,15 +45,24 @@ read -r _ || true
 "#;
 
 impl PostgresServer {
-    /// Starts a server. Panics, with the server's own words, where that fails.
+    /// Starts a server that loses everything with the machine. Panics, with the server's own words, where that fails.
     pub fn start() -> Self {
+        Self::start_with("off")
+    }
+
+    /// Starts a server that flushes to the disk what it confirms.
+    pub fn start_durable() -> Self {
+        Self::start_with("on")
+    }
+
+    fn start_with(fsync: &str) -> Self {
         let programs = programs();
         let directory = tempfile::Builder::new().prefix("gristmill-postgres-").tempdir().expect("a directory").keep();
         fs::write(directory.join("password"), PASSWORD).expect("write the password");
         make_certificates(&directory);
         let port = free_port();
         let mut watch = as_somebody(&directory);
-        watch.args(["sh", "-c", WATCH, "sh"]).arg(&directory).arg(port.to_string()).arg(&programs);
+        watch.args(["sh", "-c", WATCH, "sh"]).arg(&directory).arg(port.to_string()).arg(&programs).arg(fsync);
         watch.env("LC_ALL", "C.UTF-8").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut watch = watch.spawn().expect("start a shell");
         let mut said = String::new();
@@ -131,6 +140,15 @@ impl PostgresServer {
 pub struct TableLock {
     session: Child,
     input: Option<ChildStdin>,
+}
+
+impl TableLock {
+    /// Runs further statements in the lock's transaction, without waiting for them.
+    pub fn then(&mut self, sql: &str) {
+        if let Some(input) = &mut self.input {
+            writeln!(input, "{sql}").expect("psql reads on");
+        }
+    }
 }
 
 impl Drop for TableLock {

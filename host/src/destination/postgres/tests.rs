@@ -219,6 +219,30 @@ fn an_identity_that_two_bring_at_once_is_confirmed_once() {
     assert_eq!(bed.rows("SELECT count(*) FROM ingestions"), ["1"]);
 }
 
+/// What the server gives up in favour of another's transaction is tried again at once.
+#[test]
+fn a_merge_that_meets_a_deadlock_is_tried_again() {
+    let bed = Bed::new(Kind::Postgres);
+    bed.merge(&file()).unwrap();
+    let schema = bed.rows("SELECT current_schema()").remove(0);
+    let mut other = PostgresServer::shared().lock(&schema, "ingestion_tables");
+    // The other one is patient, so that the merge is the one given up.
+    other.then("SET deadlock_timeout TO '10min';");
+    let merged = std::thread::scope(|scope| {
+        let merging = scope.spawn(|| bed.merge(&File::new("b.csv").at(2_000).accounts(stages(&[("2", text("won"))]))));
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE application_name = 'gristmill ' || current_schema() AND wait_event_type = 'Lock'";
+        while bed.rows(waiting) == ["0"] {
+            std::thread::yield_now();
+        }
+        other.then("SELECT 1 FROM tenants FOR UPDATE; COMMIT;");
+        merging.join().unwrap().unwrap()
+    });
+    assert_eq!(merged.created, 1);
+    assert_eq!(bed.fields(), ["1|stage|won", "2|stage|won"]);
+    assert_eq!(bed.rows("SELECT deadlocks > 0 FROM pg_stat_database WHERE datname = current_database()"), ["t"]);
+}
+
 #[test]
 fn whoever_finds_all_connections_in_use_waits_for_one() {
     let bed = Bed::new(Kind::Postgres);

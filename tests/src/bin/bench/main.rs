@@ -5,6 +5,7 @@
 //! | `csv` | a CSV file to mapped JSON lines, through the component, its native twin, DuckDB and Polars |
 //! | `small-files` | many small objects, from a bucket into each destination |
 //! | `known-objects` | a pass over objects that the ledger knows, against a bare listing of them |
+//! | `postgres` | usage records staged and merged in PostgreSQL, against SQLite |
 //! | `big-file` | a file larger than memory should ever be, and the memory it takes |
 //!
 //! What is compared runs in turns, round by round, and a ratio is the median of the rounds' own ratios: what else the
@@ -20,6 +21,7 @@ mod figures;
 mod known_objects;
 mod memory;
 mod peers;
+mod postgres;
 mod small_files;
 mod twin;
 
@@ -38,10 +40,11 @@ impl Scale {
 }
 
 type Part = fn(Scale) -> Result<()>;
-const PARTS: [(&str, Part); 4] = [
+const PARTS: [(&str, Part); 5] = [
     ("csv", csv::run),
     ("small-files", small_files::run),
     ("known-objects", known_objects::run),
+    ("postgres", postgres::run),
     ("big-file", big_file::run),
 ];
 
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
         Ok(wanted) => wanted,
         Err(problem) => {
             eprintln!(
-                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [big-file]"
+                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [postgres] [big-file]"
             );
             return ExitCode::from(64);
         }
