@@ -27,12 +27,14 @@ const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// What every connection is set to. A confirmed ingestion is on the server's disk, whatever its default; a connection
-/// may rest as long as a file takes to decode; and statements run too briefly to be compiled.
+/// may rest as long as a file takes to decode; statements run too briefly to be compiled; and of what is staged the
+/// planner need know little more than how much it is.
 const SETTINGS: &str = "
     SET TimeZone TO 'UTC';
     SET client_min_messages TO warning;
     SET jit TO off;
     SET work_mem TO '32MB';
+    SET default_statistics_target TO 10;
     SET statement_timeout TO 0;
     SET idle_in_transaction_session_timeout TO 0;
     SET idle_session_timeout TO 0;

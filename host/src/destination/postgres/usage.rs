@@ -28,11 +28,11 @@ pub(super) fn merge_usage(merge: &mut Merge<'_>) -> Result<(), DestinationError>
     }
     if !merge.superseded {
         aggregate(merge)?;
-        contest(merge)?;
+        if merge.newest && merge.earlier.is_empty() && !adds { replace_older(merge) } else { contest(merge) }?;
         merge.merged.usage_records = contribute(merge)?;
     }
     if merge.db.value(WHAT, "SELECT EXISTS (SELECT 1 FROM merge_touched_usage)", &[])? {
-        if merge.newest && merge.earlier.is_empty() && !adds { replace_older(merge) } else { judge(merge) }?;
+        judge(merge)?;
     }
     count_values(merge)
 }
@@ -130,13 +130,19 @@ fn aggregate(merge: &Merge<'_>) -> Result<(), DestinationError> {
     let value = "coalesce(v.whole * s.unit, v.fraction::text::numeric)";
     let used =
         |aggregates: &[&str]| merge.staged.series.iter().any(|series| aggregates.contains(&aggregate_name(series)));
+    // Whole numbers add up quickly as such, but those of one series may come in several units from several tables.
+    let several_units = "SELECT EXISTS (SELECT 1 FROM merge_series GROUP BY series HAVING min(unit) <> max(unit))";
+    let total = match merge.db.value(WHAT, several_units, &[])? {
+        true => "sum(v.whole * s.unit)",
+        false => "sum(v.whole) * min(s.unit)",
+    };
     // One row a record, of which the values are added or counted.
     if used(&["sum", "avg", "count"]) {
         let sql = format!(
             "INSERT INTO merge_usage
              SELECT s.series, v.period_start, r.account, w.user_id,
                CASE s.aggregate WHEN 'count' THEN count(*)
-                 ELSE coalesce(sum(v.whole * s.unit), sum(v.fraction)::text::numeric) END,
+                 ELSE coalesce({total}, sum(v.fraction)::text::numeric) END,
                NULL, count(*), NULL, max(v.position), s.adds
              {from} AND s.aggregate IN ('sum', 'avg', 'count')
              GROUP BY s.series, v.period_start, r.account, w.user_id, s.aggregate, s.adds"
@@ -216,15 +222,14 @@ fn contribute(merge: &Merge<'_>) -> Result<u64, DestinationError> {
     )
 }
 
-/// The newest object replaces: of its records nothing else counts any more.
+/// The newest object replaces: of its records nothing that stands there counts any more.
 fn replace_older(merge: &Merge<'_>) -> Result<(), DestinationError> {
-    merge.db.batch(WHAT, "ANALYZE merge_touched_usage")?;
     merge.db.run(
         WHAT,
-        "UPDATE usage_contributions u SET counts = false FROM merge_touched_usage t
-         WHERE u.series = t.series AND u.period_start = t.period_start AND u.account = t.account AND u.user_id = t.user_id
-           AND u.ingestion <> $1 AND u.counts",
-        &[&merge.ingestion],
+        "UPDATE usage_contributions u SET counts = false FROM merge_usage m
+         WHERE u.series = m.series AND u.period_start = m.period_start AND u.account = m.account AND u.user_id = m.user_id
+           AND u.counts",
+        &[],
     )?;
     Ok(())
 }
