@@ -237,6 +237,15 @@ pub enum DestinationError {
         #[source]
         source: std::io::Error,
     },
+    /// There is no connection to PostgreSQL: nobody answers, or it does not let us in.
+    #[error("cannot connect to PostgreSQL at `{server}`")]
+    Connect {
+        /// The server and the database.
+        server: String,
+        /// What was said, or went wrong.
+        #[source]
+        source: Box<tokio_postgres::Error>,
+    },
     /// PostgreSQL refused, or the connection to it broke.
     #[error("cannot {what} in PostgreSQL at `{server}`")]
     Postgres {
@@ -347,6 +356,7 @@ impl DestinationError {
             Self::Schema { .. } => Some("run the version that wrote the store, or a newer one"),
             Self::Overflow
             | Self::Sqlite { .. }
+            | Self::Connect { .. }
             | Self::Postgres { .. }
             | Self::NoAnswer { .. }
             | Self::Secret(_)

@@ -46,9 +46,10 @@ pub(super) enum Kind {
 
 /// A destination in a place of its own.
 pub(super) struct Bed {
-    kind: Kind,
+    pub(super) kind: Kind,
     pub(super) directory: TempDir,
-    schema: String,
+    /// The PostgreSQL schema.
+    pub(super) schema: String,
     pub(super) destination: Box<dyn Destination>,
 }
 

@@ -191,11 +191,7 @@ impl Pool {
         let client = match connected {
             Ok(Ok(client)) => client,
             Ok(Err(Refused::Server(source))) => {
-                return Err(DestinationError::Postgres {
-                    what: "connect",
-                    server: server.to_string(),
-                    source: source.into(),
-                });
+                return Err(DestinationError::Connect { server: server.to_string(), source: source.into() });
             }
             Ok(Err(Refused::Here(error))) => return Err(error),
             Err(_) => return Err(DestinationError::NoAnswer { server: server.to_string(), timeout }),
@@ -210,11 +206,10 @@ impl Pool {
             Address::Url(reference) => {
                 let url = self.secrets.resolve(reference)?.value;
                 // What is wrong with it is not repeated: that could be a part of the password.
-                let mut config: Config = url.expose_secret().parse().map_err(|_| DestinationError::PostgresUrl)?;
+                let config: Config = url.expose_secret().parse().map_err(|_| DestinationError::PostgresUrl)?;
                 if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
                     return Err(DestinationError::PostgresUrl);
                 }
-                config.ssl_mode(SslMode::Prefer);
                 config
             }
             Address::Parts { host, port, database, user, password } => {

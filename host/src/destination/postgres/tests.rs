@@ -40,7 +40,7 @@ fn nothing_is_contacted_before_it_is_needed() {
     let nobody = Address::Parts { host, port: 1, database: "x".into(), user: "x".into(), password: None };
     let destination = destination(PostgresSettings { address: nobody, ..postgres_settings("nowhere") });
     let error = confirmed(&destination).unwrap_err();
-    assert_eq!(error.to_string(), "cannot connect in PostgreSQL at `localhost:1/x`");
+    assert_eq!(error.to_string(), "cannot connect to PostgreSQL at `localhost:1/x`");
     assert!(!error.is_files_fault());
 }
 
@@ -90,7 +90,7 @@ fn several_migrations_at_once_make_one_schema() {
 fn a_connection_is_encrypted_with_a_server_that_is_known() {
     let server = PostgresServer::shared();
     let bed = Bed::new(Kind::Postgres);
-    let schema = bed.rows("SELECT current_schema()").remove(0);
+    let schema = bed.schema.clone();
     let trusting =
         PostgresSettings { tls: Tls::VerifyFull, ca_file: Some(server.ca_file()), ..postgres_settings(&schema) };
     let encrypted = "SELECT DISTINCT s.ssl FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
@@ -139,7 +139,7 @@ fn a_file_that_holds_no_authority_is_named() {
 fn a_url_or_a_socket_leads_to_the_same_store() {
     let server = PostgresServer::shared();
     let bed = Bed::new(Kind::Postgres);
-    let schema = bed.rows("SELECT current_schema()").remove(0);
+    let schema = bed.schema.clone();
     bed.merge(&file()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("url");
@@ -200,6 +200,28 @@ fn a_broken_connection_is_made_anew_and_a_broken_staging_begins_again() {
     assert_eq!(bed.fields(), ["1|stage|won", "2|stage|won"]);
 }
 
+#[test]
+fn a_role_that_may_make_no_tables_is_enough_after_the_migration() {
+    let bed = Bed::new(Kind::Postgres);
+    let schema = bed.schema.clone();
+    let role = format!("{schema}_writer");
+    bed.rows(&format!(
+        "CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'; GRANT USAGE ON SCHEMA {schema} TO {role};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
+         GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}"
+    ));
+    let (host, port) = address();
+    let password = Some(SecretReference::File(PostgresServer::shared().password_file()));
+    let address = Address::Parts { host, port, database: DATABASE.into(), user: role, password };
+    let store = destination(PostgresSettings { address, ..postgres_settings(&schema) });
+    let usage = Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]).row("1", 0, 0, vec![Some(5)]);
+    let bed = Bed { destination: Box::new(store), ..bed };
+    bed.merge(&file().usage(usage)).unwrap();
+    bed.merge(&file().generation(1)).unwrap();
+    assert_eq!(bed.fields(), ["1|stage|won"]);
+    assert!(bed.usage().is_empty());
+}
+
 /// I3: two daemons over one schema.
 #[test]
 fn an_identity_that_two_bring_at_once_is_confirmed_once() {
@@ -224,7 +246,7 @@ fn an_identity_that_two_bring_at_once_is_confirmed_once() {
 fn a_merge_that_meets_a_deadlock_is_tried_again() {
     let bed = Bed::new(Kind::Postgres);
     bed.merge(&file()).unwrap();
-    let schema = bed.rows("SELECT current_schema()").remove(0);
+    let schema = bed.schema.clone();
     let mut other = PostgresServer::shared().lock(&schema, "ingestion_tables");
     // The other one is patient, so that the merge is the one given up.
     other.then("SET deadlock_timeout TO '10min';");
@@ -246,7 +268,7 @@ fn a_merge_that_meets_a_deadlock_is_tried_again() {
 #[test]
 fn whoever_finds_all_connections_in_use_waits_for_one() {
     let bed = Bed::new(Kind::Postgres);
-    let schema = bed.rows("SELECT current_schema()").remove(0);
+    let schema = bed.schema.clone();
     let store = destination(PostgresSettings { connections: 1, ..postgres_settings(&schema) });
     std::thread::scope(|scope| {
         for number in 0..4 {
