@@ -38,6 +38,7 @@ cd "$1"
     -c ssl=on -c ssl_cert_file="$1/server.pem" -c ssl_key_file="$1/server.key" -c fsync="$4" >server.log 2>&1 </dev/null &
 server=$!
 trap 'kill -INT $server; wait $server || true; rm -rf "$1"' EXIT
+trap 'exit 1' HUP INT TERM
 until "$3/pg_isready" -q -h 127.0.0.1 -p "$2"; do kill -0 $server; done
 PGPASSWORD="$(cat password)" "$3/createdb" -h 127.0.0.1 -p "$2" -U gristmill gristmill
 echo ready
