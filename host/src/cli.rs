@@ -13,6 +13,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -86,7 +87,7 @@ enum Command {
     Ledger(ledger::Ledger),
     Replay(ledger::Replay),
     Completions(Completions),
-    Man,
+    Man(Man),
 }
 
 /// Print a completion script for a shell.
@@ -95,6 +96,16 @@ struct Completions {
     /// The shell.
     shell: clap_complete::Shell,
 }
+
+/// Print the manual page, or write one for each command.
+#[derive(Debug, Args)]
+struct Man {
+    /// Where to write the pages of all commands, `/usr/local/share/man/man1` for example; without it the first is printed.
+    directory: Option<PathBuf>,
+}
+
+/// How long a daemon that starts is waited for.
+const STARTING: Duration = Duration::from_secs(3);
 
 /// Why a command ended without success.
 #[derive(Debug)]
@@ -200,7 +211,7 @@ pub fn main() -> ExitCode {
             clap_complete::generate(command.shell, &mut Cli::command(), "gristmill", &mut std::io::stdout());
             Ok(())
         }
-        Command::Man => man(),
+        Command::Man(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -211,10 +222,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn man() -> Result<(), Failed> {
-    let out = &mut std::io::stdout().lock();
-    clap_mangen::Man::new(Cli::command()).render(out)?;
-    Ok(())
+impl Man {
+    fn run(self) -> Result<(), Failed> {
+        match self.directory {
+            Some(directory) => {
+                std::fs::create_dir_all(&directory)?;
+                clap_mangen::generate_to(Cli::command(), directory)?;
+            }
+            None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout().lock())?,
+        }
+        Ok(())
+    }
 }
 
 /// Reads the configuration; what is wrong with single parts is said and left to the caller (R15).
@@ -238,10 +256,19 @@ fn ask(
     mut item: impl FnMut(serde_json::Value),
 ) -> Result<serde_json::Value, Failed> {
     let config = load(&shared.config)?.config;
-    if let Some(client) = Client::connect(&config.daemon.runtime_dir)? {
-        return Ok(client.ask(&request, item)?);
-    }
-    let assembly = Arc::new(Assembly::open(config).map_err(|error| Failed::from(&error))?);
+    let until = Instant::now() + STARTING;
+    let assembly = loop {
+        if let Some(client) = Client::connect(&config.daemon.runtime_dir)? {
+            return Ok(client.ask(&request, item)?);
+        }
+        match Assembly::open(config.clone()) {
+            // A daemon that has just started holds the state directory before it answers.
+            Err(error) if error.is_in_use() && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            opened => break Arc::new(opened.map_err(|error| Failed::from(&error))?),
+        }
+    };
     runtime()?.block_on(async {
         let (reply, mut replies) = tokio::sync::mpsc::channel(64);
         let answered = tokio::spawn(control::Answers::answer(Arc::new(Desk::alone(assembly)), request, reply));
@@ -262,4 +289,20 @@ fn ask(
 /// Whether a person looks at standard error, and progress is worth drawing.
 fn draws_progress(shared: &Shared) -> bool {
     !shared.json && std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_manual_page() {
+        let directory = tempfile::tempdir().unwrap();
+        let pages = directory.path().join("man1");
+        Man { directory: Some(pages.clone()) }.run().unwrap();
+        for command in ["gristmill", "gristmill-run", "gristmill-replay", "gristmill-ledger-export"] {
+            let page = std::fs::read_to_string(pages.join(format!("{command}.1"))).unwrap();
+            assert!(page.contains(".SH SYNOPSIS"), "{command}: {page}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::config::{self, Config, Loaded};
 use crate::control;
@@ -18,16 +18,18 @@ use crate::events;
 use crate::ledger::LedgerError;
 use crate::object::IntegrationName;
 use crate::oversight::{Oversight, Stop, Watch};
-use crate::pass::{PassError, PassReport};
+use crate::pass::{Keeping, PassError, PassReport, Slots};
 
 mod assembly;
 mod desk;
+mod destinations;
 mod notify;
 mod schedule;
 mod status;
 
-pub use assembly::{Assembly, AssemblyError, PartError, Workshop, destination_for_reading, migrate};
+pub use assembly::{Assembly, AssemblyError, PartError, Workshop};
 pub use desk::Desk;
+pub use destinations::{destination_for_reading, look_at_destination, migrate};
 pub use schedule::{ScheduleEnd, Scheduled};
 pub use status::{Activity, IntegrationStatus};
 
@@ -54,9 +56,18 @@ pub enum DaemonError {
     Signals(#[source] std::io::Error),
 }
 
+/// Changes what is logged, as a new configuration says.
+pub trait ChangesLog: Send + Sync {
+    /// Takes what can be taken now, and names the keys of the others.
+    fn change(&self, log: &config::Log) -> Vec<&'static str>;
+}
+
 /// The daemon's moving parts: what a reload replaces and what the desk looks at.
 pub struct Daemon {
     config_path: PathBuf,
+    log: Box<dyn ChangesLog>,
+    /// How long a step may go without headway.
+    stall_after: watch::Sender<Duration>,
     running: Mutex<Running>,
 }
 
@@ -68,26 +79,34 @@ struct Running {
     leaving: BTreeMap<IntegrationName, Scheduled>,
     /// One line for each part that is disabled.
     problems: Vec<String>,
+    /// Keys of the configuration that take effect at the next start.
+    deferred: Vec<&'static str>,
     watch: Watch,
 }
 
 /// Runs until SIGTERM or SIGINT, then drains.
-pub async fn run(config_path: PathBuf, loaded: Loaded) -> Result<(), DaemonError> {
+pub async fn run(config_path: PathBuf, loaded: Loaded, log: Box<dyn ChangesLog>) -> Result<(), DaemonError> {
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
     let problems = say_problems(&loaded);
     let assembly = open(loaded.config).await?;
     let runtime_directory = assembly.config.daemon.runtime_dir.clone();
-    let (grace, stall_after) = (assembly.config.daemon.shutdown_grace, assembly.config.daemon.stall_after);
+    let (stall_after, allowed) = watch::channel(assembly.config.daemon.stall_after);
     let watch = Watch::default();
-    let (integrations, leaving) = (BTreeMap::new(), BTreeMap::new());
-    let mut running = Running { assembly, integrations, leaving, problems, watch: watch.clone() };
+    let mut running = Running {
+        assembly,
+        integrations: BTreeMap::new(),
+        leaving: BTreeMap::new(),
+        problems,
+        deferred: Vec::new(),
+        watch: watch.clone(),
+    };
     running.start_missing();
     let integrations = running.integrations.len();
     let disabled = running.problems.len();
-    let daemon = Arc::new(Daemon { config_path, running: Mutex::new(running) });
+    let daemon = Arc::new(Daemon { config_path, log, stall_after, running: Mutex::new(running) });
 
     let socket = control::listen(&runtime_directory, Arc::new(Desk::beside(Arc::clone(&daemon))))?;
-    tokio::spawn(notify::feed_watchdog(watch.clone(), stall_after));
+    tokio::spawn(notify::look_for_stalls(watch.clone(), allowed));
     tokio::spawn(beat_of_the_runtime(watch));
     events::DaemonStarted { integrations, disabled }.emit();
     // Ready before mappers are compiled: an upgrade that voids the compile cache must not time out the start (R15).
@@ -95,7 +114,7 @@ pub async fn run(config_path: PathBuf, loaded: Loaded) -> Result<(), DaemonError
 
     let ended = daemon.serve(&mut signals).await;
     notify::tell(&[NotifyState::Stopping]);
-    let drained = daemon.drain(grace).await;
+    let drained = daemon.drain().await;
     socket.abort();
     ended.and(drained)
 }
@@ -107,12 +126,16 @@ pub async fn run_once(
 ) -> Result<Vec<(IntegrationName, Result<PassReport, OnceError>)>, DaemonError> {
     say_problems(&loaded);
     let assembly = open(loaded.config).await?;
+    let (_stall_after, allowed) = watch::channel(assembly.config.daemon.stall_after);
+    let stalls = tokio::spawn(notify::look_for_stalls(oversight.watch.clone(), allowed));
     let mut passes = tokio::task::JoinSet::new();
+    // What arrives while this runs is not for it.
+    let slots = Slots::new(assembly.config.daemon.files_at_once, Keeping::Nothing);
     for settings in assembly.config.integrations.values().cloned() {
-        let (assembly, oversight) = (Arc::clone(&assembly), oversight.clone());
+        let (assembly, slots, oversight) = (Arc::clone(&assembly), slots.clone(), oversight.clone());
         passes.spawn(async move {
             let name = settings.name.clone();
-            (name, one_pass(&assembly, settings, &oversight).await)
+            (name, one_pass(&assembly, settings, &slots, &oversight).await)
         });
     }
     let mut reports = Vec::new();
@@ -123,6 +146,7 @@ pub async fn run_once(
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
+    stalls.abort();
     reports.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(reports)
 }
@@ -155,6 +179,7 @@ impl OnceError {
 async fn one_pass(
     assembly: &Arc<Assembly>,
     settings: config::Integration,
+    slots: &Slots,
     oversight: &Oversight,
 ) -> Result<PassReport, OnceError> {
     let control = assembly.ledger.control(&settings.name).await.map_err(PassError::from)?;
@@ -163,7 +188,7 @@ async fn one_pass(
     }
     let pipeline = assembly.pipeline(&settings).await?;
     let began = std::time::Instant::now();
-    let report = crate::pass::pass(&pipeline, &assembly.slots, oversight).await?;
+    let report = crate::pass::pass(&pipeline, slots, oversight).await?;
     events::PassFinished { integration: &settings.name, report: &report, took: began.elapsed() }.emit();
     Ok(report)
 }
@@ -233,9 +258,14 @@ impl Daemon {
             }
         }
         let problems = say_problems(&loaded);
-        let assembly = running.assembly.reload(loaded.config).map_err(|error| events::Chain(&error).to_string())?;
+        let assembly = running.assembly.reload(loaded.config);
+        self.stall_after.send_replace(assembly.config.daemon.stall_after);
         let changed = running.changed(&assembly.config);
         running.assembly = Arc::new(assembly);
+        running.deferred = self.log.change(&running.assembly.config.daemon.log);
+        for key in &running.deferred {
+            events::ConfigDeferred { key }.emit();
+        }
         running.problems = problems;
         let stopped = changed.len();
         for name in changed {
@@ -246,15 +276,18 @@ impl Daemon {
             }
         }
         let kept = running.integrations.len();
+        // What disables one may be mended elsewhere: a destination's directory, a secret.
+        running.integrations.values().filter(|kept| kept.is_disabled()).for_each(Scheduled::nudge);
         running.start_missing();
         let started = running.assembly.config.integrations.len() - kept;
         events::ConfigReloaded { started, stopped, kept }.emit();
         Ok(())
     }
 
-    /// Lets files in flight finish; those that take longer than `grace` are given back at their next batch.
-    async fn drain(&self, grace: Duration) -> Result<(), DaemonError> {
+    /// Lets files in flight finish; those that take longer than the grace are given back at their next batch.
+    async fn drain(&self) -> Result<(), DaemonError> {
         let mut running = self.running.lock().await;
+        let grace = running.assembly.config.daemon.shutdown_grace;
         let mut scheduled: Vec<Scheduled> = std::mem::take(&mut running.integrations).into_values().collect();
         scheduled.extend(std::mem::take(&mut running.leaving).into_values());
         drop(running);

@@ -24,6 +24,7 @@ mod csv;
 mod fault;
 mod header;
 mod options;
+mod plain;
 mod sniff;
 mod text;
 mod workbook;
@@ -36,7 +37,7 @@ pub use options::{
 pub(crate) use workbook::decode_child;
 
 /// The most rows of a batch.
-pub const BATCH_ROWS: usize = 1024;
+pub const BATCH_ROWS: usize = 4096;
 /// A batch ends with the row that takes it past this many bytes of text.
 pub const BATCH_BYTES: usize = 1 << 20;
 

@@ -19,9 +19,14 @@ use self::postgres::TlsError;
 #[cfg(test)]
 mod conformance;
 pub mod files;
+mod iso;
+mod matching;
+mod names;
 pub mod postgres;
 mod relational;
 pub mod sqlite;
+
+pub use matching::{Conflict, Matching, NameMatch, OnMultiple, OnNoMatch};
 
 /// What one object brings, before its first record.
 #[derive(Debug, Clone)]
@@ -40,24 +45,6 @@ pub struct Delivery {
     pub content: ContentHash,
     /// How identifiers become accounts.
     pub matching: Matching,
-}
-
-/// How identifiers become accounts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Matching {
-    /// What happens to a record whose identifiers match no account.
-    pub on_no_match: OnNoMatch,
-}
-
-/// What happens to a record whose identifiers match no account.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnNoMatch {
-    /// The record is left out and counted.
-    #[default]
-    Skip,
-    /// The account is created with these identifiers.
-    Create,
 }
 
 /// How many rows an object had.
@@ -201,6 +188,16 @@ pub enum DestinationError {
     NoAccountMatched {
         /// Rows.
         rows: u64,
+    },
+    /// Some rows matched none, or no one, and the integration wants all to.
+    #[error("{rows} rows matched {what}; the first is `{first}`")]
+    NotMatched {
+        /// How many.
+        rows: u64,
+        /// What they matched instead of one account.
+        what: &'static str,
+        /// The identifier of the first.
+        first: String,
     },
     /// A field is already stored with another type.
     #[error("field `{field}` is stored as {stored}, the mapper brings {brought}")]
@@ -352,6 +349,9 @@ impl DestinationError {
                 "see that the identifier's column and `match` are right, let another file bring the accounts first, or set \
                  `on_no_match = \"create\"` under `matching`",
             ),
+            Self::NotMatched { .. } => {
+                Some("see `gristmill test` for the rows, or let `skip` leave such rows out under `matching`")
+            }
             Self::FieldType { .. } => Some("give the field the stored type, or another key"),
             Self::Schema { .. } => Some("run the version that wrote the store, or a newer one"),
             Self::Overflow

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Integration};
 use crate::daemon::{PartError, Workshop, destination_for_reading};
 use crate::decode::{Dialect, Format};
@@ -34,6 +35,8 @@ pub struct DryRun {
     pub tables: Vec<DryTable>,
     /// Rows read and refused.
     pub rows: RowCounts,
+    /// Why the file would fail all the same: the limit that its rejected rows exceed.
+    pub would_fail: Option<String>,
     /// What the destination would do, with examples.
     pub preview: Preview,
     /// The first rejects.
@@ -155,7 +158,9 @@ pub async fn of_key<S: Source>(
 ) -> Result<DryRun, DryRunError> {
     let object = find(pipeline, key).await?;
     let reservation = pipeline.spool.reserve(object.size).map_err(Failure::from)?;
-    let spooled = pipeline.source.fetch(&object, reservation).await.map_err(Failure::from)?;
+    let fetching = oversight.watch.begin("fetch");
+    let spooled = pipeline.source.fetch(&object, reservation, &fetching).await.map_err(Failure::from)?;
+    drop(fetching);
     let (pipeline, oversight) = (Arc::clone(pipeline), oversight.clone());
     let work = move || {
         let bench = Bench {
@@ -211,6 +216,7 @@ impl Bench<'_> {
             dialect: decoder.dialect(),
             tables: transformed.tables.iter().map(DryTable::of).collect(),
             rows: transformed.rows,
+            would_fail: self.settings.reject_limits.exceeded_by(transformed.rows),
             preview: staging.preview()?,
             rejects,
         })
@@ -224,7 +230,7 @@ impl Bench<'_> {
             object: object.clone(),
             tenant: self.settings.tenant.clone(),
             as_of: AsOf {
-                effective_time: Timestamp::now(),
+                effective_time: SystemClock.now(),
                 key: object.key.clone(),
                 arrival: u64::MAX >> 1,
                 generation,
@@ -281,7 +287,7 @@ fn object_of(settings: &Integration, path: &Path) -> Result<(Object, ContentHash
         key: format!("{}{name}", settings.prefix).parse().map_err(|_| not_taken())?,
         etag: content.to_string().parse().map_err(|_| not_taken())?,
         size: metadata.len(),
-        last_modified: modified.unwrap_or_else(Timestamp::now),
+        last_modified: modified.unwrap_or_else(|| SystemClock.now()),
     };
     Ok((object, content))
 }

@@ -30,6 +30,15 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
+/// Text as one word of a shell's command line.
+pub struct ShellWord<'a>(pub &'a str);
+
+impl fmt::Display for ShellWord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}'", self.0.replace('\'', r"'\''"))
+    }
+}
+
 /// The daemon has read its configuration and begins.
 pub struct DaemonStarted {
     /// How many integrations are active.
@@ -77,6 +86,19 @@ impl ConfigReloaded {
     }
 }
 
+/// A key of a new configuration takes effect at the next start alone.
+pub struct ConfigDeferred {
+    /// The key: `daemon.log.format`.
+    pub key: &'static str,
+}
+
+impl ConfigDeferred {
+    /// Logs it.
+    pub fn emit(self) {
+        warn!(event = "config_deferred", key = self.key, "takes effect at the next start");
+    }
+}
+
 /// A new configuration was refused; the old one stays in force.
 pub struct ConfigRefused<'a> {
     /// What is wrong with it.
@@ -102,6 +124,19 @@ impl PartDisabled<'_> {
     /// Logs it.
     pub fn emit(self) {
         error!(event = "part_disabled", part = self.part, problem = %self.problem, "disabled until this is mended");
+    }
+}
+
+/// What disabled a part is mended.
+pub struct PartEnabled<'a> {
+    /// What works again: `integrations.acme`.
+    pub part: &'a str,
+}
+
+impl PartEnabled<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        info!(event = "part_enabled", part = self.part, "mended, no longer disabled");
     }
 }
 
@@ -297,7 +332,7 @@ impl ObjectReverted<'_> {
         let Self { integration, object } = self;
         warn!(
             event = "object_reverted", %integration, %object, etag = %object.etag,
-            hint = format!("gristmill replay {integration} --key '{}'", object.key),
+            hint = format!("gristmill replay {integration} --key {}", ShellWord(object.key.as_str())),
             "this key shows content again that was processed before; skipped"
         );
     }
@@ -325,7 +360,10 @@ impl ObjectFailed<'_> {
         let Self { integration, object, class, error, hint, state } = self;
         let next = match state {
             State::Failed { retry_after, .. } => format!("tried again after {retry_after:.0}"),
-            _ => format!("quarantined; once mended: gristmill replay {integration} --key '{}'", object.key),
+            _ => {
+                let key = ShellWord(object.key.as_str());
+                format!("quarantined; once mended: gristmill replay {integration} --key {key}")
+            }
         };
         error!(
             event = "object_failed", %integration, %object, etag = %object.etag, class, error = %Chain(error),
@@ -334,24 +372,25 @@ impl ObjectFailed<'_> {
     }
 }
 
-/// A step has not beaten for longer than allowed; the watchdog is no longer fed.
+/// A step has not beaten for longer than allowed.
 pub struct StepStalled {
     /// The step.
     pub step: &'static str,
     /// The allowed time.
     pub allowed: Duration,
+    /// Whether there is a watchdog, which is no longer fed then.
+    pub watchdog: bool,
 }
 
 impl StepStalled {
     /// Logs it.
     pub fn emit(self) {
-        let allowed_s = self.allowed.as_secs();
-        error!(
-            event = "step_stalled",
-            step = self.step,
-            allowed_s,
-            "a step has stalled; the watchdog is no longer fed"
-        );
+        let Self { step, allowed, watchdog } = self;
+        let hint = match watchdog {
+            true => "the watchdog is no longer fed, so that the service manager starts the daemon again",
+            false => "start the daemon again if it stays so; nothing that was confirmed is lost",
+        };
+        error!(event = "step_stalled", step, allowed_s = allowed.as_secs(), watchdog, hint, "a step has stalled");
     }
 }
 
@@ -371,4 +410,18 @@ pub fn mapper_log(integration: &IntegrationName, mapper: &str, digest: Component
             LogLevel::Error => line!(error),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_can_be_pasted_into_a_shell_whatever_the_key() {
+        for word in ["daily/a b.csv", "it's.csv", "'", "$HOME `x` \"y\" \\n"] {
+            let command = format!("printf %s {}", ShellWord(word));
+            let printed = std::process::Command::new("/bin/sh").args(["-c", &command]).output().unwrap();
+            assert_eq!(String::from_utf8(printed.stdout).unwrap(), word);
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use crate::clock::Clock;
 use crate::config::{self, ContentHashing, OnRevert};
 use crate::decode::{DecodeError, Format};
 use crate::destination::{Delivery, Destination, DestinationError, RowCounts, Summary};
@@ -42,6 +43,8 @@ pub struct Pipeline<S> {
     pub spool: Spool,
     /// Where reject files go.
     pub rejects_directory: PathBuf,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What decides how an object's bytes become records, whatever it is delivered to.
@@ -60,6 +63,7 @@ pub struct Recipe {
     pub timezone_name: String,
     /// How workers are started.
     pub launcher: Launcher,
+    digest: MappingDigest,
 }
 
 /// One transform: a mapper and the settings it is opened with.
@@ -71,8 +75,33 @@ pub struct Transform {
 }
 
 impl Recipe {
+    /// An integration's recipe, with these transforms.
+    pub fn new(
+        settings: &config::Integration,
+        fields: Option<Transform>,
+        usage: Option<Transform>,
+        launcher: Launcher,
+    ) -> Self {
+        let mut recipe = Self {
+            integration: settings.name.clone(),
+            decode: settings.decode.clone(),
+            fields,
+            usage,
+            timezone: settings.timezone.zone().clone(),
+            timezone_name: settings.timezone.name().to_owned(),
+            launcher,
+            digest: MappingDigest::from_bytes([0; 32]),
+        };
+        recipe.digest = recipe.make_digest();
+        recipe
+    }
+
     /// The digest of everything that decides what rows become (R6).
     pub fn digest(&self) -> MappingDigest {
+        self.digest
+    }
+
+    fn make_digest(&self) -> MappingDigest {
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -176,6 +205,14 @@ pub enum Failure {
     /// The reject file could not be written.
     #[error(transparent)]
     Rejects(#[from] RejectsError),
+    /// More rows were rejected than the integration allows (R11).
+    #[error("{} of {} rows were rejected, and {limit}", rows.rejected, rows.read)]
+    TooManyRejects {
+        /// The rows.
+        rows: RowCounts,
+        /// The limit.
+        limit: String,
+    },
     /// The ledger could not be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -195,14 +232,16 @@ impl Failure {
             Self::Spool(error) => error.class(),
             Self::Rejects(_) | Self::Ledger(_) | Self::Panicked => ErrorClass::Ours,
             Self::Decode(error) if error.is_files_fault() => ErrorClass::Content,
-            Self::UnknownFormat(_) | Self::DuplicateColumn { .. } => ErrorClass::Content,
+            Self::UnknownFormat(_) | Self::DuplicateColumn { .. } | Self::TooManyRejects { .. } => ErrorClass::Content,
             Self::Decode(_) | Self::Stopped | Self::LocalCopy(_) => ErrorClass::Ours,
             Self::Mapper { source, .. } => match source.blame() {
                 Blame::File => ErrorClass::Content,
                 Blame::Mapper => ErrorClass::Mapper,
                 Blame::Configuration | Blame::Ours => ErrorClass::Ours,
             },
-            Self::Destination(DestinationError::NoAccountMatched { .. }) => ErrorClass::NoAccountMatched,
+            Self::Destination(DestinationError::NoAccountMatched { .. } | DestinationError::NotMatched { .. }) => {
+                ErrorClass::NoAccountMatched
+            }
             Self::Destination(error) if error.is_files_fault() => ErrorClass::Content,
             Self::Destination(_) => ErrorClass::Destination,
         }
@@ -215,6 +254,9 @@ impl Failure {
             Self::Spool(error) => error.hint(),
             Self::Ledger(error) => error.hint().map(str::to_owned),
             Self::Destination(error) => error.hint().map(str::to_owned),
+            Self::TooManyRejects { .. } => Some(
+                "the reject file has every such row; mend the file or the mapping, and upload or replay it".to_owned(),
+            ),
             _ => None,
         }
     }
@@ -235,11 +277,14 @@ async fn deliver<S: Source>(
     new: &NewObject,
     oversight: &Oversight,
 ) -> Result<Outcome, Failure> {
-    if let Some(summary) = confirmed(pipeline, new).await? {
+    if let Some(summary) = confirmed(pipeline, new, oversight).await? {
         return Ok(Outcome::Merged(summary));
     }
     let reservation = pipeline.spool.reserve_when_free(new.object().size).await?;
-    let spooled = pipeline.source.fetch(new.object(), reservation).await?;
+    // Begun only now: waiting for room is others' work.
+    let fetching = oversight.watch.begin("fetch");
+    let spooled = pipeline.source.fetch(new.object(), reservation, &fetching).await?;
+    drop(fetching);
     events::ObjectFetched { integration: &pipeline.settings.name, object: new.object() }.emit();
     if let Some(same) = same_content(pipeline, new, &spooled).await? {
         return Ok(Outcome::Skipped(Skip::SameContent(same)));
@@ -267,14 +312,20 @@ fn merge<S: Source>(
 ) -> Result<Outcome, Failure> {
     let object = delivery.object.clone();
     let identity = delivery.identity.clone();
+    let beginning = oversight.watch.begin("staging");
     let mut staging = pipeline.destination.stage(delivery)?;
+    drop(beginning);
     let issues = IssueLog::create(pipeline.spool.directory())?;
     let mut transformed = transform(&pipeline.recipe, &object, spooled.open()?, staging.as_mut(), issues, oversight)?;
     if transformed.rows.rejected > 0 {
         // Before the merge: a crash between the two must not lose the rejects of a file that is confirmed.
-        let again = Again::open(&pipeline.recipe, &object, spooled.open()?)?;
+        let beat = oversight.watch.begin("reject file");
+        let again = Again::open(&pipeline.recipe, &object, spooled.open()?)?.inspect(|_| beat.beat());
         let (issues, directory) = (&mut transformed.issues, &pipeline.rejects_directory);
         rejects::write_rejects(issues, again, directory, &identity, &object, |rows| staging.rejects(rows))?;
+    }
+    if let Some(limit) = pipeline.settings.reject_limits.exceeded_by(transformed.rows) {
+        return Err(Failure::TooManyRejects { rows: transformed.rows, limit });
     }
     let merging = oversight.watch.begin("merge");
     let summary = staging.merge(transformed.rows)?;
@@ -284,10 +335,21 @@ fn merge<S: Source>(
 }
 
 /// What a run that was cut short after its merge left behind (I3).
-async fn confirmed<S: Source>(pipeline: &Arc<Pipeline<S>>, new: &NewObject) -> Result<Option<Summary>, Failure> {
+async fn confirmed<S: Source>(
+    pipeline: &Arc<Pipeline<S>>,
+    new: &NewObject,
+    oversight: &Oversight,
+) -> Result<Option<Summary>, Failure> {
     let pipeline = Arc::clone(pipeline);
     let identity = new.identity().clone();
-    blocking(move || Ok(pipeline.destination.confirmed(&pipeline.settings.tenant, &identity)?)).await
+    let asking = oversight.watch.begin("confirmation");
+    // A thread that hangs keeps its step open, even when nobody waits for it any more.
+    blocking(move || {
+        let confirmed = pipeline.destination.confirmed(&pipeline.settings.tenant, &identity)?;
+        drop(asking);
+        Ok(confirmed)
+    })
+    .await
 }
 
 /// Whether a completed version of this key had the same bytes (R5). Where a key going back is to be ingested, only the

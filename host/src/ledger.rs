@@ -69,6 +69,8 @@ mod walk;
 mod writer;
 
 #[cfg(test)]
+pub(crate) mod disk;
+#[cfg(test)]
 mod failing_storage_tests;
 #[cfg(test)]
 mod tests;
@@ -230,6 +232,7 @@ struct Inner {
 
 impl Ledger {
     /// Opens the ledger at `path`, or makes an empty one. Blocks; a file that was not closed is repaired first.
+    #[expect(clippy::disallowed_methods, reason = "this is where the ledger is opened")]
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let failed =
             |error: redb::Error| LedgerError::Open { path: path.display().to_string(), source: Arc::new(error) };
@@ -411,6 +414,7 @@ fn schema(database: &Database) -> Result<u64, LedgerError> {
 
 /// Makes an empty ledger aside and gives it its name when it is whole: redb cannot open a file of which only the first
 /// pages were written. Should another process have been faster, its file stays.
+#[expect(clippy::disallowed_methods, reason = "this is where a ledger is made")]
 fn make(path: &Path) -> Result<(), redb::Error> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -35,8 +35,10 @@
 //!
 //! # Modules, in reading order
 
+mod append;
 pub mod batch;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
@@ -53,6 +55,8 @@ pub mod pass;
 pub mod rejects;
 pub mod retry;
 pub mod secrets;
+#[cfg(test)]
+mod simulation;
 pub mod source;
 pub mod spool;
 pub mod worker;

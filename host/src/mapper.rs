@@ -113,6 +113,16 @@ impl MapperHost {
         self.mapper("built-in", bytes, digest(bytes), Limits::default())
     }
 
+    /// Compiles the built-in mapper in this process: a test of this library has no binary to start as a worker.
+    #[cfg(test)]
+    pub(crate) fn compile_built_in(&self) {
+        let input = crate::worker::file_of(builtin_component::COMPONENT).unwrap();
+        let mut code = Vec::new();
+        compile_child(&[], Some(input), &mut code).unwrap();
+        code.pop();
+        self.cache.keep_code(&digest(builtin_component::COMPONENT), &code).unwrap();
+    }
+
     /// A mapper from a component file that the configuration pins by its digest.
     pub fn load(
         &self,
@@ -201,6 +211,7 @@ impl MapperHost {
         // or from a cache entry whose seal, under a key that only this user can read, was checked over this very
         // buffer. Nobody else has the buffer, and the engine copies it before it maps it as code. Bytes from a user
         // never get here: those must begin as a WebAssembly component does.
+        #[expect(clippy::disallowed_methods, reason = "this is where code is loaded")]
         let component = unsafe { Component::deserialize(&self.engine, code) };
         let component = component.map_err(|error| engine::engine_error("load compiled code", error))?;
         let linker = if outline.needs_sandbox { &self.linkers.sandbox } else { &self.linkers.plain };

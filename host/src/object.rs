@@ -320,6 +320,39 @@ digest_type!(
     ComponentDigest
 );
 
+/// A share from 0 to 1, in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Share(u32);
+
+impl Share {
+    /// None beyond 0 and 1.
+    pub fn of(number: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&number).then(|| Self((number * 1e6).round() as u32))
+    }
+
+    /// From 0 to 1.
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.0) / 1e6
+    }
+
+    /// What is left when so much is taken away, and never less than nothing.
+    pub fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// Whether a part is more than this share of a whole. Exact.
+    pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * 1_000_000 > u128::from(self.0) * u128::from(whole)
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.as_f64())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

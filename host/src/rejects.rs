@@ -24,10 +24,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use arrow_array::Array;
+use serde::Serialize;
 
 use crate::batch::{Batch, TableHead};
-use crate::destination::RejectRow;
-use crate::object::{Identity, Object};
+use crate::destination::{RejectRow, RowCounts};
+use crate::object::{Identity, Object, Share};
 
 use log::{Reject, Sorted};
 
@@ -89,6 +90,25 @@ pub enum Part {
     Table(TableHead),
     /// Some of its rows.
     Batch(Batch),
+}
+
+/// How many rows of an object may be rejected before none of it is merged (R11).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RejectLimits {
+    /// So many.
+    pub rows: Option<u64>,
+    /// Such a share of all its rows.
+    pub share: Option<Share>,
+}
+
+impl RejectLimits {
+    /// The limit that an object's rows exceed, as a sentence's end.
+    pub fn exceeded_by(&self, rows: RowCounts) -> Option<String> {
+        let RowCounts { read, rejected } = rows;
+        let by_rows = self.rows.filter(|most| rejected > *most).map(|most| format!("`max_rejects` is {most}"));
+        let by_share = || self.share.filter(|share| share.is_exceeded_by(rejected, read));
+        by_rows.or_else(|| by_share().map(|share| format!("`max_reject_ratio` is {share}")))
+    }
 }
 
 /// What was written.

@@ -17,6 +17,7 @@ use std::ops::AddAssign;
 use serde::Serialize;
 
 use crate::object::Object;
+use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
 mod connection;
@@ -38,7 +39,8 @@ pub trait Source: Send + Sync + 'static {
     /// Everything of [`SourceError::List`]; the listing can be taken up again at the same token.
     fn list(&self, after: Option<&PageToken>) -> impl Future<Output = Result<Page, SourceError>> + Send;
 
-    /// Copies the listed version to the spool and verifies it. The reservation is of the object's size.
+    /// Copies the listed version to the spool and verifies it. The reservation is of the object's size. Beats whenever
+    /// bytes arrive.
     ///
     /// # Errors
     /// [`SourceError::Fetch`] and [`SourceError::Spool`]; nothing stays in the spool then.
@@ -46,6 +48,7 @@ pub trait Source: Send + Sync + 'static {
         &self,
         object: &Object,
         reservation: Reservation,
+        beat: &Beat,
     ) -> impl Future<Output = Result<SpooledObject, SourceError>> + Send;
 }
 

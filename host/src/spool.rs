@@ -12,7 +12,8 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -131,8 +132,8 @@ pub struct Spool {
 #[derive(Debug)]
 struct Shared {
     directory: PathBuf,
-    limit: u64,
-    min_free: u64,
+    limit: AtomicU64,
+    min_free: AtomicU64,
     room: Mutex<Room>,
     freed: Notify,
     next_name: AtomicU64,
@@ -172,8 +173,8 @@ impl Spool {
         Ok(Self {
             shared: Arc::new(Shared {
                 directory: directory.to_owned(),
-                limit,
-                min_free,
+                limit: AtomicU64::new(limit),
+                min_free: AtomicU64::new(min_free),
                 room: Mutex::default(),
                 freed: Notify::new(),
                 next_name: AtomicU64::new(0),
@@ -182,13 +183,21 @@ impl Spool {
         })
     }
 
+    /// Changes the limits that [`Spool::open`] was given. Room that is set aside already stays so.
+    pub fn change_limits(&self, limit: u64, min_free: u64) {
+        self.shared.limit.store(limit, Relaxed);
+        self.shared.min_free.store(min_free, Relaxed);
+        self.shared.freed.notify_waiters();
+    }
+
     /// Sets room aside for `size` bytes (R19). Asks the file system, which does not block for long.
     ///
     /// # Errors
     /// [`SpoolError::TooLarge`], [`SpoolError::Full`], [`SpoolError::DiskFull`], or [`SpoolError::Write`] when the file
     /// system does not say what it has free.
     pub fn reserve(&self, size: u64) -> Result<Reservation, SpoolError> {
-        let Shared { limit, min_free, ref directory, .. } = *self.shared;
+        let (limit, min_free) = (self.shared.limit.load(Relaxed), self.shared.min_free.load(Relaxed));
+        let directory = &self.shared.directory;
         if size > limit {
             return Err(SpoolError::TooLarge { size, limit });
         }
@@ -271,7 +280,7 @@ impl Reservation {
     /// # Errors
     /// [`SpoolError::Write`] when the file cannot be created.
     pub fn write(self, digests: Digests) -> Result<SpoolWriter, SpoolError> {
-        let number = self.shared.next_name.fetch_add(1, Ordering::Relaxed);
+        let number = self.shared.next_name.fetch_add(1, Relaxed);
         let path = self.shared.directory.join(format!("{number}.{ENDING}"));
         let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = created.map_err(|source| SpoolError::Write { source })?;

@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use gristmill::object::Object;
+use gristmill::oversight::Watch;
 use gristmill::retry::ErrorClass;
 use gristmill::source::{
     Connection, ConnectionSettings, Credentials, HttpClient, Page, S3Source, Source, SourceError, Verdict,
@@ -60,7 +61,8 @@ impl Bench {
     }
 
     async fn fetch(&self, object: &Object) -> Result<SpooledObject, SourceError> {
-        let fetched = self.source.fetch(object, self.spool.reserve(object.size).unwrap()).await;
+        let fetched =
+            self.source.fetch(object, self.spool.reserve(object.size).unwrap(), &Watch::default().begin("fetch")).await;
         if fetched.is_err() {
             assert_eq!(self.spool.reserved(), 0, "a failed fetch leaves nothing");
         }
@@ -390,7 +392,8 @@ async fn a_file_replaced_on_disk_is_a_changed_object() {
     assert_ne!(first.objects[0].etag, second.objects[0].etag);
     let spool = tempfile::tempdir().unwrap();
     let spool = Spool::open(spool.path(), 100, 0).unwrap();
-    let copy = source.fetch(&second.objects[0], spool.reserve(6).unwrap()).await.unwrap();
+    let copy =
+        source.fetch(&second.objects[0], spool.reserve(6).unwrap(), &Watch::default().begin("fetch")).await.unwrap();
     assert_eq!(copy.content().as_bytes(), blake3::hash(b"second").as_bytes());
 }
 
@@ -433,10 +436,10 @@ async fn no_trace_shows_a_secret_or_a_request() {
     let directory = tempfile::tempdir().unwrap();
     let spool = Spool::open(directory.path(), 1_000, 0).unwrap();
     let object = source.list(None).await.unwrap().objects.remove(0);
-    source.fetch(&object, spool.reserve(100).unwrap()).await.unwrap();
+    source.fetch(&object, spool.reserve(100).unwrap(), &Watch::default().begin("fetch")).await.unwrap();
     source.probe().await;
     server.faults().always_of(Operation::GetObject, "a.csv", Fault::access_denied());
-    let error = source.fetch(&object, spool.reserve(100).unwrap()).await.unwrap_err();
+    let error = source.fetch(&object, spool.reserve(100).unwrap(), &Watch::default().begin("fetch")).await.unwrap_err();
     tracing::trace!("{settings:?} {source:?} {error:?} {error} planted-canary");
     let trace = String::from_utf8(trace.0.lock().unwrap().clone()).unwrap();
     assert!(trace.contains("planted-canary"));

@@ -226,7 +226,7 @@ fn tables_longer_than_a_batch_arrive_whole_and_may_be_skipped() {
     let bytes = workbook(&[("one", rows.as_str().into()), ("two", rows.as_str().into())], "<sst></sst>");
     let mut decoder = decoder(file(&bytes), Format::Xlsx, r#"{"workbook":{"sheets":"all"}}"#).unwrap();
     assert_eq!(decoder.next_table().unwrap().unwrap().sheet.as_deref(), Some("one"));
-    assert_eq!(decoder.next_batch().unwrap().unwrap().rows(), 1024);
+    assert_eq!(decoder.next_batch().unwrap().unwrap().rows(), gristmill::decode::BATCH_ROWS);
     assert_eq!(decoder.next_table().unwrap().unwrap().sheet.as_deref(), Some("two"));
     decoder.want(&[]);
     let mut rows = 0;

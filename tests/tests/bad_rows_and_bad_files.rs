@@ -134,3 +134,29 @@ fn files_that_are_not_what_they_should_be_fail_whole_and_say_why() {
     assert_eq!((mended.code, mended.counts("acme")), (1, [10, 2, 1, 0, 0, 7]), "{mended:?}");
     assert_eq!(bed.state_of("acme", "no arr.csv"), Value::from("completed"));
 }
+
+/// R11
+#[test]
+fn too_many_rejected_rows_leave_a_file_out_whole_and_still_write_the_rejects() {
+    let (server, bed) = ground(&INTEGRATION.replace("bucket =", "max_reject_ratio = 0.25\nbucket ="));
+    server.put(BUCKET, "a quarter.csv", "id,arr\n1,1\n2,2\n3,3\n4,four\n").unwrap();
+    server.put(BUCKET, "half.csv", "id,arr\n5,5\n6,six\n").unwrap();
+    let ran = bed.once();
+    assert_eq!((ran.code, ran.counts("acme")), (1, [2, 0, 0, 1, 0, 1]), "{ran:?}");
+    let reason = bed.state_of("acme", "half.csv")["quarantined"]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("1 of 2 rows were rejected, and `max_reject_ratio` is 0.25"), "{reason}");
+    assert_eq!(bed.rows("SELECT crm_id FROM account_field_values ORDER BY 1"), ["1", "2", "3"]);
+    let rejects = bed.files("state/rejects");
+    assert!(rejects.len() == 2 && rejects.iter().any(|file| file.contains("half.csv")), "{rejects:?}");
+
+    fs::write(bed.path("half.csv"), "id,arr\n5,5\n6,six\n").unwrap();
+    let tried = bed.command(["test", "acme", bed.path("half.csv").to_str().unwrap()]);
+    assert_eq!(tried.code, 1, "{tried:?}");
+    assert!(tried.errors.contains("the file would fail"), "{tried:?}");
+    // All or nothing.
+    bed.configure(&INTEGRATION.replace("bucket =", "max_rejects = 0\nbucket ="));
+    server.put(BUCKET, "one.csv", "id,arr\n7,7\n8,eight\n9,9\n").unwrap();
+    server.put(BUCKET, "none.csv", "id,arr\n10,10\n").unwrap();
+    bed.once();
+    assert_eq!(bed.rows("SELECT crm_id FROM account_field_values ORDER BY 1"), ["1", "10", "2", "3"]);
+}

@@ -250,6 +250,62 @@ fn a_mistake_in_one_part_disables_that_part_alone() {
     assert_eq!(daemon.ended(), 0, "{}", daemon.text());
 }
 
+/// R15
+#[test]
+fn a_destination_that_cannot_be_opened_disables_its_integrations_alone_and_is_tried_again() {
+    let bed = Bed::new();
+    let in_the_way = bed.path("in-the-way");
+    fs::write(&in_the_way, "").unwrap();
+    let to_files = "destination = \"files\"";
+    let files = format!("[destinations.files]\nfiles = {{ path = \"{}/below\" }}\n", in_the_way.display());
+    let store = "[destinations.store]\nsqlite = {}\n";
+    let good = integration("good", "destination = \"store\"");
+    bed.configure("", &(good + &integration("lost", to_files) + &integration("other", to_files) + &files + store));
+    for name in ["good", "lost", "other"] {
+        put(&bed, &format!("{name}/a.csv"), accounts(&["A"]));
+    }
+    let checked = bed.gristmill(&["check"]);
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    assert!(text(&checked.stdout).contains("destinations.files: destination `files` cannot be opened"), "{checked:?}");
+    let once = bed.gristmill(&["run", "--once", "--json"]);
+    assert_eq!(once.status.code(), Some(1), "{once:?}");
+    let passes = lines_of_json(&once.stdout);
+    let pass = |name: &str| passes.iter().find(|line| line["integration"] == name).unwrap();
+    assert_eq!(pass("good")["pass"]["succeeded"], 1, "{passes:?}");
+    assert!(pass("lost")["error"].as_str().unwrap().contains("`files` cannot be opened"), "{passes:?}");
+
+    let mut command = bed.command(&["run"]);
+    let manager = Manager::of(&bed, &mut command);
+    let mut daemon = Process::start(command);
+    manager.wait_for("READY=1");
+    for name in ["lost", "other"] {
+        daemon.event_of("part_disabled", "part", &format!("integrations.{name}"));
+    }
+    put(&bed, "good/b.csv", accounts(&["B"]));
+    bed.json(&["poll", "good"]);
+    daemon.event_of("object_completed", "integration", "good");
+    let status = bed.gristmill(&["status", "--json"]);
+    assert_eq!(status.status.code(), Some(1), "someone should look");
+    let status = lines_of_json(&status.stdout).remove(0);
+    assert_eq!(["good", "lost", "other"].map(|name| activity(&status, name)), ["waiting", "disabled", "disabled"]);
+    assert!(status["integrations"][0]["reason"].as_str().unwrap().contains("cannot be opened"), "{status}");
+
+    // Mended outside of the configuration: a person may ask for one, and a reload asks for all.
+    fs::remove_file(&in_the_way).unwrap();
+    bed.json(&["poll", "lost"]);
+    daemon.event_of("part_enabled", "part", "integrations.lost");
+    daemon.signal(Signal::HUP);
+    daemon.event_of("part_enabled", "part", "integrations.other");
+    for name in ["lost", "other"] {
+        bed.json(&["poll", name]);
+    }
+    for _ in 0..2 {
+        daemon.event("object_completed");
+    }
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.ended(), 0, "{}", daemon.text());
+}
+
 /// R14
 #[test]
 fn the_command_line_asks_the_daemon_and_opens_the_files_itself_when_none_runs() {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill::object::Object;
+use gristmill::oversight::Watch;
 use gristmill::retry::ErrorClass;
 use gristmill::source::{Connection, ConnectionSettings, Credentials, HttpClient, S3Source, Source};
 use gristmill::spool::{Spool, SpooledObject};
@@ -77,7 +78,7 @@ impl Bench {
     }
 
     async fn fetch(&self, object: &Object) -> Result<SpooledObject, gristmill::source::SourceError> {
-        self.source.fetch(object, self.spool.reserve(object.size).unwrap()).await
+        self.source.fetch(object, self.spool.reserve(object.size).unwrap(), &Watch::default().begin("fetch")).await
     }
 
     async fn check_fetched(&self, object: &Object, content: &[u8]) {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::output::Paint;
 use super::{CONFIGURATION, Failed, Shared, UNWELL, output};
 use crate::config::{self, Problem};
-use crate::daemon::{PartError, Workshop};
+use crate::daemon::{PartError, Workshop, look_at_destination};
 use crate::events::Chain;
 use crate::worker::Launcher;
 
@@ -33,6 +33,12 @@ impl Check {
                     error => vec![Chain(error).to_string()],
                 };
                 parts.push((format!("integrations.{}", settings.name), faults));
+            }
+        }
+        for (name, destination) in &config.destinations {
+            if let Err(source) = look_at_destination(&destination.kind) {
+                let error = PartError::Destination { name: name.clone(), source };
+                parts.push((format!("destinations.{name}"), vec![Chain(&error).to_string()]));
             }
         }
         let secrets = crate::secrets::Secrets::from_environment();

@@ -14,6 +14,8 @@ use crate::batch::{Batch, TableHead};
 use crate::decode::{self, Caps, CsvOptions, DecodeError, DecodeOptions, Encoding, Format, Header, Sheets};
 use crate::worker::Launcher;
 
+/// How many complaints are shown of a table.
+const SHOWN_ISSUES: usize = 10;
 /// Rows shown unless the whole table is asked for.
 const SHOWN_ROWS: usize = 5;
 /// Characters shown of a cell.
@@ -128,13 +130,22 @@ fn print_first(
     let mut tables = Vec::new();
     while let Some(head) = decoder.next_table().map_err(failed)? {
         let batch = decoder.next_batch().map_err(failed)?;
-        tables.push((head, batch.map(first_rows).unwrap_or_default()));
+        let (rows, issues) = batch.map(|batch| (first_rows(&batch), issues(&batch, &head))).unwrap_or_default();
+        tables.push((head, rows, issues));
     }
     let dialect = serde_json::to_value(decoder.dialect()).unwrap_or_default();
     if shared.json {
         let tables: Vec<Value> = tables
             .iter()
-            .map(|(head, rows)| json!({ "sheet": head.sheet, "header": head.header, "duplicates": head.duplicates, "rows": rows }))
+            .map(|(head, rows, issues)| {
+                json!({
+                    "sheet": head.sheet,
+                    "header": head.header,
+                    "duplicates": head.duplicates,
+                    "rows": rows,
+                    "issues": issues,
+                })
+            })
             .collect();
         output::print_json(&json!({ "format": format, "dialect": dialect, "tables": tables }));
         return Ok(());
@@ -142,7 +153,7 @@ fn print_first(
     let paint = Paint::of(&std::io::stdout());
     output::print(format!("format: {}", format.suffix()));
     output::facts(&dialect).into_iter().for_each(output::print);
-    for (head, rows) in &tables {
+    for (head, rows, issues) in &tables {
         output::print("");
         if let Some(sheet) = &head.sheet {
             output::print(paint.bold(&format!("sheet `{}`", printable(sheet))));
@@ -154,6 +165,12 @@ fn print_first(
                 paint.yellow("warning"),
                 printable(&names)
             ));
+        }
+        for issue in issues.iter().take(SHOWN_ISSUES) {
+            output::print(format!("{}: {}", paint.yellow("warning"), printable(issue)));
+        }
+        if let Some(more) = issues.len().checked_sub(SHOWN_ISSUES).filter(|more| *more > 0) {
+            output::print(format!("{}: and {more} more like these", paint.yellow("warning")));
         }
         let cells = |row: &[String]| row.iter().map(|cell| shown(cell)).collect::<Vec<_>>();
         let header = cells(&head.header);
@@ -171,8 +188,21 @@ fn shown(cell: &str) -> String {
     }
 }
 
-fn first_rows(batch: Batch) -> Vec<Vec<String>> {
-    (0..batch.rows().min(SHOWN_ROWS)).map(|row| cells(&batch, row).map(str::to_owned).collect()).collect()
+/// What is wrong with the rows of a batch, a sentence each.
+fn issues(batch: &Batch, head: &TableHead) -> Vec<String> {
+    let of = |place: usize| {
+        let row = batch.issues.rows.get(place)?.checked_sub(batch.first_row)?;
+        let line = batch.lines.get(row as usize)?;
+        let column = batch.issues.columns.get(place).and_then(|column| head.header.get(usize::try_from(*column).ok()?));
+        let column = column.map(|column| format!(", column `{column}`")).unwrap_or_default();
+        let outcome = if batch.issues.rejects.value(place) { "the row is rejected" } else { "the row is taken" };
+        Some(format!("line {line}{column}: {}; {outcome}", batch.issues.messages.value(place)))
+    };
+    (0..batch.issues.rows.len()).filter_map(of).collect()
+}
+
+fn first_rows(batch: &Batch) -> Vec<Vec<String>> {
+    (0..batch.rows().min(SHOWN_ROWS)).map(|row| cells(batch, row).map(str::to_owned).collect()).collect()
 }
 
 /// The cells of one row; every column was asked for.
@@ -198,6 +228,7 @@ fn print_whole(
             return Ok(());
         }
         while let Some(batch) = decoder.next_batch().map_err(failed)? {
+            issues(&batch, &head).iter().for_each(|issue| eprintln!("warning: {}", printable(issue)));
             if is_closed(print_batch(&mut out, form, &head, &batch))? {
                 return Ok(());
             }

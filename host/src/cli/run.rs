@@ -17,7 +17,7 @@ use crate::oversight::Oversight;
 /// the new one is wrong.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// One pass of every integration, then exit: 0 when every file went well, 1 when any failed.
+    /// One pass of every integration, then exit: 0 when every file in this pass went well, 1 when any in it failed.
     #[arg(long)]
     once: bool,
 }
@@ -28,10 +28,10 @@ const LAST_STEPS: Duration = Duration::from_secs(2);
 impl Run {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         let loaded = load(&shared.config)?;
-        logging::begin(&loaded.config.daemon.log);
+        let logging = logging::begin(&loaded.config.daemon.log);
         let runtime = runtime()?;
         if !self.once {
-            let ended = runtime.block_on(daemon::run(shared.config.clone(), loaded));
+            let ended = runtime.block_on(daemon::run(shared.config.clone(), loaded, Box::new(logging)));
             // A step that hangs in the system must not keep a daemon that has drained; what it was at is repeated (I3).
             runtime.shutdown_timeout(LAST_STEPS);
             return Ok(ended?);
@@ -96,10 +96,22 @@ fn report(passes: &Passes, disabled: usize, shared: &Shared) -> Result<(), Faile
     }
     match (failed, disabled) {
         (0, 0) => Ok(()),
-        (0, disabled) => Err(Failed::new(UNWELL, format!("{disabled} parts of the configuration are disabled"))
-            .hint(Some("gristmill check shows why".to_owned()))),
-        (failed, _) => Err(Failed::new(UNWELL, format!("{failed} files or integrations failed"))
-            .hint(Some("gristmill ledger list --state quarantined, or --state failed, shows why".to_owned()))),
+        (0, disabled) => Err(Failed::new(
+            UNWELL,
+            match disabled {
+                1 => "one part of the configuration is disabled".to_owned(),
+                disabled => format!("{disabled} parts of the configuration are disabled"),
+            },
+        )
+        .hint(Some("gristmill check shows why".to_owned()))),
+        (failed, _) => Err(Failed::new(
+            UNWELL,
+            match failed {
+                1 => "one file or integration failed".to_owned(),
+                failed => format!("{failed} files or integrations failed"),
+            },
+        )
+        .hint(Some("gristmill ledger list --state quarantined, or --state failed, shows why".to_owned()))),
     }
 }
 

@@ -50,6 +50,10 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
     for problem in problems.iter().filter_map(Value::as_str) {
         output::print(format!("{} {}", paint.red("disabled"), output::printable(problem)));
     }
+    let deferred = answer.get("at_the_next_start").and_then(Value::as_array).into_iter().flatten();
+    for key in deferred.filter_map(Value::as_str) {
+        output::print(format!("{} {key} takes effect at the next start", paint.yellow("changed")));
+    }
     for status in integrations {
         let activity = text(status, "activity");
         let painted = match activity {

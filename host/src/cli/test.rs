@@ -39,7 +39,10 @@ impl Test {
         } else {
             show(&report);
         }
-        Ok(())
+        match text(&report, "would_fail") {
+            "" => Ok(()),
+            limit => Err(Failed::new(UNWELL, format!("the file would fail, for too many rows are rejected: {limit}"))),
+        }
     }
 }
 

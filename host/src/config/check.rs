@@ -18,7 +18,7 @@ use super::raw::daemon::RawDaemon;
 use super::report::{Advice, Report, meant};
 use super::units::{ByteSize, duration_text, parse_duration};
 use super::{Config, Daemon, Destination, DestinationKind, Log};
-use crate::object::{DestinationName, NameError, TenantName};
+use crate::object::{DestinationName, NameError, Share, TenantName};
 
 mod connection;
 mod decode;
@@ -26,6 +26,7 @@ mod destination;
 mod integration;
 mod mapper;
 mod mapping;
+mod matching;
 
 /// The process's environment, or another in tests.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -175,6 +176,15 @@ fn whole_number(
         return None;
     }
     u64::try_from(number).ok()
+}
+
+fn share(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<f64>, least: f64) -> Option<Share> {
+    let number = raw?;
+    let share = Share::of(number).filter(|_| number >= least);
+    if share.is_none() {
+        report.wrong(path, format!("a number from {least} to 1 is expected here, not {number}"), Advice::Example);
+    }
+    share
 }
 
 /// A directory, against another where it is relative.

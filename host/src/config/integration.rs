@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::decode::DecodeOptions;
 use crate::destination::Matching;
 use crate::object::{BucketName, ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+use crate::rejects::RejectLimits;
 
 /// One bucket and prefix on one connection, and what to do with its files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,6 +41,8 @@ pub struct Integration {
     pub backfill: Backfill,
     /// With more objects on the first pass, the integration asks first (R16).
     pub backfill_limit: u64,
+    /// How many rows of a file may be rejected (R11).
+    pub reject_limits: RejectLimits,
     /// How its files are read.
     pub decode: DecodeOptions,
     /// How identifiers become accounts.

@@ -7,9 +7,12 @@ use super::raw::connection::{RawAccessKey, RawConnection, RawDefaultChain};
 use super::raw::daemon::{RawDaemon, RawLog};
 use super::raw::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::raw::destination::{RawDestination, RawFiles, RawPostgres, RawSqlite};
-use super::raw::integration::{RawIntegration, RawMapperChoice, RawMatching};
+use super::raw::integration::{RawFuzzy, RawIntegration, RawMapperChoice, RawMatching};
 use super::raw::mapper::{RawLimits, RawMapper};
-use super::raw::mapping::{RawBoolean, RawDateColumn, RawField, RawIdentifier, RawMetric, RawNumber, RawUsage};
+use super::raw::mapping::{
+    RawBoolean, RawConcat, RawDateColumn, RawField, RawFilePart, RawIdentifier, RawIdentifierPart, RawLong, RawLookup,
+    RawMetric, RawNumber, RawProduct, RawRegexReplacement, RawReplace, RawSplit, RawTransform, RawUsage, RawUser,
+};
 use super::raw::{Documented, KeyDocs, LATER, RawSecretReference};
 
 /// The tables at the root, in the order of the example file.
@@ -39,7 +42,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 31] = [
+static TABLES: [Table; 46] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawConnection>("connections.*", Shown::Live("[connections.acme]")),
@@ -50,12 +53,27 @@ static TABLES: [Table; 31] = [
     table::<RawDefaultChain>("connections.*.default_chain", Shown::Inline),
     table::<RawIntegration>("integrations.*", Shown::Live("[integrations.acme-accounts]")),
     table::<RawMatching>("integrations.*.matching", Shown::Live("[integrations.acme-accounts.matching]")),
+    table::<RawFuzzy>("integrations.*.matching.name_match.fuzzy", Shown::Inline),
     table::<RawIdentifier>("integrations.*.identifiers", Shown::Live("[[integrations.acme-accounts.identifiers]]")),
+    table::<RawIdentifierPart>("integrations.*.identifiers.columns", Shown::Inline),
+    table::<RawRegexReplacement>("integrations.*.identifiers.normalize", Shown::Inline),
+    table::<RawRegexReplacement>("integrations.*.identifiers.columns.normalize", Shown::Inline),
     table::<RawField>("integrations.*.fields", Shown::Live("[[integrations.acme-accounts.fields]]")),
     table::<RawNumber>("integrations.*.fields.number", Shown::Inline),
     table::<RawBoolean>("integrations.*.fields.boolean", Shown::Inline),
+    table::<RawFilePart>("integrations.*.fields.file", Shown::Inline),
+    table::<RawTransform>("integrations.*.fields.transforms", Shown::Inline),
+    table::<RawReplace>("integrations.*.fields.transforms.replace", Shown::Inline),
+    table::<RawSplit>("integrations.*.fields.transforms.split", Shown::Inline),
+    table::<RawConcat>("integrations.*.fields.transforms.concat", Shown::Inline),
+    table::<RawLookup>("integrations.*.fields.transforms.lookup", Shown::Inline),
     table::<RawUsage>("integrations.*.usage", Shown::Live("[[integrations.acme-accounts.usage]]")),
     table::<RawDateColumn>("integrations.*.usage.date", Shown::Inline),
+    table::<RawProduct>("integrations.*.usage.product", Shown::Inline),
+    table::<RawUser>("integrations.*.usage.user", Shown::Inline),
+    table::<RawLong>("integrations.*.usage.long", Shown::Inline),
+    table::<RawNumber>("integrations.*.usage.long.number", Shown::Inline),
+    table::<RawBoolean>("integrations.*.usage.long.boolean", Shown::Inline),
     table::<RawMetric>("integrations.*.usage.metrics", Shown::Inline),
     table::<RawNumber>("integrations.*.usage.metrics.number", Shown::Inline),
     table::<RawBoolean>("integrations.*.usage.metrics.boolean", Shown::Inline),
@@ -211,7 +229,9 @@ pub(super) fn examples() -> Vec<(String, String, String)> {
         }
         blocks
     };
-    let is_array = |key: &str| matches!(key, "identifiers" | "fields" | "usage" | "metrics");
+    let is_array = |key: &str| {
+        matches!(key, "identifiers" | "columns" | "normalize" | "fields" | "transforms" | "usage" | "metrics")
+    };
     let mut examples = Vec::new();
     for table in &TABLES {
         let (mut headers, mut path) = (String::new(), String::new());

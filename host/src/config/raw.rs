@@ -20,41 +20,13 @@ pub(super) mod mapping;
 
 /// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
 /// pen.
-pub(super) const LATER: [(&str, &[&str]); 13] = [
+pub(super) const LATER: [(&str, &[&str]); 10] = [
     ("connections.*", &["access_grants", "assume_role"]),
     ("connections.*.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.access_key.secret_access_key", LATER_SECRETS),
     ("connections.*.access_key.session_token", LATER_SECRETS),
-    (
-        "integrations.*",
-        &[
-            "expect_file_within",
-            "listing",
-            "max_reject_ratio",
-            "max_rejects",
-            "max_unmatched_ratio",
-            "notify",
-            "renamed_from",
-        ],
-    ),
-    ("integrations.*.matching", &["conflict", "on_blank", "on_multiple"]),
-    ("integrations.*.identifiers", &["columns", "name_match", "normalize"]),
-    (
-        "integrations.*.fields",
-        &[
-            "aliases",
-            "default",
-            "default_on",
-            "from",
-            "null_tokens",
-            "on_blank",
-            "on_invalid",
-            "required",
-            "transforms",
-            "write",
-        ],
-    ),
-    ("integrations.*.usage", &["layout", "level", "timezone"]),
+    ("integrations.*", &["expect_file_within", "listing", "max_unmatched_ratio", "notify", "renamed_from"]),
+    ("integrations.*.usage", &["timezone"]),
     ("mappers.*", &["signature"]),
     ("destinations.*.postgres.password", LATER_SECRETS),
     ("destinations.*.postgres.url", LATER_SECRETS),

@@ -222,7 +222,7 @@ fn what_may_stand(known: &[&str]) -> String {
 fn in_words(expected: &str) -> &str {
     match expected {
         "a boolean" => "`true` or `false`",
-        "i64" | "u64" | "u32" => "a whole number",
+        "i64" | "u64" | "i32" | "u32" | "u8" => "a whole number",
         "a sequence" => "an array",
         "a map" => "a table",
         "string or table" => "a string or a table",

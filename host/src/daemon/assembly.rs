@@ -1,20 +1,18 @@
 //! The parts that all integrations share, and how one integration's own are put together from them.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, DestinationKind, Integration, MapperChoice};
-use crate::destination::files::FilesDestination;
-use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
-use crate::destination::sqlite::SqliteDestination;
+use super::destinations::Destinations;
+use crate::clock::SystemClock;
+use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::{Destination, DestinationError};
 use crate::events;
 use crate::ingest::{Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
 use crate::object::{ConnectionKey, DestinationName};
-use crate::pass::Slots;
+use crate::pass::{Keeping, Slots};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
 use crate::source::{Connection, ConnectionSettings, Credentials, HttpClient, S3Source};
 use crate::spool::{Spool, SpoolError};
@@ -30,7 +28,7 @@ pub struct Assembly {
     pub slots: Slots,
     spool: Spool,
     workshop: Arc<Workshop>,
-    destinations: BTreeMap<DestinationName, Arc<dyn Destination>>,
+    destinations: Arc<Destinations>,
     secrets: Secrets,
     http: HttpClient,
 }
@@ -62,15 +60,6 @@ pub enum AssemblyError {
     /// The mapper host could not start.
     #[error("cannot start the mapper host")]
     Mapper(#[from] MapperError),
-    /// A destination could not be opened.
-    #[error("cannot open the destination `{name}`")]
-    Destination {
-        /// Which.
-        name: DestinationName,
-        /// Why.
-        #[source]
-        source: DestinationError,
-    },
 }
 
 impl AssemblyError {
@@ -109,6 +98,15 @@ pub enum PartError {
         /// Everything it finds wrong.
         faults: Vec<String>,
     },
+    /// Its destination could not be opened.
+    #[error("destination `{name}` cannot be opened")]
+    Destination {
+        /// Which.
+        name: DestinationName,
+        /// Why.
+        #[source]
+        source: DestinationError,
+    },
     /// Something it names is not in the configuration.
     #[error("`{name}` is not configured, or is disabled by a problem of its own")]
     Missing {
@@ -125,6 +123,13 @@ impl PartError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Secret { source, .. } => source.hint(),
+            Self::Destination { source, .. } => Some(source.hint().map_or_else(
+                || {
+                    "mend the directory that it names; it is tried again by itself, and at once with `gristmill poll`"
+                        .into()
+                },
+                str::to_owned,
+            )),
             Self::Mapper { .. } | Self::Settings { .. } | Self::Missing { .. } => {
                 Some("gristmill check shows every problem with its place in the configuration".into())
             }
@@ -143,15 +148,9 @@ impl Workshop {
     /// Makes an integration's recipe: loads its mappers, compiling them where they are new, and has them check their
     /// settings. Blocks.
     pub fn recipe(&self, config: &Config, settings: &Integration) -> Result<Recipe, PartError> {
-        Ok(Recipe {
-            integration: settings.name.clone(),
-            decode: settings.decode.clone(),
-            fields: self.transform(config, settings.field_mapping.as_ref(), Mapper::check_fields)?,
-            usage: self.transform(config, settings.product_usage.as_ref(), Mapper::check_usage)?,
-            timezone: settings.timezone.zone().clone(),
-            timezone_name: settings.timezone.name().to_owned(),
-            launcher: self.launcher.clone(),
-        })
+        let fields = self.transform(config, settings.field_mapping.as_ref(), Mapper::check_fields)?;
+        let usage = self.transform(config, settings.product_usage.as_ref(), Mapper::check_usage)?;
+        Ok(Recipe::new(settings, fields, usage, self.launcher.clone()))
     }
 
     fn transform(
@@ -197,7 +196,7 @@ fn limits(configured: config::MapperLimits) -> Limits {
 }
 
 impl Assembly {
-    /// Opens the state directory: ledger, spool, mapper host, destinations. Blocks.
+    /// Opens the state directory: ledger, spool, mapper host. Blocks.
     pub fn open(config: Config) -> Result<Self, AssemblyError> {
         let state = &config.daemon.state_dir;
         make_private(state)?;
@@ -205,8 +204,8 @@ impl Assembly {
         let spool =
             Spool::open(state.join("spool"), config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes())?;
         let workshop = Arc::new(Workshop::open(state, Launcher::this_binary())?);
-        let slots = Slots::new(config.daemon.files_at_once);
-        let destinations = destinations(&config)?;
+        let slots = Slots::new(config.daemon.files_at_once, Keeping::Half);
+        let destinations = Arc::new(Destinations::of(&config));
         Ok(Self {
             config,
             ledger,
@@ -219,10 +218,12 @@ impl Assembly {
         })
     }
 
-    /// The same state directory under another configuration.
-    pub fn reload(&self, config: Config) -> Result<Self, AssemblyError> {
-        Ok(Self {
-            destinations: destinations(&config)?,
+    /// The same state directory under another configuration, whose limits hold from now on for whoever runs already.
+    pub fn reload(&self, config: Config) -> Self {
+        self.slots.resize(config.daemon.files_at_once);
+        self.spool.change_limits(config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes());
+        Self {
+            destinations: Arc::new(self.destinations.reload(&config)),
             config,
             ledger: self.ledger.clone(),
             slots: self.slots.clone(),
@@ -230,7 +231,7 @@ impl Assembly {
             workshop: Arc::clone(&self.workshop),
             secrets: Secrets::from_environment(),
             http: self.http.clone(),
-        })
+        }
     }
 
     /// Where mappers are compiled.
@@ -241,17 +242,15 @@ impl Assembly {
     /// Puts one integration together.
     pub async fn pipeline(self: &Arc<Self>, settings: &Integration) -> Result<Arc<Pipeline<S3Source>>, PartError> {
         let source = self.source(settings).await?;
-        let recipe = {
+        let (recipe, destination) = {
             let (assembly, settings) = (Arc::clone(self), settings.clone());
-            tokio::task::spawn_blocking(move || assembly.workshop.recipe(&assembly.config, &settings))
-                .await
-                .unwrap_or(Err(PartError::Panicked))?
+            tokio::task::spawn_blocking(move || {
+                let recipe = assembly.workshop.recipe(&assembly.config, &settings)?;
+                Ok((recipe, assembly.destination(&settings.destination)?))
+            })
+            .await
+            .unwrap_or(Err(PartError::Panicked))?
         };
-        let destination = self
-            .destinations
-            .get(&settings.destination)
-            .cloned()
-            .ok_or_else(|| PartError::Missing { name: format!("destinations.{}", settings.destination) })?;
         Ok(Arc::new(Pipeline {
             settings: settings.clone(),
             source,
@@ -260,7 +259,15 @@ impl Assembly {
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
             rejects_directory: self.config.daemon.state_dir.join("rejects"),
+            clock: Arc::new(SystemClock),
         }))
+    }
+
+    fn destination(&self, name: &DestinationName) -> Result<Arc<dyn Destination>, PartError> {
+        match self.destinations.get(name) {
+            Some(opened) => opened.map_err(|source| PartError::Destination { name: name.clone(), source }),
+            None => Err(PartError::Missing { name: format!("destinations.{name}") }),
+        }
     }
 
     /// An integration's bucket.
@@ -313,52 +320,6 @@ impl Assembly {
             credentials,
         })
     }
-}
-
-fn destinations(config: &Config) -> Result<BTreeMap<DestinationName, Arc<dyn Destination>>, AssemblyError> {
-    let staging = config.daemon.state_dir.join("staging");
-    let open = |(name, destination): (&DestinationName, &config::Destination)| {
-        let opened = open_destination(&destination.kind, staging.join(name.as_str()));
-        let opened = opened.map_err(|source| AssemblyError::Destination { name: name.clone(), source })?;
-        Ok((name.clone(), opened))
-    };
-    config.destinations.iter().map(open).collect()
-}
-
-fn open_destination(kind: &DestinationKind, staging: PathBuf) -> Result<Arc<dyn Destination>, DestinationError> {
-    Ok(match kind {
-        DestinationKind::Sqlite { path } => Arc::new(SqliteDestination::open(path.clone(), staging)?),
-        DestinationKind::Postgres(settings) => Arc::new(postgres(settings)?),
-        DestinationKind::Files { path } => Arc::new(FilesDestination::open(path)?),
-    })
-}
-
-/// Contacts nobody yet.
-fn postgres(settings: &PostgresSettings) -> Result<PostgresDestination, DestinationError> {
-    PostgresDestination::new(settings.clone(), Secrets::from_environment())
-}
-
-/// Brings a destination's schema to this version's; none where it does that by itself. Blocks.
-pub fn migrate(kind: &DestinationKind) -> Result<Option<Migrated>, DestinationError> {
-    match kind {
-        DestinationKind::Postgres(settings) => postgres(settings)?.migrate().map(Some),
-        DestinationKind::Sqlite { .. } | DestinationKind::Files { .. } => Ok(None),
-    }
-}
-
-/// A destination for dry runs outside the daemon: what it would keep beside the store goes to `scratch`, and so does
-/// an empty store where there is none yet.
-pub fn destination_for_reading(
-    kind: &DestinationKind,
-    scratch: &Path,
-) -> Result<Arc<dyn Destination>, DestinationError> {
-    let there = |path: &PathBuf, name| if path.exists() { path.clone() } else { scratch.join(name) };
-    let kind = match kind {
-        DestinationKind::Sqlite { path } => DestinationKind::Sqlite { path: there(path, "store") },
-        DestinationKind::Postgres(settings) => DestinationKind::Postgres(settings.clone()),
-        DestinationKind::Files { path } => DestinationKind::Files { path: there(path, "files") },
-    };
-    open_destination(&kind, scratch.join("staging"))
 }
 
 fn make_private(path: &Path) -> Result<(), AssemblyError> {

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{Assembly, Daemon, PartError, Scheduled};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
 use crate::control::{Answers, BackfillChoice, Refusal, Reply, Request, Selection, Target};
 use crate::decode::Format;
 use crate::dry_run;
-use crate::events::Chain;
+use crate::events::{Chain, ShellWord};
 use crate::ingest::Pipeline;
 use crate::ledger::{Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Selector, SkipReason, State};
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, ObjectKey};
@@ -74,7 +75,7 @@ impl Desk {
             }
             Request::Pause { integration } => {
                 known(&assembly, &integration)?;
-                let pause = Pause { reason: "paused by hand".to_owned(), since: Timestamp::now() };
+                let pause = Pause { reason: "paused by hand".to_owned(), since: SystemClock.now() };
                 ledger.change_control(&integration, |control| control.paused = Some(pause)).await.map_err(refused)?;
                 self.nudge_if_running(&integration).await;
                 Ok(json!({ "integration": integration, "paused": true }))
@@ -123,7 +124,8 @@ impl Desk {
                     Selection::Prefix(prefix) => Selector::Prefix(prefix),
                     Selection::Since(date) => Selector::Since(midnight(settings, date)?),
                 };
-                let asked = ledger.ask_again(&integration, selector, again, Timestamp::now()).await.map_err(refused)?;
+                let asked =
+                    ledger.ask_again(&integration, selector, again, SystemClock.now()).await.map_err(refused)?;
                 if again == Again::Listed {
                     self.nudge_if_running(&integration).await;
                 }
@@ -146,17 +148,17 @@ impl Desk {
     }
 
     async fn status(&self, assembly: &Assembly) -> Result<Value, Refusal> {
-        let (mut integrations, problems) = match &self.place {
+        let (mut integrations, problems, deferred) = match &self.place {
             Place::Beside(daemon) => {
                 let running = daemon.running.lock().await;
                 // One that a reload stopped may still finish its files.
                 let all = running.integrations.values().chain(running.leaving.values());
                 let integrations = all.map(|scheduled| scheduled.board.read()).collect();
-                (integrations, running.problems.clone())
+                (integrations, running.problems.clone(), running.deferred.clone())
             }
             Place::Alone(assembly) => {
                 let boards: Vec<_> = assembly.config.integrations.values().map(super::status::idle).collect();
-                (boards, Vec::new())
+                (boards, Vec::new(), Vec::new())
             }
         };
         for status in &mut integrations {
@@ -170,6 +172,7 @@ impl Desk {
             "daemon": matches!(self.place, Place::Beside(_)),
             "integrations": to_value(&integrations)?,
             "problems": problems,
+            "at_the_next_start": deferred,
         }))
     }
 
@@ -258,7 +261,8 @@ async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &Objec
         match versions.iter().find(|entry| entry.reverted).or(current) {
             None => ("not seen in a listing yet: the next pass takes it if it is there and not empty".to_owned(), None),
             Some(entry) => {
-                let again = format!("to take it again: gristmill replay {integration} --key '{key}'");
+                let again =
+                    format!("to take it again: gristmill replay {integration} --key {}", ShellWord(key.as_str()));
                 let advice = entry.failure.as_ref().and_then(|failure| failure.hint.clone());
                 (explanation(entry), advice.or_else(|| is_at_rest(entry).then_some(again)))
             }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::sync::watch::Receiver;
 
 use crate::events;
 use crate::oversight::Watch;
@@ -17,23 +18,24 @@ pub fn tell(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }
 
-/// Feeds the service manager's watchdog as long as no step has stalled. Ends at once where no watchdog is asked for.
-pub async fn feed_watchdog(watch: Watch, allowed: Duration) {
-    let Some(interval) = sd_notify::watchdog_enabled() else { return };
-    let mut ticks = tokio::time::interval(interval / 3);
-    let mut said = false;
+/// How often stalls are looked for where no watchdog says it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Says when a step stalls, and feeds the service manager's watchdog, if it has one, as long as none has.
+pub async fn look_for_stalls(watch: Watch, allowed: Receiver<Duration>) {
+    let watchdog = sd_notify::watchdog_enabled();
+    let mut ticks = tokio::time::interval(watchdog.map_or(LOOK, |watchdog| watchdog / 3));
+    let mut said = None;
     loop {
         ticks.tick().await;
-        match watch.stalled(allowed) {
-            None => {
-                said = false;
-                tell(&[NotifyState::Watchdog]);
-            }
-            Some(step) if !said => {
-                said = true;
-                events::StepStalled { step, allowed }.emit();
-            }
-            Some(_) => {}
+        let allowed = *allowed.borrow();
+        let stalled = watch.stalled(allowed);
+        if stalled.is_none() && watchdog.is_some() {
+            tell(&[NotifyState::Watchdog]);
         }
+        if let Some(step) = stalled.filter(|_| stalled != said) {
+            events::StepStalled { step, allowed, watchdog: watchdog.is_some() }.emit();
+        }
+        said = stalled;
     }
 }

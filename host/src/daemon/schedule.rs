@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::assembly::Assembly;
 use super::status::{Activity, Board};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
 use crate::events;
 use crate::ingest::Pipeline;
@@ -17,6 +17,12 @@ use crate::oversight::{Oversight, Stop};
 use crate::pass::{PassError, pass, random};
 use crate::retry::{self, ErrorClass, Step};
 use crate::source::S3Source;
+
+/// The longest pause before what disables an integration is looked at again. Each time it is that much longer.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The longest that this pause becomes.
+const AGAIN_AT_MOST: Duration = Duration::from_secs(15 * 60);
 
 /// Why an integration's task ended without being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +68,11 @@ impl Scheduled {
     /// Begins a pass now, or looks again whether it may.
     pub fn nudge(&self) {
         self.nudge.notify_one();
+    }
+
+    /// Whether a mistake in its own part keeps it from being put together.
+    pub fn is_disabled(&self) -> bool {
+        self.board.read().activity == Activity::Disabled
     }
 
     /// Asks it to begin no more objects and to end.
@@ -119,10 +130,13 @@ impl Schedule {
                     failures = 0;
                     let took = began.elapsed();
                     events::PassFinished { integration: &self.settings.name, report: &report, took }.emit();
+                    // A pass that outlasts its interval skips the one it overran.
+                    pause = match report.unfinished {
+                        true => Duration::ZERO,
+                        false => self.settings.poll_interval.mul_f64(0.9 + 0.2 * random()),
+                    };
                     self.board.pass_ended(report);
                     self.board.turn(Activity::Waiting, None, None);
-                    // A pass that outlasts its interval skips the one it overran.
-                    pause = self.settings.poll_interval.mul_f64(0.9 + 0.2 * random());
                 }
                 Err(PassError::Ledger(error)) if error.is_fatal() => return Err(error),
                 Err(error) => {
@@ -134,7 +148,8 @@ impl Schedule {
         Ok(())
     }
 
-    /// Puts the pipeline together; a mistake in its own part disables it until a reload (R15).
+    /// Puts the pipeline together. A mistake in its own part disables it (R15); it is tried again by itself, and when it
+    /// is nudged.
     async fn assemble(&self) -> Option<Arc<Pipeline<S3Source>>> {
         let mut attempts = 0;
         loop {
@@ -145,16 +160,22 @@ impl Schedule {
                 () = self.asked_to_stop() => return None,
             };
             drop(beat);
+            let part = format!("integrations.{}", self.settings.name);
             let error = match assembled {
-                Ok(pipeline) => return Some(pipeline),
+                Ok(pipeline) => {
+                    if attempts > 0 {
+                        events::PartEnabled { part: &part }.emit();
+                        self.board.turn(Activity::Starting, None, None);
+                    }
+                    return Some(pipeline);
+                }
                 Err(error) => error,
             };
             attempts += 1;
-            let part = format!("integrations.{}", self.settings.name);
             let hint = error.hint();
             events::PartDisabled { part: &part, problem: &events::Chain(&error) }.emit();
             self.board.turn(Activity::Disabled, Some(events::Chain(&error).to_string()), hint);
-            self.rest(Duration::from_secs(60).saturating_mul(attempts)).await;
+            self.rest(AGAIN.saturating_mul(attempts).min(AGAIN_AT_MOST).mul_f64(0.5 + random() / 2.0)).await;
             if self.oversight.stop.asked() {
                 return None;
             }
@@ -189,7 +210,7 @@ impl Schedule {
 
     /// Waits for the time to pass or for a nudge.
     async fn rest(&self, pause: Duration) {
-        if let Ok(at) = Timestamp::now().checked_add(pause) {
+        if let Ok(at) = SystemClock.now().checked_add(pause) {
             self.board.next_pass(at);
         }
         tokio::select! {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::clock::{Clock, SystemClock};
 use crate::object::{IntegrationName, TenantName};
 use crate::pass::PassReport;
 
@@ -100,7 +101,7 @@ impl Board {
     pub fn pass_ended(&self, report: PassReport) {
         let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         status.last_pass = Some(report);
-        status.last_pass_at = Some(Timestamp::now());
+        status.last_pass_at = Some(SystemClock.now());
     }
 }
 

@@ -5,6 +5,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
 use serde::{Deserialize, Serialize};
 
 use super::DecodeError;
+use crate::append::append_part;
 use crate::batch::Issues;
 
 /// One column of a batch in the making. A blank cell is an empty text.
@@ -27,6 +28,13 @@ impl TextColumn {
     #[inline]
     pub(super) fn push(&mut self, cell: &[u8]) {
         self.bytes.extend_from_slice(cell);
+        self.offsets.push(self.bytes.len() as i32);
+    }
+
+    /// Appends a cell that stands within a text.
+    #[inline]
+    pub(super) fn push_part(&mut self, text: &[u8], start: usize, end: usize) {
+        append_part(&mut self.bytes, text, start, end);
         self.offsets.push(self.bytes.len() as i32);
     }
 

@@ -1,7 +1,8 @@
 //! CSV: records to batches, over `csv-core`.
 //!
 //! `csv-core` finds cells and undoes quotes; this module keeps lines, blank lines, comments, ragged rows and caps. It
-//! feeds `csv-core` one record at a time from where the record begins, so that every row knows its line.
+//! feeds `csv-core` one record at a time from where the record begins, so that every row knows its line. Runs of rows in
+//! which nothing needs undoing go past it, by way of `plain`.
 
 use std::fs::File;
 
@@ -9,6 +10,7 @@ use csv_core::ReadRecordResult;
 
 use super::columns::{RowIssue, TextColumn, issues};
 use super::header::{name_columns, number_columns};
+use super::plain::{Marks, PlainRows, Span};
 use super::sniff;
 use super::text::{Broken, Filled, Text, read_fully};
 use super::{BATCH_BYTES, BATCH_ROWS, Caps, CsvOptions, DecodeError, Dialect, FileFault, Format, Header, Ragged};
@@ -21,6 +23,7 @@ pub(super) struct Csv {
     reader: csv_core::Reader,
     options: CsvOptions,
     comment: Option<u8>,
+    marks: Marks,
     caps: Caps,
     /// The line that the next byte stands in, from 1.
     line: u64,
@@ -35,6 +38,8 @@ pub(super) struct Csv {
     /// Rows handed out, and rows held back because they may be the footer.
     rows: u32,
     pending: Pending,
+    /// The cells of one plain row, kept for its room.
+    spans: Vec<Span>,
 }
 
 /// How far a file has been read.
@@ -108,6 +113,7 @@ impl Csv {
             reader: reader(options)?,
             options: options.clone(),
             comment: options.comment.map(|comment| ascii("the comment character", comment)).transpose()?,
+            marks: marks(options)?,
             caps,
             line: 1,
             after_return: false,
@@ -118,6 +124,7 @@ impl Csv {
             wanted: Vec::new(),
             rows: 0,
             pending: Pending::default(),
+            spans: Vec::new(),
         };
         if let Filled::Broken(broken) = filled
             && csv.text.available().is_empty()
@@ -200,14 +207,20 @@ impl Csv {
         };
         let footer = self.options.footer_rows as usize;
         if self.pending.columns.is_empty() {
-            self.pending.columns =
-                self.wanted.iter().map(|_| TextColumn::with_capacity(BATCH_ROWS, 16 * 1024)).collect();
+            self.pending.columns = self.wanted.iter().map(|_| TextColumn::with_capacity(0, 0)).collect();
         }
         while self.pending.lines.len() < BATCH_ROWS + footer && self.pending.bytes < BATCH_BYTES {
-            if !std::mem::take(&mut with_record) && !self.read_record()? {
-                self.state = State::Done;
-                break;
+            if !with_record {
+                self.take_plain_rows(BATCH_ROWS + footer)?;
+                if self.pending.lines.len() >= BATCH_ROWS + footer || self.pending.bytes >= BATCH_BYTES {
+                    break;
+                }
+                if !self.read_record()? {
+                    self.state = State::Done;
+                    break;
+                }
             }
+            with_record = false;
             self.take_row()?;
         }
         if self.state != State::Done {
@@ -219,6 +232,41 @@ impl Csv {
             return Ok(None);
         }
         self.hand_out(rows).map(Some)
+    }
+
+    /// Takes rows straight from the text at hand, up to the first that is not plain or whole, is ragged or too large:
+    /// that one is read with care. At most until so many rows are pending.
+    fn take_plain_rows(&mut self, most: usize) -> Result<(), DecodeError> {
+        self.settle_return()?;
+        let largest = self.caps.cell_bytes.min(self.caps.row_bytes) as usize;
+        let most = most.min(self.caps.rows.saturating_sub(self.rows) as usize);
+        let Self { text, pending, spans, .. } = self;
+        let text_at_hand = text.available();
+        let mut rows = PlainRows::new(text_at_hand, self.marks);
+        let mut taken = 0;
+        while pending.lines.len() < most && pending.bytes < BATCH_BYTES {
+            match text_at_hand.get(taken) {
+                None | Some(b'\n' | b'\r') => break,
+                first if first == self.comment.as_ref() => break,
+                Some(_) => {}
+            }
+            let Some(row) = rows.next(spans).filter(|row| row.next - taken <= largest) else {
+                break;
+            };
+            if spans.len() != self.columns {
+                break;
+            }
+            for (column, wanted) in pending.columns.iter_mut().zip(&self.wanted) {
+                let cell = spans[*wanted];
+                column.push_part(text_at_hand, cell.start, cell.end);
+            }
+            pending.bytes += row.next - taken;
+            pending.lines.push(self.line);
+            self.line += row.lines;
+            taken = row.next;
+        }
+        text.consume(taken);
+        Ok(())
     }
 
     /// The record at hand becomes a row.
@@ -250,7 +298,8 @@ impl Csv {
         for (column, wanted) in self.pending.columns.iter_mut().zip(&self.wanted) {
             column.push(if *wanted < record.cells { record.cell(*wanted) } else { b"" });
         }
-        self.pending.bytes += record.written;
+        // Blank cells take room as well.
+        self.pending.bytes += record.written + record.cells;
         self.pending.lines.push(record.line);
         Ok(())
     }
@@ -268,7 +317,7 @@ impl Csv {
         let mut batch = std::mem::take(&mut self.pending);
         if held.lines.is_empty() {
             // The next batch is probably about as large.
-            let room = |column: &TextColumn| TextColumn::with_capacity(BATCH_ROWS, column.bytes() * 9 / 8);
+            let room = |column: &TextColumn| TextColumn::with_capacity(rows, column.bytes() * 9 / 8);
             held.columns = batch.columns.iter().map(room).collect();
         } else {
             held.columns = batch.columns.iter_mut().map(|column| column.split_off(rows)).collect();
@@ -469,6 +518,15 @@ impl Csv {
 fn ascii(what: &'static str, value: char) -> Result<u8, DecodeError> {
     let fits = value.is_ascii() && !matches!(value, '\n' | '\r' | '\0');
     fits.then_some(value as u8).ok_or(DecodeError::Option { what, value })
+}
+
+fn marks(options: &CsvOptions) -> Result<Marks, DecodeError> {
+    let ascii_if_set = |what, value: Option<char>| value.map(|value| ascii(what, value)).transpose();
+    Ok(Marks {
+        delimiter: ascii("the delimiter", options.delimiter)?,
+        quote: ascii_if_set("the quote", options.quote)?,
+        escape: ascii_if_set("the escape character", options.escape)?,
+    })
 }
 
 fn reader(options: &CsvOptions) -> Result<csv_core::Reader, DecodeError> {

@@ -195,6 +195,7 @@ fn open(kind: Kind, directory: &TempDir, schema: &str) -> Result<Box<dyn Destina
     })
 }
 
+#[expect(clippy::disallowed_methods, reason = "what a person would see")]
 fn sqlite_rows(database: &std::path::Path, sql: &str) -> Vec<String> {
     let connection = Connection::open(database).unwrap();
     let mut statement = connection.prepare(sql).unwrap();
@@ -224,7 +225,7 @@ pub(super) struct File {
     pub(super) version: u64,
     pub(super) generation: u32,
     pub(super) second: i64,
-    pub(super) on_no_match: OnNoMatch,
+    pub(super) matching: Matching,
     pub(super) rejected: Vec<u32>,
     pub(super) accounts: Option<Accounts>,
     pub(super) usage: Option<Usage>,
@@ -238,7 +239,7 @@ impl File {
             version: 1,
             generation: 0,
             second: 1_000,
-            on_no_match: OnNoMatch::Create,
+            matching: Matching { on_no_match: OnNoMatch::Create, ..Matching::default() },
             rejected: Vec::new(),
             accounts: None,
             usage: None,
@@ -260,8 +261,12 @@ impl File {
         self
     }
 
-    pub(super) fn skipping(mut self) -> Self {
-        self.on_no_match = OnNoMatch::Skip;
+    pub(super) fn skipping(self) -> Self {
+        self.matching(Matching::default())
+    }
+
+    pub(super) fn matching(mut self, matching: Matching) -> Self {
+        self.matching = matching;
         self
     }
 
@@ -302,7 +307,7 @@ impl File {
             as_of,
             mapping: MappingDigest::from_bytes([1; 32]),
             content: ContentHash::from_bytes([2; 32]),
-            matching: Matching { on_no_match: self.on_no_match },
+            matching: self.matching,
         }
     }
 }
@@ -522,7 +527,14 @@ conform! {
             an_account_takes_on_the_keys_that_its_records_bring
             the_id_of_an_account_matches_and_is_never_invented
             a_field_matches_by_its_current_value
-            an_account_created_by_a_field_has_that_value;
+            an_account_created_by_a_field_has_that_value
+            several_accounts_are_skipped_or_the_first_or_all_are_taken_or_the_file_fails
+            usage_of_a_row_that_matches_several_accounts_goes_to_all_of_them_if_asked_for
+            identifiers_of_different_accounts_go_by_the_first_or_are_skipped_or_fail_the_file
+            a_row_without_an_account_fails_the_file_if_asked_for
+            names_match_in_normalized_form_and_create_one_account_for_all_spellings
+            names_that_came_by_another_key_match_in_normalized_form_later
+            names_that_are_about_the_same_match_unless_two_are_as_near;
         order:
             files_in_any_order_end_in_the_same_store;
         storing:

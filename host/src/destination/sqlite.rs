@@ -40,6 +40,7 @@ mod identifiers;
 mod matching;
 mod merge;
 mod preview;
+mod similar;
 mod staging;
 mod store;
 #[cfg(test)]

@@ -69,6 +69,7 @@ pub fn transform(
     issues: IssueLog,
     oversight: &Oversight,
 ) -> Result<Transformed, Failure> {
+    let beat = oversight.watch.begin("ingestion");
     let decoder = open_decoder(recipe, object, file)?;
     let mappers = Mappers::instantiate(recipe, object)?;
     std::thread::scope(|scope| {
@@ -82,7 +83,7 @@ pub fn transform(
             .name("map".into())
             .spawn_scoped(scope, move || mappers.map_tables(decoded, &mapped_in))
             .map_err(|_| Failure::Panicked)?;
-        Stage::new(staging, issues, oversight).stage_all(mapped)
+        Stage::new(staging, issues, &oversight.progress, beat).stage_all(mapped)
     })
 }
 
@@ -296,10 +297,9 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(staging: &'a mut dyn Staging, issues: IssueLog, oversight: &'a Oversight) -> Self {
+    fn new(staging: &'a mut dyn Staging, issues: IssueLog, progress: &'a Progress, beat: Beat) -> Self {
         let transformed = Transformed { rows: RowCounts::default(), issues, tables: Vec::new() };
-        let beat = oversight.watch.begin("ingestion");
-        Self { staging, progress: &oversight.progress, beat, transformed, rejected: Vec::new(), staged_to: 0 }
+        Self { staging, progress, beat, transformed, rejected: Vec::new(), staged_to: 0 }
     }
 
     fn stage_all(mut self, mapped: Receiver<Result<Mapped, Failure>>) -> Result<Transformed, Failure> {

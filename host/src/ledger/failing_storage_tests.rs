@@ -1,109 +1,10 @@
 //! The disk fails at each call in turn. Whatever was answered has to be in the file that is left; the one change that
 //! was not answered may be there or not, as a whole (I4).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-
-use redb::StorageBackend;
-
+use super::disk::{Disk, Fails, made, open, reopen};
 use super::tests::exported;
 use super::*;
 use crate::object::MappingDigest;
-
-/// What a disk holds, and what of it would be left after a power cut.
-#[derive(Debug, Default)]
-struct Disk {
-    written: Mutex<Vec<u8>>,
-    synced: Mutex<Vec<u8>>,
-    calls: AtomicUsize,
-    fails_at: usize,
-    fails: Fails,
-}
-
-/// How a disk fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Fails {
-    /// Once, and works again afterwards.
-    Once,
-    /// For good, as a disk that went away.
-    #[default]
-    ForGood,
-}
-
-#[derive(Debug, Clone)]
-struct Handle(Arc<Disk>);
-
-impl Handle {
-    fn call(&self) -> Result<(), std::io::Error> {
-        let call = self.0.calls.fetch_add(1, Ordering::SeqCst);
-        let is_failing = match self.0.fails {
-            Fails::Once => call == self.0.fails_at,
-            Fails::ForGood => call >= self.0.fails_at,
-        };
-        if is_failing { Err(broken()) } else { Ok(()) }
-    }
-}
-
-fn broken() -> std::io::Error {
-    std::io::Error::other("the disk is gone")
-}
-
-impl StorageBackend for Handle {
-    fn len(&self) -> Result<u64, std::io::Error> {
-        Ok(self.0.written.lock().unwrap().len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
-        self.call()?;
-        let start = offset as usize;
-        out.copy_from_slice(self.0.written.lock().unwrap().get(start..start + out.len()).ok_or_else(broken)?);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
-        self.call()?;
-        self.0.written.lock().unwrap().resize(len as usize, 0);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> Result<(), std::io::Error> {
-        self.call()?;
-        let written = self.0.written.lock().unwrap().clone();
-        *self.0.synced.lock().unwrap() = written;
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
-        self.call()?;
-        let start = offset as usize;
-        self.0.written.lock().unwrap()[start..start + data.len()].copy_from_slice(data);
-        Ok(())
-    }
-}
-
-fn open(disk: &Arc<Disk>) -> Result<Ledger, LedgerError> {
-    let database = Builder::new()
-        .set_cache_size(CACHE)
-        .create_with_backend(Handle(disk.clone()))
-        .map_err(|error| LedgerError::Open { path: "disk".to_owned(), source: Arc::new(error.into()) })?;
-    Ledger::start(database, "disk")
-}
-
-/// The bytes of a ledger that was just made.
-fn made() -> Vec<u8> {
-    let disk = Arc::new(Disk { fails_at: usize::MAX, ..Disk::default() });
-    prepare(&Builder::new().create_with_backend(Handle(disk.clone())).unwrap()).unwrap();
-    disk.written.lock().unwrap().clone()
-}
-
-fn disk(bytes: &[u8], fails_at: usize, fails: Fails) -> Arc<Disk> {
-    let (written, synced) = (Mutex::new(bytes.to_vec()), Mutex::new(bytes.to_vec()));
-    Arc::new(Disk { written, synced, calls: AtomicUsize::new(0), fails_at, fails })
-}
-
-fn reopen(bytes: &[u8]) -> Ledger {
-    open(&disk(bytes, usize::MAX, Fails::Once)).unwrap()
-}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -169,20 +70,20 @@ fn assert_indices_follow_from_versions(ledger: &Ledger) {
 #[tokio::test]
 async fn whatever_call_fails_what_was_answered_is_there() {
     let start = made();
-    let sound = disk(&start, usize::MAX, Fails::Once);
+    let sound = Disk::new(&start, usize::MAX, Fails::Once);
     let ledger = open(&sound).unwrap();
-    let after_opening = sound.calls.load(Ordering::SeqCst);
+    let after_opening = sound.calls();
     // What the ledger holds after so many answered changes.
     let mut model = vec![exported(&ledger)];
     work(&ledger, &mut |ledger| model.push(exported(ledger))).await.unwrap();
     assert_indices_follow_from_versions(&ledger);
-    let calls = sound.calls.load(Ordering::SeqCst);
+    let calls = sound.calls();
     drop(ledger);
     assert!(calls > after_opening + model.len(), "each change writes and syncs");
 
     let mut failures_met = 0;
     for (fails_at, fails) in (0..calls).flat_map(|call| [(call, Fails::Once), (call, Fails::ForGood)]) {
-        let disk = disk(&start, fails_at, fails);
+        let disk = Disk::new(&start, fails_at, fails);
         let mut answered = 0;
         if let Ok(ledger) = open(&disk) {
             let failed = work(&ledger, &mut |_| answered += 1).await;
@@ -196,7 +97,7 @@ async fn whatever_call_fails_what_was_answered_is_there() {
                 }
             }
         }
-        for bytes in [disk.written.lock().unwrap().clone(), disk.synced.lock().unwrap().clone()] {
+        for bytes in [disk.written(), disk.synced()] {
             let ledger = reopen(&bytes);
             let found = exported(&ledger);
             let unanswered = model.get(answered + 1);

@@ -56,6 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a table of its own")]
     fn a_walk_finds_what_single_look_ups_find() {
         let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
         let writing = database.begin_write().unwrap();

@@ -20,7 +20,7 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -168,9 +168,8 @@ impl Cache {
             } else {
                 continue;
             };
-            let written =
-                entry.metadata().and_then(|metadata| metadata.modified()).unwrap_or_else(|_| SystemTime::now());
-            if SystemTime::now().duration_since(written).is_ok_and(|age| age > keep) {
+            let written = entry.metadata().and_then(|metadata| metadata.modified());
+            if written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age > keep)) {
                 let _ = fs::remove_file(entry.path());
             }
         }

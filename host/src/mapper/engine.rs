@@ -16,6 +16,7 @@ const TICK: Duration = Duration::from_millis(10);
 const STACK: usize = 512 << 10;
 
 /// The engine that both processes use. Code compiled by one only loads in the other because it is the same.
+#[expect(clippy::disallowed_methods, reason = "this is the engine")]
 pub(super) fn new_engine() -> Result<Engine, MapperError> {
     let mut config = Config::new();
     config

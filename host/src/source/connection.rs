@@ -19,6 +19,7 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use crate::object::{BucketName, ConnectionKey, Object};
+use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
 use super::{Page, PageToken, Source, SourceError};
@@ -108,6 +109,7 @@ pub struct Connection {
 
 impl Connection {
     /// Makes a client. Nothing is sent yet: a wrong key shows with the first request.
+    #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
     pub async fn open(key: ConnectionKey, settings: &ConnectionSettings, http: &HttpClient) -> Self {
         let region = Region::new(settings.region.clone());
         let mut config = aws_sdk_s3::Config::builder()
@@ -179,7 +181,12 @@ impl Source for S3Source {
         super::listing::page(self, after).await
     }
 
-    async fn fetch(&self, object: &Object, reservation: Reservation) -> Result<SpooledObject, SourceError> {
-        super::fetch::fetch(&self.connection, object, reservation).await
+    async fn fetch(
+        &self,
+        object: &Object,
+        reservation: Reservation,
+        beat: &Beat,
+    ) -> Result<SpooledObject, SourceError> {
+        super::fetch::fetch(&self.connection, object, reservation, beat).await
     }
 }

@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::object::{ETag, Object};
+use crate::oversight::Beat;
 use crate::spool::{Digests, Reservation, SpoolError, SpoolWriter, SpooledObject};
 
 use super::connection::unheard;
@@ -34,13 +35,14 @@ pub(super) async fn fetch(
     connection: &Connection,
     object: &Object,
     reservation: Reservation,
+    beat: &Beat,
 ) -> Result<SpooledObject, SourceError> {
     let fail = |failure| SourceError::fetch(object, failure);
     let answer = get(connection, object, 0).await.map_err(fail)?;
     check_answer(object, &answer, 0).map_err(fail)?;
     let stored = Stored::of(object, &answer);
     let mut writer = reservation.write(stored.digests()).map_err(|error| SourceError::spool(object, error))?;
-    let pieces = copy(connection, object, answer.body, &mut writer).await?;
+    let pieces = copy(connection, object, answer.body, &mut writer, beat).await?;
     let copy = writer.finish().await.map_err(|error| SourceError::spool(object, error))?;
     stored.verify(object, copy, pieces).await
 }
@@ -60,10 +62,11 @@ async fn copy(
     object: &Object,
     body: ByteStream,
     writer: &mut SpoolWriter,
+    beat: &Beat,
 ) -> Result<Pieces, SourceError> {
     let fail = |failure| SourceError::fetch(object, failure);
     let (mut pieces, mut start, mut resumes) = (Pieces::One, 0, 0);
-    let mut broken = drain(object, body, writer).await?;
+    let mut broken = drain(object, body, writer, beat).await?;
     while let Some(failure) = broken {
         pieces = Pieces::Several;
         if failure.kind == FailureKind::Corrupt {
@@ -84,7 +87,7 @@ async fn copy(
         broken = match get(connection, object, start).await {
             Ok(answer) => {
                 check_answer(object, &answer, start).map_err(fail)?;
-                drain(object, answer.body, writer).await?
+                drain(object, answer.body, writer, beat).await?
             }
             Err(failure) if passes(&failure.kind) => Some(failure),
             Err(failure) => return Err(fail(failure)),
@@ -98,10 +101,14 @@ async fn drain(
     object: &Object,
     mut body: ByteStream,
     writer: &mut SpoolWriter,
+    beat: &Beat,
 ) -> Result<Option<Failure>, SourceError> {
     while let Some(chunk) = body.next().await {
         match chunk {
-            Ok(chunk) => writer.write(chunk).await.map_err(|error| SourceError::spool(object, error))?,
+            Ok(chunk) => {
+                writer.write(chunk).await.map_err(|error| SourceError::spool(object, error))?;
+                beat.beat();
+            }
             Err(error) => return Ok(Some(broken(&error))),
         }
     }

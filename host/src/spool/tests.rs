@@ -149,3 +149,20 @@ async fn a_disk_that_refuses_is_an_error_of_the_copy() {
     assert!(matches!(failed, SpoolError::Write { .. }), "{failed}");
     assert_eq!(failed.class(), ErrorClass::Ours);
 }
+
+#[tokio::test]
+async fn new_limits_hold_at_once_also_for_who_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = Spool::open(directory.path(), 10, 0).unwrap();
+    let held = spool.reserve(10).unwrap();
+    let mut waiting = std::pin::pin!(spool.reserve_when_free(10));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    spool.change_limits(20, 0);
+    assert_eq!(waiting.await.unwrap().size(), 10);
+    drop(held);
+    spool.change_limits(5, 0);
+    assert!(matches!(spool.reserve(6), Err(SpoolError::TooLarge { .. })));
+    spool.change_limits(5, u64::MAX);
+    assert!(matches!(spool.reserve(5), Err(SpoolError::DiskFull { .. })));
+}

@@ -5,32 +5,49 @@
 //! comes out, so that columns stay aligned; rows that are lost are thinned out once, at the end.
 
 mod date;
+mod dress;
+mod exact;
+mod log;
 mod number;
 
 use std::io::Write;
 
-use crate::columns::{Cells, Column, Issues, Severity, Text, TextList, Validity, Values};
+use crate::columns::{Cells, Column, Text, TextList, Validity, Values};
 pub(crate) use date::DateFormat;
 #[cfg(test)]
 pub(crate) use date::iso as iso_date;
-pub(crate) use number::{Excess, NumberFormat, Precision};
-use number::{Origin, Spelled};
+pub(crate) use dress::{Dress, Percent};
+pub(crate) use exact::Exact;
+pub(crate) use log::{Blame, RowLog};
+use number::Origin;
+pub(crate) use number::{Excess, NumberFormat, Precision, Spelled};
+
+use crate::zone::Zone;
 
 /// How the cells of a column are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reader {
     Text,
     Url,
+    Email,
     Integer(NumberFormat),
     Float(NumberFormat),
     Percent(NumberFormat),
     PercentRatio(NumberFormat),
     Decimal(Precision, NumberFormat),
     Boolean(BooleanSets),
-    /// ISO 8601 when there is no format.
-    Date(Vec<DateFormat>),
+    Date(Dates),
+    Moment(Dates),
     /// What stands between the items.
     TextList(String),
+}
+
+/// How dates and moments are written, and in which zone moments without an offset are local time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Dates {
+    /// ISO 8601 when there is none.
+    pub(crate) formats: Vec<DateFormat>,
+    pub(crate) zone: Zone,
 }
 
 /// What stands for true and false, compared without regard to ASCII case.
@@ -55,6 +72,8 @@ pub enum ValueType {
     Boolean,
     /// Days since 1970-01-01.
     Date,
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    Timestamp,
     /// Lists of strings.
     TextList,
 }
@@ -70,11 +89,13 @@ pub(crate) enum Problem {
     PercentSign,
     NotABoolean,
     BadDate,
+    BadDatetime,
     NotAUrl,
+    NotAnEmail,
 }
 
 impl Problem {
-    fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::NotAnInteger => "not_an_integer",
             Self::NotANumber => "not_a_number",
@@ -83,77 +104,39 @@ impl Problem {
             Self::PercentSign => "percent_sign_in_ratio",
             Self::NotABoolean => "not_a_boolean",
             Self::BadDate => "bad_date",
+            Self::BadDatetime => "bad_datetime",
             Self::NotAUrl => "not_a_url",
+            Self::NotAnEmail => "not_an_email",
         }
-    }
-}
-
-/// What is found wrong with the rows of a batch while its columns are read.
-#[derive(Debug)]
-pub(crate) struct RowLog {
-    first_row: u32,
-    rows: usize,
-    issues: Issues,
-    /// Which rows yield no record; empty while all do.
-    lost: Vec<bool>,
-}
-
-impl RowLog {
-    pub(crate) fn new(first_row: u32, rows: usize) -> Self {
-        Self { first_row, rows, issues: Issues::default(), lost: Vec::new() }
-    }
-
-    /// The row yields no record, and `code` says why.
-    #[cold]
-    pub(crate) fn reject(&mut self, row: usize, header: u32, code: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.lose(row);
-        self.issues.push(self.number(row), header as i32, Severity::Reject, code, write);
-    }
-
-    /// The row yields no record, which is no fault.
-    #[cold]
-    pub(crate) fn pass_over(&mut self, row: usize, code: &str, message: &str) {
-        self.lose(row);
-        let write = |bytes: &mut Vec<u8>| bytes.extend_from_slice(message.as_bytes());
-        self.issues.push(self.number(row), -1, Severity::Warning, code, write);
-    }
-
-    fn lose(&mut self, row: usize) {
-        self.lost.resize(self.rows, false);
-        self.lost[row] = true;
-    }
-
-    /// The table-wide number of a row of the batch.
-    pub(crate) fn number(&self, row: usize) -> u32 {
-        self.first_row + row as u32
-    }
-
-    /// Whether the row yields no record.
-    #[inline]
-    pub(crate) fn is_lost(&self, row: usize) -> bool {
-        self.lost.get(row).is_some_and(|lost| *lost)
-    }
-
-    /// Whether every row yields a record.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.lost.is_empty()
-    }
-
-    pub(crate) fn into_issues(self) -> Issues {
-        self.issues
     }
 }
 
 impl Reader {
     pub(crate) fn value_type(&self) -> ValueType {
         match self {
-            Self::Text | Self::Url => ValueType::Text,
+            Self::Text | Self::Url | Self::Email => ValueType::Text,
             Self::Integer(_) => ValueType::Integer,
             Self::Float(_) | Self::Percent(_) | Self::PercentRatio(_) => ValueType::Float,
             Self::Decimal(precision, _) => ValueType::Decimal(precision.scale),
             Self::Boolean(_) => ValueType::Boolean,
             Self::Date(_) => ValueType::Date,
+            Self::Moment(_) => ValueType::Timestamp,
             Self::TextList(_) => ValueType::TextList,
+        }
+    }
+
+    /// How numbers are written.
+    pub(crate) fn number_format(&self) -> NumberFormat {
+        match self {
+            Self::Integer(format) | Self::Float(format) | Self::Percent(format) | Self::PercentRatio(format) => *format,
+            Self::Decimal(_, format) => *format,
+            Self::Text
+            | Self::Url
+            | Self::Email
+            | Self::Boolean(_)
+            | Self::Date(_)
+            | Self::Moment(_)
+            | Self::TextList(_) => NumberFormat::CANONICAL,
         }
     }
 
@@ -166,25 +149,50 @@ impl Reader {
             ValueType::Decimal(_) => Values::Decimal(Vec::new()),
             ValueType::Boolean => Values::Boolean(Vec::new()),
             ValueType::Date => Values::Date(Vec::new()),
+            ValueType::Timestamp => Values::Timestamp(Vec::new()),
             ValueType::TextList => Values::TextList(TextList { offsets: vec![0], items: Text::default() }),
         };
         Column { values, validity: None }
     }
 
-    /// Reads every cell; `header` is the column's place in the header. A blank cell has no value. A cell that cannot be
-    /// read has none either, and its row is rejected.
-    pub(crate) fn read(&self, cells: &Cells<'_>, header: u32, log: &mut RowLog) -> Column {
+    /// The same reader for cells that are written as a workbook's own are.
+    pub(crate) fn canonical(&self) -> Self {
+        let plain = NumberFormat::CANONICAL;
+        match self {
+            Self::Integer(_) => Self::Integer(plain),
+            Self::Float(_) => Self::Float(plain),
+            Self::Percent(_) => Self::Percent(plain),
+            Self::PercentRatio(_) => Self::PercentRatio(plain),
+            Self::Decimal(precision, _) => Self::Decimal(*precision, plain),
+            Self::Date(dates) => Self::Date(Dates { formats: Vec::new(), zone: dates.zone.clone() }),
+            Self::Moment(dates) => Self::Moment(Dates { formats: Vec::new(), zone: dates.zone.clone() }),
+            Self::Text | Self::Url | Self::Email | Self::Boolean(_) | Self::TextList(_) => self.clone(),
+        }
+    }
+
+    /// Reads every cell. A blank cell has no value. A cell that cannot be read has none either, and the log says what
+    /// becomes of its row.
+    pub(crate) fn read(&self, cells: &Cells<'_>, blame: Blame<'_>, log: &mut RowLog) -> Column {
         let spelled = &mut Spelled::default();
         let canonical = |typed: bool, format: &NumberFormat| if typed { NumberFormat::CANONICAL } else { *format };
         let report = |log: &mut RowLog, row: usize, cell: &[u8], problem: Problem| {
-            log.reject(row, header, problem.code(), |bytes| self.explain(problem, cell, bytes));
+            log.invalid(row, blame, problem.code(), |bytes| self.explain(problem, cell, bytes));
         };
         match self {
-            Self::Text => read_texts(cells, |_, _| {}),
+            Self::Text => read_texts(cells, |_, _| true),
             Self::Url => read_texts(cells, |row, cell| {
-                if !is_url(cell) {
+                let fits = is_url(cell);
+                if !fits {
                     report(log, row, cell, Problem::NotAUrl);
                 }
+                fits
+            }),
+            Self::Email => read_texts(cells, |row, cell| {
+                let fits = is_email(cell);
+                if !fits {
+                    report(log, row, cell, Problem::NotAnEmail);
+                }
+                fits
             }),
             Self::Integer(format) => {
                 let read = |cell: &[u8], typed| number::integer(cell, canonical(typed, format), spelled);
@@ -225,9 +233,22 @@ impl Reader {
                 let (values, validity) = read_each(cells, read, |row, cell, problem| report(log, row, cell, problem));
                 Column { values: Values::Boolean(bitmap(&values)), validity }
             }
-            Self::Date(formats) => {
-                let (days, validity) = read_dates(formats, cells, header, log);
+            Self::Date(dates) => {
+                let (days, validity) = read_dates(dates, cells, blame, log);
                 Column { values: Values::Date(days), validity }
+            }
+            Self::Moment(Dates { formats, zone }) => {
+                let read = |cell: &[u8], typed| date::moment(cell, formats, typed, zone).ok_or(Problem::BadDatetime);
+                let (values, validity) = read_each(cells, read, |row, cell, problem| {
+                    log.invalid(row, blame, problem.code(), |bytes| {
+                        quote(cell, bytes);
+                        bytes.extend_from_slice(match formats.is_empty() || cells.is_typed(row) {
+                            true => b" is not a moment as ISO 8601 writes it (`2024-10-15T13:45:00`), or one that no clock showed",
+                            false => b" is not a moment in a format that is set, or one that no clock showed",
+                        });
+                    });
+                });
+                Column { values: Values::Timestamp(values), validity }
             }
             Self::TextList(separator) => read_lists(cells, separator.as_bytes()),
         }
@@ -236,11 +257,7 @@ impl Reader {
     /// Appends a sentence on a cell that cannot be read.
     fn explain(&self, problem: Problem, cell: &[u8], bytes: &mut Vec<u8>) {
         quote(cell, bytes);
-        let format = match self {
-            Self::Integer(format) | Self::Float(format) | Self::Percent(format) | Self::PercentRatio(format) => *format,
-            Self::Decimal(_, format) => *format,
-            Self::Text | Self::Url | Self::Boolean(_) | Self::Date(_) | Self::TextList(_) => NumberFormat::CANONICAL,
-        };
+        let format = self.number_format();
         let decimal = char::from(format.decimal);
         let written = match (problem, self) {
             (Problem::NotAnInteger, _) => write!(bytes, " is not a whole number"),
@@ -259,6 +276,8 @@ impl Reader {
             (Problem::NotABoolean, Self::Boolean(sets)) => sets.explain(bytes),
             (Problem::NotABoolean, _) => write!(bytes, " is neither true nor false"),
             (Problem::BadDate, _) => write!(bytes, " is not a date"),
+            (Problem::BadDatetime, _) => write!(bytes, " is not a moment"),
+            (Problem::NotAnEmail, _) => write!(bytes, " is not an e-mail address"),
             (Problem::NotAUrl, _) => write!(bytes, " is not a web address"),
         };
         // Writing to memory does not fail.
@@ -364,14 +383,14 @@ fn read_each<T: Copy + Default>(
 
 /// Reads dates as days since 1970-01-01, and which cells hold one.
 pub(crate) fn read_dates(
-    formats: &[DateFormat],
+    Dates { formats, zone }: &Dates,
     cells: &Cells<'_>,
-    header: u32,
+    blame: Blame<'_>,
     log: &mut RowLog,
 ) -> (Vec<i32>, Option<Vec<u8>>) {
-    let read = |cell: &[u8], typed| date::date(cell, if typed { &[] } else { formats }).ok_or(Problem::BadDate);
+    let read = |cell: &[u8], typed| date::date(cell, formats, typed, zone).ok_or(Problem::BadDate);
     read_each(cells, read, |row, cell, problem| {
-        log.reject(row, header, problem.code(), |bytes| {
+        log.invalid(row, blame, problem.code(), |bytes| {
             quote(cell, bytes);
             bytes.extend_from_slice(match formats.is_empty() || cells.is_typed(row) {
                 true => b" is not a date as ISO 8601 writes it (`2024-10-15`)",
@@ -381,14 +400,13 @@ pub(crate) fn read_dates(
     })
 }
 
-/// Takes texts as they are. A blank one has no value; its bytes may stay.
+/// Takes texts as they are. A blank one, and one that does not fit, has no value; its bytes may stay.
 #[inline]
-fn read_texts(cells: &Cells<'_>, mut look: impl FnMut(usize, &[u8])) -> Column {
+fn read_texts(cells: &Cells<'_>, mut fits: impl FnMut(usize, &[u8]) -> bool) -> Column {
     let mut validity = Validity::all(cells.len());
     for (row, cell) in cells.iter().enumerate() {
-        match is_blank(cell) {
-            true => validity.clear(row),
-            false => look(row, cell),
+        if is_blank(cell) || !fits(row, cell) {
+            validity.clear(row);
         }
     }
     Column { values: Values::Text(cells.to_text()), validity: validity.into_bits() }
@@ -459,6 +477,24 @@ fn is_url(cell: &[u8]) -> bool {
         _ => false,
     };
     port_fits && labels > usize::from(scheme.is_none())
+}
+
+/// Whether a text can be an e-mail address: one `@` (others only in quotes), something before it, after it a host with a
+/// dot in it, and no blank or control character anywhere.
+fn is_email(cell: &[u8]) -> bool {
+    let Some(at) = cell.iter().rposition(|byte| *byte == b'@') else {
+        return false;
+    };
+    let (local, host) = (&cell[..at], &cell[at + 1..]);
+    let is_bare = |byte: &u8| !byte.is_ascii_control() && !b" @,;:<>()[]\\\"".contains(byte);
+    let is_quoted = local.len() > 2 && local.starts_with(b"\"") && local.ends_with(b"\"");
+    let local_fits =
+        !local.is_empty() && (is_quoted || local.iter().all(is_bare)) && !local.iter().any(u8::is_ascii_control);
+    let mut labels = host.split(|byte| *byte == b'.');
+    let label_fits = |label: &[u8]| {
+        !label.is_empty() && label.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte >= 0x80)
+    };
+    local_fits && host.contains(&b'.') && labels.all(label_fits)
 }
 
 #[cfg(test)]

@@ -36,6 +36,11 @@ impl<'a> Cells<'a> {
         Ok(Self { offsets, bytes, typed })
     }
 
+    /// All of a text, with a bitmap of at least as many bits.
+    pub(crate) fn whole(text: &'a Text, typed: &'a [u8]) -> Self {
+        Self { offsets: &text.offsets, bytes: &text.bytes, typed: Some(typed) }
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.offsets.len() - 1
@@ -159,6 +164,12 @@ impl Text {
         self.len() == 0
     }
 
+    /// No row, and the memory of those there were.
+    pub(crate) fn clear(&mut self) {
+        self.offsets.truncate(1);
+        self.bytes.clear();
+    }
+
     /// Appends a row.
     pub(crate) fn push(&mut self, text: &[u8]) {
         self.bytes.extend_from_slice(text);
@@ -170,7 +181,7 @@ impl Text {
         self.offsets.push(self.bytes.len() as i32);
     }
 
-    fn get(&self, row: usize) -> &[u8] {
+    pub(crate) fn get(&self, row: usize) -> &[u8] {
         &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
 
@@ -179,6 +190,22 @@ impl Text {
         let mut text = Self::with_capacity(kept.len(), self.bytes.len());
         kept.iter().for_each(|&row| text.push(self.get(row as usize)));
         text
+    }
+}
+
+/// Strings some of which may be missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TextColumn {
+    /// One a row.
+    pub text: Text,
+    /// A bitmap: clear where the row has no value. None: every row has one.
+    pub validity: Option<Vec<u8>>,
+}
+
+impl TextColumn {
+    /// Only the rows that `kept` names, in its order.
+    pub(crate) fn keep(&self, kept: &[u32]) -> Self {
+        Self { text: self.text.keep(kept), validity: self.validity.as_ref().map(|bits| keep_bits(bits, kept)) }
     }
 }
 
@@ -206,6 +233,8 @@ pub enum Values {
     Boolean(Vec<u8>),
     /// Days since 1970-01-01.
     Date(Vec<i32>),
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    Timestamp(Vec<i64>),
     /// Lists of strings.
     TextList(TextList),
 }
@@ -232,6 +261,7 @@ impl Column {
             Values::Decimal(values) => Values::Decimal(pick(values, kept)),
             Values::Boolean(bits) => Values::Boolean(keep_bits(bits, kept)),
             Values::Date(values) => Values::Date(pick(values, kept)),
+            Values::Timestamp(values) => Values::Timestamp(pick(values, kept)),
             Values::TextList(lists) => {
                 let mut picked = TextList { offsets: vec![0], items: Text::default() };
                 for &row in kept {
@@ -246,10 +276,78 @@ impl Column {
         Self { values, validity: self.validity.as_ref().map(|bits| keep_bits(bits, kept)) }
     }
 
+    /// Takes a row's value away.
+    pub(crate) fn lose(&mut self, row: usize, rows: usize) {
+        let bits = self.validity.get_or_insert_with(|| vec![0xff; rows.div_ceil(8)]);
+        bits[row / 8] &= !(1 << (row % 8));
+    }
+
+    /// Gives rows the one value of another column of the same type. `rows` are sorted.
+    pub(crate) fn fill(&mut self, rows: &[u32], with: &Self) {
+        fn put<T: Copy>(values: &mut [T], rows: &[u32], with: &[T]) {
+            if let Some(value) = with.first() {
+                rows.iter().for_each(|row| values[*row as usize] = *value);
+            }
+        }
+        match (&mut self.values, &with.values) {
+            (Values::Integer(values), Values::Integer(with))
+            | (Values::Decimal(values), Values::Decimal(with))
+            | (Values::Timestamp(values), Values::Timestamp(with)) => put(values, rows, with),
+            (Values::Float(values), Values::Float(with)) => put(values, rows, with),
+            (Values::Date(values), Values::Date(with)) => put(values, rows, with),
+            (Values::Boolean(bits), Values::Boolean(with)) => {
+                for row in rows {
+                    let (byte, bit) = (*row as usize / 8, row % 8);
+                    bits[byte] = bits[byte] & !(1 << bit) | (with[0] & 1) << bit;
+                }
+            }
+            (Values::Text(text), Values::Text(with)) => {
+                let mut filled = Text::with_capacity(text.len(), text.bytes.len());
+                for row in 0..text.len() {
+                    let is_filled = rows.binary_search(&(row as u32)).is_ok();
+                    filled.push(if is_filled { with.get(0) } else { text.get(row) });
+                }
+                *text = filled;
+            }
+            (Values::TextList(lists), Values::TextList(with)) => {
+                let mut filled = TextList { offsets: vec![0], items: Text::default() };
+                for row in 0..lists.offsets.len() - 1 {
+                    let is_filled = rows.binary_search(&(row as u32)).is_ok();
+                    let (from, place) = if is_filled { (with, 0) } else { (&*lists, row) };
+                    (from.offsets[place]..from.offsets[place + 1])
+                        .for_each(|item| filled.items.push(from.items.get(item as usize)));
+                    filled.offsets.push(filled.items.len() as i32);
+                }
+                *lists = filled;
+            }
+            // A default is read by the reader of its own field.
+            _ => return,
+        }
+        if let Some(bits) = &mut self.validity {
+            rows.iter().for_each(|row| bits[*row as usize / 8] |= 1 << (row % 8));
+        }
+    }
+
     /// Whether a row has a value.
     #[inline]
     pub(crate) fn has_value(&self, row: usize) -> bool {
         self.validity.as_ref().is_none_or(|bits| is_set(bits, row))
+    }
+}
+
+/// One field's values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldColumn {
+    /// The values; a row without one keeps what is stored, unless its bit in `clear` is set.
+    pub column: Column,
+    /// A bitmap: set where the stored value is to be erased. None: nowhere.
+    pub clear: Option<Vec<u8>>,
+}
+
+impl FieldColumn {
+    /// Only the rows that `kept` names, in its order.
+    pub(crate) fn keep(&self, kept: &[u32]) -> Self {
+        Self { column: self.column.keep(kept), clear: self.clear.as_ref().map(|bits| keep_bits(bits, kept)) }
     }
 }
 

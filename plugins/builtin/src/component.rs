@@ -13,9 +13,9 @@ use bindings::gristmill::mapper::columns as wire_columns;
 use bindings::gristmill::mapper::log::{Level, write};
 use bindings::gristmill::mapper::types as wire;
 
-use crate::columns::{Batch, Cells, Column, Issues, Text, Values};
-use crate::settings::{Aggregate, Match, Period};
-use crate::{Fault, FieldMapper, Semantic, UsageMapper, ValueType, fields, usage};
+use crate::columns::{Batch, Cells, Column, FieldColumn, Issues, Text, TextColumn, Values};
+use crate::settings::{Aggregate, Match, Period, Repeat, UserKey, WriteMode};
+use crate::{Fault, FieldMapper, FileInfo, Semantic, UsageMapper, ValueType, fields, usage};
 
 struct Component;
 
@@ -31,12 +31,12 @@ impl field_mapping::Guest for Component {
         crate::check(&settings).into_iter().map(wire_fault).collect()
     }
 
-    fn open(_: wire::Source, header: Vec<String>, settings: String) -> Result<field_mapping::Layout, wire::Fault> {
-        let mapper = FieldMapper::open(&header, &settings).map_err(wire_fault)?;
+    fn open(source: wire::Source, header: Vec<String>, settings: String) -> Result<field_mapping::Layout, wire::Fault> {
+        let mapper = FieldMapper::open(file_info(&source), &header, &settings).map_err(wire_fault)?;
         warn(mapper.notices());
         let layout = field_mapping::Layout {
             wanted: mapper.layout().wanted.clone(),
-            identifiers: vec![vec![wire_key(&mapper.layout().identifier)]],
+            identifiers: wire_keys(&mapper.layout().identifiers),
             fields: mapper.layout().fields.iter().map(wire_field).collect(),
         };
         FIELDS.set(Some(mapper));
@@ -63,12 +63,12 @@ impl product_usage::Guest for Component {
     }
 
     fn open(source: wire::Source, header: Vec<String>, settings: String) -> Result<product_usage::Layout, wire::Fault> {
-        let mapper = UsageMapper::open(source.today, &header, &settings).map_err(wire_fault)?;
+        let mapper = UsageMapper::open(file_info(&source), &header, &settings).map_err(wire_fault)?;
         warn(mapper.notices());
         let layout = product_usage::Layout {
             wanted: mapper.layout().wanted.clone(),
-            identifiers: vec![vec![wire_key(&mapper.layout().identifier)]],
-            user: None,
+            identifiers: wire_keys(&mapper.layout().identifiers),
+            user: mapper.layout().user.map(wire_user),
         };
         USAGE.set(Some(mapper));
         Ok(layout)
@@ -86,6 +86,10 @@ impl product_usage::Guest for Component {
         let mut mapper = USAGE.take().ok_or_else(not_open).map_err(wire_fault)?;
         Ok(wire_usage(mapper.finish()))
     }
+}
+
+fn file_info(source: &wire::Source) -> FileInfo<'_> {
+    FileInfo { key: &source.key, sheet: source.sheet.as_deref(), today: source.today }
 }
 
 fn warn(notices: &[String]) {
@@ -106,7 +110,11 @@ fn borrow(batch: &wire::Batch) -> Result<Batch<'_>, Fault> {
 }
 
 fn wire_fault(fault: Fault) -> wire::Fault {
-    wire::Fault { code: fault.code.to_owned(), message: fault.message, row: None, column: None }
+    wire::Fault { code: fault.code.to_owned(), message: fault.message, row: fault.row, column: fault.column }
+}
+
+fn wire_keys(identifiers: &[Vec<Match>]) -> Vec<Vec<wire::MatchKey>> {
+    identifiers.iter().map(|keys| keys.iter().map(wire_key).collect()).collect()
 }
 
 fn wire_key(key: &Match) -> wire::MatchKey {
@@ -128,10 +136,17 @@ fn wire_field(field: &fields::OutputField) -> field_mapping::OutputField {
             Semantic::LongText => field_mapping::Semantic::LongText,
             Semantic::Percent => field_mapping::Semantic::Percent,
             Semantic::Currency => field_mapping::Semantic::Currency,
+            Semantic::Picklist => field_mapping::Semantic::Picklist,
             Semantic::Url => field_mapping::Semantic::Url,
+            Semantic::Email => field_mapping::Semantic::Email,
+            Semantic::User => field_mapping::Semantic::User,
         },
         unit: field.unit.clone(),
-        write_mode: field_mapping::WriteMode::Overwrite,
+        write_mode: match field.write {
+            WriteMode::Overwrite => field_mapping::WriteMode::Overwrite,
+            WriteMode::IfEmpty => field_mapping::WriteMode::IfEmpty,
+            WriteMode::Append => field_mapping::WriteMode::Append,
+        },
     }
 }
 
@@ -143,6 +158,7 @@ fn wire_type(value_type: ValueType) -> wire_columns::ValueType {
         ValueType::Decimal(scale) => wire_columns::ValueType::Decimal(scale),
         ValueType::Boolean => wire_columns::ValueType::Boolean,
         ValueType::Date => wire_columns::ValueType::Date,
+        ValueType::Timestamp => wire_columns::ValueType::Timestamp,
         ValueType::TextList => wire_columns::ValueType::TextList,
     }
 }
@@ -151,8 +167,20 @@ fn wire_text(text: Text) -> wire_columns::Text {
     wire_columns::Text { offsets: text.offsets, bytes: text.bytes }
 }
 
-fn wire_identifiers(values: Text) -> Vec<wire_columns::TextColumn> {
-    vec![wire_columns::TextColumn { text: wire_text(values), validity: None }]
+fn wire_identifiers(columns: Vec<TextColumn>) -> Vec<wire_columns::TextColumn> {
+    columns.into_iter().map(wire_text_column).collect()
+}
+
+fn wire_text_column(column: TextColumn) -> wire_columns::TextColumn {
+    wire_columns::TextColumn { text: wire_text(column.text), validity: column.validity }
+}
+
+fn wire_user(key: UserKey) -> product_usage::UserKey {
+    match key {
+        UserKey::Id => product_usage::UserKey::Id,
+        UserKey::Email => product_usage::UserKey::Email,
+        UserKey::Name => product_usage::UserKey::Name,
+    }
 }
 
 fn wire_column(column: Column) -> wire_columns::Column {
@@ -163,6 +191,7 @@ fn wire_column(column: Column) -> wire_columns::Column {
         Values::Decimal(values) => wire_columns::Values::Decimal(values),
         Values::Boolean(bits) => wire_columns::Values::Boolean(bits),
         Values::Date(values) => wire_columns::Values::Date(values),
+        Values::Timestamp(values) => wire_columns::Values::Timestamp(values),
         Values::TextList(lists) => wire_columns::Values::TextList(wire_columns::TextList {
             offsets: lists.offsets,
             items: wire_text(lists.items),
@@ -182,7 +211,8 @@ fn wire_issues(issues: Issues) -> wire::Issues {
 }
 
 fn wire_accounts(batch: fields::AccountBatch) -> field_mapping::AccountBatch {
-    let field = |column| field_mapping::FieldColumn { column: wire_column(column), clear: None };
+    let field =
+        |field: FieldColumn| field_mapping::FieldColumn { column: wire_column(field.column), clear: field.clear };
     field_mapping::AccountBatch {
         rows: batch.rows,
         identifiers: wire_identifiers(batch.identifiers),
@@ -200,7 +230,7 @@ fn wire_usage(batch: usage::UsageBatch) -> product_usage::UsageBatch {
     product_usage::UsageBatch {
         rows: batch.rows,
         identifiers: wire_identifiers(batch.identifiers),
-        user: None,
+        user: batch.user.map(wire_text_column),
         dates: batch.dates,
         period_starts: batch.period_starts,
         announced: batch.announced.into_iter().map(wire_series).collect(),
@@ -231,6 +261,9 @@ fn wire_series(series: usage::Series) -> product_usage::Series {
             Period::Quarterly => product_usage::Period::Quarterly,
             Period::Yearly => product_usage::Period::Yearly,
         },
-        repeat: product_usage::Repeat::Replace,
+        repeat: match series.repeat {
+            Repeat::Replace => product_usage::Repeat::Replace,
+            Repeat::Add => product_usage::Repeat::Add,
+        },
     }
 }

@@ -4,11 +4,13 @@
 //! passed over because they are blank) are thinned out of all columns afterwards, and only when there are any.
 
 use crate::Fault;
-use crate::cell::{Reader, RowLog, ValueType, is_blank};
-use crate::columns::{Batch, Cells, Column, Issues, Text};
+use crate::cell::{RowLog, ValueType, quoted};
+use crate::columns::{Batch, FieldColumn, Issues, TextColumn};
 use crate::header::{Lookup, Wanted};
-use crate::plan::{FieldPlan, Plan, Semantic};
-use crate::settings::Match;
+use crate::identify::Identify;
+use crate::plan::{FieldPlan, Piece, Plan, Reading, Semantic, SourcePlan};
+use crate::settings::{FilePart, Match, WriteMode};
+use crate::shaped::{MappedColumn, Source};
 
 /// Makes account records of one table. Settings without fields make none.
 #[derive(Debug)]
@@ -16,9 +18,11 @@ pub struct FieldMapper {
     layout: Layout,
     notices: Vec<String>,
     /// None when there are no fields.
-    identifier: Option<u32>,
+    identify: Option<Identify>,
     wanted: Wanted,
     columns: Vec<MappedColumn>,
+    /// For messages.
+    header: Vec<String>,
 }
 
 /// What the mapper wants of a table and what it returns for it.
@@ -26,13 +30,13 @@ pub struct FieldMapper {
 pub struct Layout {
     /// Header indices, rising.
     pub wanted: Vec<u32>,
-    /// What the identifier's value is compared with.
-    pub identifier: Match,
+    /// Strategies, tried in order, each with what its columns are compared with.
+    pub identifiers: Vec<Vec<Match>>,
     /// The output fields, in the order of the settings.
     pub fields: Vec<OutputField>,
 }
 
-/// One account field that is written; the newest value counts.
+/// One account field that is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputField {
     /// The field's key.
@@ -43,6 +47,19 @@ pub struct OutputField {
     pub semantic: Semantic,
     /// A currency code, where there is one.
     pub unit: Option<String>,
+    /// How a value meets the one that is stored.
+    pub write: WriteMode,
+}
+
+/// What a mapper is told of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileInfo<'a> {
+    /// The object's key.
+    pub key: &'a str,
+    /// The sheet's name, where the object is a workbook.
+    pub sheet: Option<&'a str>,
+    /// The object's day, in days since 1970-01-01.
+    pub today: i32,
 }
 
 /// Account records.
@@ -50,53 +67,51 @@ pub struct OutputField {
 pub struct AccountBatch {
     /// The table-wide input row of each record.
     pub rows: Vec<u32>,
-    /// The identifier's values, one a record.
-    pub identifiers: Text,
+    /// The strategies' columns, flattened in order, one value a record.
+    pub identifiers: Vec<TextColumn>,
     /// In the order of the layout's fields.
-    pub fields: Vec<Column>,
+    pub fields: Vec<FieldColumn>,
     /// What is wrong with rows of this batch.
     pub issues: Issues,
-}
-
-#[derive(Debug)]
-struct MappedColumn {
-    slot: usize,
-    header: u32,
-    reader: Reader,
 }
 
 impl FieldMapper {
     /// Begins a table. `settings` is JSON.
     ///
     /// # Errors
-    /// The first fault of the settings, `missing_column` or `duplicate_column`.
-    pub fn open(header: &[String], settings: &str) -> Result<Self, Fault> {
-        let Plan { identifier, fields, .. } = crate::plan::first_fault(settings)?;
+    /// The first fault of the settings, `missing_column`, `duplicate_column`, or `no_match` where a pattern takes nothing
+    /// out of the key or the sheet.
+    pub fn open(file: FileInfo<'_>, header: &[String], settings: &str) -> Result<Self, Fault> {
+        let Plan { identifiers, on_blank_identifier, fields, .. } = crate::plan::first_fault(settings)?;
         let mut lookup = Lookup::new(header);
-        let identifier_header = if fields.is_empty() { None } else { lookup.find(&identifier.column) };
-        let found: Vec<(u32, FieldPlan)> =
-            fields.into_iter().filter_map(|field| Some((lookup.find(&field.column)?, field))).collect();
+        let keys = crate::plan::keys_of(&identifiers);
+        let identify =
+            if fields.is_empty() { None } else { Some(Identify::find(identifiers, on_blank_identifier, &mut lookup)) };
+        let mut outputs = Vec::new();
+        let mut columns = Vec::new();
+        for field in fields {
+            let output = OutputField {
+                name: field.name.clone(),
+                value_type: field.reading.reader.value_type(),
+                semantic: field.semantic,
+                unit: field.unit.clone(),
+                write: field.write,
+            };
+            if let Some(column) = find(field, file, &mut lookup)? {
+                outputs.push(output);
+                columns.push(column);
+            }
+        }
         let notices = lookup.finish()?;
 
-        let wanted = Wanted::new(found.iter().map(|(header, _)| *header).chain(identifier_header));
-        let output = |field: &FieldPlan| OutputField {
-            name: field.name.clone(),
-            value_type: field.reader.value_type(),
-            semantic: field.semantic,
-            unit: field.unit.clone(),
-        };
+        let headers = columns.iter().flat_map(MappedColumn::headers);
+        let wanted = Wanted::new(headers.chain(identify.iter().flat_map(Identify::headers)));
         let layout = Layout {
             wanted: wanted.headers().to_vec(),
-            identifier: identifier.key,
-            fields: found.iter().map(|(_, field)| output(field)).collect(),
+            identifiers: identify.as_ref().map_or(keys, Identify::layout),
+            fields: outputs,
         };
-        let column = |(header, field): (u32, FieldPlan)| MappedColumn {
-            slot: wanted.slot(header),
-            header,
-            reader: field.reader,
-        };
-        let columns = found.into_iter().map(column).collect();
-        Ok(Self { layout, notices, identifier: identifier_header, wanted, columns })
+        Ok(Self { layout, notices, identify, wanted, columns, header: header.to_vec() })
     }
 
     /// What the mapper wants and returns.
@@ -115,30 +130,30 @@ impl FieldMapper {
     /// `bad_batch` when the batch has not the columns that the layout wants.
     pub fn map_batch(&mut self, batch: &Batch<'_>) -> Result<AccountBatch, Fault> {
         batch.expect_columns(self.wanted.headers().len())?;
-        let Some(identifier) = self.identifier else {
+        let Some(identify) = &mut self.identify else {
             return Ok(self.finish());
         };
-        let cells = batch.columns();
         let mut log = RowLog::new(batch.first_row(), batch.rows() as usize);
-        let identifier_cells = &cells[self.wanted.slot(identifier)];
-        look_at_identifiers(identifier_cells, cells, identifier, &mut log);
+        let identifiers = identify.read(batch, &self.wanted, &mut log);
 
-        let fields: Vec<Column> = self
-            .columns
-            .iter()
-            .map(|column| column.reader.read(&cells[column.slot], column.header, &mut log))
-            .collect();
-        let identifiers = identifier_cells.to_text();
-        let rows = batch.first_row()..batch.first_row() + batch.rows();
-        if log.is_whole() {
-            return Ok(AccountBatch { rows: rows.collect(), identifiers, fields, issues: log.into_issues() });
+        let mut fields = Vec::with_capacity(self.columns.len());
+        for column in &mut self.columns {
+            fields.push(column.read(batch, &self.wanted, &mut log));
         }
-        let kept: Vec<u32> = (0..batch.rows()).filter(|row| !log.is_lost(*row as usize)).collect();
+        let rows = batch.first_row()..batch.first_row() + batch.rows();
+        let kept: Option<Vec<u32>> = match log.is_whole() {
+            true => None,
+            false => Some((0..batch.rows()).filter(|row| !log.is_lost(*row as usize)).collect()),
+        };
+        let issues = log.finish().map_err(|fault| fault.placed(&self.header))?;
+        let Some(kept) = kept else {
+            return Ok(AccountBatch { rows: rows.collect(), identifiers, fields, issues });
+        };
         Ok(AccountBatch {
             rows: kept.iter().map(|row| batch.first_row() + row).collect(),
-            identifiers: identifiers.keep(&kept),
+            identifiers: identifiers.iter().map(|column| column.keep(&kept)).collect(),
             fields: fields.iter().map(|column| column.keep(&kept)).collect(),
-            issues: log.into_issues(),
+            issues,
         })
     }
 
@@ -146,27 +161,68 @@ impl FieldMapper {
     pub fn finish(&mut self) -> AccountBatch {
         AccountBatch {
             rows: Vec::new(),
-            identifiers: Text::default(),
-            fields: self.columns.iter().map(|column| column.reader.empty()).collect(),
+            identifiers: self.layout.identifiers.iter().flatten().map(|_| TextColumn::default()).collect(),
+            fields: self
+                .columns
+                .iter()
+                .map(|column| FieldColumn { column: column.reader().empty(), clear: None })
+                .collect(),
             issues: Issues::default(),
         }
     }
 }
 
-/// Loses the rows whose identifier is blank: with a reject, or with a warning where no mapped cell holds anything, as in
-/// the empty rows that spreadsheets leave at the end.
-pub(crate) fn look_at_identifiers(identifiers: &Cells<'_>, all: &[Cells<'_>], header: u32, log: &mut RowLog) {
-    for (row, cell) in identifiers.iter().enumerate() {
-        if !is_blank(cell) {
-            continue;
+/// Finds the columns of a field. None where one of them is missing: that is a fault, which `lookup` keeps, unless the
+/// field may be missing; then a default for blank cells stands in every row.
+fn find(field: FieldPlan, file: FileInfo<'_>, lookup: &mut Lookup<'_>) -> Result<Option<MappedColumn>, Fault> {
+    let FieldPlan { source, name, reading: Reading { reader, shape }, .. } = field;
+    let source = match source {
+        SourcePlan::Column(column) => lookup.find(&column).map(Source::Column),
+        SourcePlan::Constant(text) => Some(Source::Fixed(text.into_bytes())),
+        SourcePlan::Coalesce(columns) => {
+            // Those that may be missing are passed over, as long as there is one.
+            let found: Vec<u32> = columns.iter().filter_map(|column| lookup.find(column)).collect();
+            (!found.is_empty()).then_some(Source::Coalesce(found))
         }
-        if all.iter().all(|cells| is_blank(cells.get(row))) {
-            log.pass_over(row, "blank_row", "every mapped cell of the row is blank");
-        } else {
-            let message = "the row has no identifier, so it belongs to no account";
-            log.reject(row, header, "blank_identifier", |bytes| bytes.extend_from_slice(message.as_bytes()));
+        SourcePlan::Template(pieces) => {
+            let piece = |piece: Piece<_>| match piece {
+                Piece::Literal(literal) => Some(Piece::Literal(literal)),
+                Piece::Column(column) => lookup.find(&column).map(Piece::Column),
+            };
+            let found: Vec<Option<Piece<u32>>> = pieces.into_iter().map(piece).collect();
+            found.into_iter().collect::<Option<_>>().map(Source::Template)
         }
-    }
+        SourcePlan::File { part: FilePart::Row, .. } => Some(Source::RowNumber),
+        SourcePlan::File { part, taken, path } => {
+            let whole = if part == FilePart::Key { file.key } else { file.sheet.unwrap_or_default() };
+            let taken = match taken {
+                None => whole,
+                Some(_) if whole.is_empty() => whole,
+                Some(mut pattern) => pattern.take(whole).ok_or_else(|| {
+                    let what = if part == FilePart::Key { "key" } else { "sheet" };
+                    Fault::new(
+                        "no_match",
+                        format!("the {what} {} does not match the pattern of `{path}`", quoted(whole)),
+                    )
+                })?,
+            };
+            Some(Source::Fixed(taken.as_bytes().to_vec()))
+        }
+    };
+    let shape = match shape {
+        None => None,
+        Some(shape) => match shape.find(&mut |column| lookup.find(&column)) {
+            Some(shape) => Some(Box::new(shape)),
+            None => return Ok(None),
+        },
+    };
+    let fills_blanks = shape.as_ref().is_some_and(|shape| shape.fills_blanks);
+    let source = match source {
+        Some(source) => source,
+        None if fills_blanks => Source::Fixed(Vec::new()),
+        None => return Ok(None),
+    };
+    Ok(Some(MappedColumn::new(name, source, reader, shape)))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Finding the columns that the settings name in a table's header.
 //!
-//! A name is the exact text of the header. A column that is missing, or that stands there twice, fails the file; all
-//! such columns are named in one fault, with names that come close.
+//! A name is the exact text of the header; of a column with aliases one name must stand there. A column that is missing,
+//! or that stands there twice, fails the file; all such columns are named in one fault, with names that come close.
 
 use crate::Fault;
 use crate::cell::quoted;
-use crate::plan::{ColumnPlan, Presence};
+use crate::plan::{ColumnPlan, Presence, Which};
 
 /// The columns that a transform wants: each once, in the order of the header.
 #[derive(Debug, Default)]
@@ -48,20 +48,57 @@ impl<'a> Lookup<'a> {
 
     /// The index of a column; none when there is none, or more than one.
     pub(crate) fn find(&mut self, column: &ColumnPlan) -> Option<u32> {
-        let mut places = (0..).zip(self.header).filter(|(_, name)| **name == column.name).map(|(place, _)| place);
+        let is_it = |(place, name): &(u32, &String)| match &column.which {
+            Which::Named(names) => names.contains(name),
+            Which::Number(number) => number - 1 == *place,
+        };
+        let mut places = (0..).zip(self.header).filter(is_it);
         match (places.next(), places.next()) {
-            (Some(place), None) => return Some(place),
-            (Some(_), Some(_)) => self.duplicates.push(format!("{} (`{}`)", quoted(&column.name), column.path)),
+            (Some((place, _)), None) => return Some(place),
+            (Some((_, first)), Some((_, second))) if first != second => {
+                let names = format!("{} and {}, of which only one may stand there", quoted(first), quoted(second));
+                self.duplicates.push(format!("{names} (`{}`)", column.path));
+            }
+            (Some((_, name)), Some(_)) => self.duplicates.push(format!("{} (`{}`)", quoted(name), column.path)),
             (None, _) if column.presence == Presence::Optional => {
-                self.notices.push(format!("the column {} (`{}`) is missing", quoted(&column.name), column.path));
+                self.notices.push(format!("the column {} (`{}`) is missing", column.which, column.path));
             }
             (None, _) => {
-                let close = self.close_names(&column.name);
-                let hint = if close.is_empty() { close } else { format!(", close to it: {close}") };
-                self.missing.push(format!("{} (`{}`{hint})", quoted(&column.name), column.path));
+                let close = match &column.which {
+                    Which::Named(names) => {
+                        names.iter().map(|name| self.close_names(name)).find(|close| !close.is_empty())
+                    }
+                    Which::Number(_) => Some(format!("it has {}", self.header.len())),
+                };
+                let hint = match (&column.which, close) {
+                    (_, None) => String::new(),
+                    (Which::Named(_), Some(close)) => format!(", close to it: {close}"),
+                    (Which::Number(_), Some(count)) => format!(", {count}"),
+                };
+                self.missing.push(format!("{} (`{}`{hint})", column.which, column.path));
             }
         }
         None
+    }
+
+    /// A pattern that no column matches.
+    pub(crate) fn no_match(&mut self, path: &str, may_be: bool) {
+        match may_be {
+            true => self.notices.push(format!("no column matches the pattern of `{path}`")),
+            false => self.missing.push(format!("a column that matches the pattern of `{path}`")),
+        }
+    }
+
+    /// Whether every column so far that must be there is, and stands there once.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.missing.is_empty() && self.duplicates.is_empty()
+    }
+
+    /// Something that may be missing and is, although something of its kind must be there.
+    pub(crate) fn lack(&mut self, what: &str) {
+        if self.is_sound() {
+            self.missing.push(what.to_owned());
+        }
     }
 
     /// # Errors
@@ -119,7 +156,7 @@ mod tests {
     use super::*;
 
     fn column(name: &str, presence: Presence) -> ColumnPlan {
-        ColumnPlan { name: name.into(), path: "fields[0].column".into(), presence }
+        ColumnPlan { which: Which::Named(vec![name.into()]), path: "fields[0].column".into(), presence }
     }
 
     fn check(header: &[&str], names: &[&str], expected: Result<&[u32], &str>) {
@@ -158,6 +195,38 @@ mod tests {
             Err("missing_column the header lacks `x` (`fields[0].column`), and the \
                  header has more than once `b` (`fields[0].column`)"),
         );
+    }
+
+    #[test]
+    fn one_of_the_names_of_a_column_must_stand_there() {
+        let header: Vec<String> = ["a", "Umsatz", "b"].map(str::to_owned).to_vec();
+        let named = |names: &[&str]| ColumnPlan {
+            which: Which::Named(names.iter().map(|name| (*name).to_owned()).collect()),
+            path: "x".into(),
+            presence: Presence::Required,
+        };
+        let mut lookup = Lookup::new(&header);
+        assert_eq!(lookup.find(&named(&["ARR", "Umsatz"])), Some(1));
+        assert_eq!(lookup.find(&named(&["a", "b"])), None);
+        assert_eq!(lookup.find(&named(&["ARR", "Umsätze"])), None);
+        assert_eq!(
+            lookup.finish().unwrap_err().message,
+            "the header lacks `ARR` or `Umsätze` (`x`, close to it: `Umsatz`), and the header has more than once `a` and \
+             `b`, of which only one may stand there (`x`)"
+        );
+    }
+
+    #[test]
+    fn a_column_may_be_told_by_its_number() {
+        let header: Vec<String> = ["a", "", ""].map(str::to_owned).to_vec();
+        let number =
+            |number| ColumnPlan { which: Which::Number(number), path: "x".into(), presence: Presence::Required };
+        let mut lookup = Lookup::new(&header);
+        assert_eq!(
+            (lookup.find(&number(1)), lookup.find(&number(3)), lookup.find(&number(4))),
+            (Some(0), Some(2), None)
+        );
+        assert_eq!(lookup.finish().unwrap_err().message, "the header lacks column number 4 (`x`, it has 3)");
     }
 
     #[test]

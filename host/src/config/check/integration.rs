@@ -15,8 +15,8 @@ use crate::config::report::{Advice, Report};
 use crate::config::{
     Backfill, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice, OnRevert, Timezone, Transform,
 };
-use crate::destination::Matching;
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+use crate::rejects::RejectLimits;
 
 /// What integrations may refer to.
 pub(super) struct Names<'a> {
@@ -77,7 +77,9 @@ fn check_one(
     name: Option<IntegrationName>,
     names: &Names<'_>,
 ) -> Option<Integration> {
-    let transforms = mapping::check(report, path, &mut raw, names.mappers);
+    let timezone = timezone(report, &path.key("timezone"), raw.timezone.take());
+    let zone_of_days = timezone.as_ref().map(|timezone| &timezone.zone);
+    let transforms = mapping::check(report, path, &mut raw, zone_of_days, names.mappers);
     let tenant = tenant(report, path, raw.tenant, names.tenant_named_in.as_ref());
 
     let place = path.key("connection");
@@ -113,9 +115,12 @@ fn check_one(
     let place = path.key("poll_interval");
     let poll_interval = super::duration(report, &place, raw.poll_interval, Duration::from_secs(1));
     let decode = super::decode::check(report, path, raw.csv, raw.excel, raw.limits);
-    let timezone = timezone(report, &path.key("timezone"), raw.timezone);
     let zone = timezone.as_ref().map_or(TimeZone::UTC, |timezone| timezone.zone.clone());
     let backfill = backfill(report, &path.key("backfill"), raw.backfill, &zone);
+    let max_rejects = super::whole_number(report, &path.key("max_rejects"), raw.max_rejects, 0..=i64::MAX);
+    let max_reject_ratio = super::share(report, &path.key("max_reject_ratio"), raw.max_reject_ratio, 0.0);
+    let reject_limits = RejectLimits { rows: max_rejects, share: max_reject_ratio };
+    let matching = super::matching::check(report, &path.key("matching"), raw.matching);
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
     Some(Integration {
         name: name?,
@@ -133,8 +138,9 @@ fn check_one(
         },
         backfill: backfill?,
         backfill_limit: backfill_limit.unwrap_or(10_000),
+        reject_limits,
         decode,
-        matching: Matching { on_no_match: raw.matching.and_then(|matching| matching.on_no_match).unwrap_or_default() },
+        matching,
         field_mapping: transforms.0,
         product_usage: transforms.1,
     })

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::Tables;
 use crate::config::path::TomlPath;
 use crate::config::raw::integration::{RawIntegration, RawMapperChoice};
@@ -14,6 +17,7 @@ pub(super) fn check(
     report: &mut Report<'_, '_>,
     path: &TomlPath,
     raw: &mut RawIntegration,
+    zone: Option<&TimeZone>,
     mappers: &Tables<MapperName, Mapper>,
 ) -> (Option<Transform>, Option<Transform>) {
     let choice = raw.mapper.take().unwrap_or_default();
@@ -21,7 +25,13 @@ pub(super) fn check(
     let fields = raw.fields.take().unwrap_or_default();
     let usage = raw.usage.take().unwrap_or_default();
 
-    let built_in = serde_json::json!({ "identifiers": identifiers, "fields": fields, "usage": usage });
+    let mut built_in = serde_json::json!({ "identifiers": identifiers, "fields": fields, "usage": usage });
+    if let Some(on_blank) = raw.matching.as_ref().and_then(|matching| matching.on_blank) {
+        built_in["matching"] = serde_json::json!({ "on_blank": on_blank });
+    }
+    if let Some(zone) = zone.filter(|_| reads_moments(&built_in)) {
+        built_in["zone"] = offsets(zone).into();
+    }
     let built_in: Arc<str> = sorted(&built_in).into();
     let custom = custom_settings(report, path, &choice);
     let mut transform = |key: &str, name: Option<String>, table: &str, is_mapped: bool| match name {
@@ -68,6 +78,39 @@ pub(super) fn check(
         );
     }
     (field_mapping, product_usage)
+}
+
+/// Whether the built-in mapper reads something that depends on the time zone: moments without an offset, or days of
+/// moments that are written as numbers.
+fn reads_moments(settings: &serde_json::Value) -> bool {
+    match settings {
+        serde_json::Value::String(text) => matches!(text.as_str(), "datetime" | "epoch_seconds" | "epoch_milliseconds"),
+        serde_json::Value::Array(items) => items.iter().any(reads_moments),
+        serde_json::Value::Object(entries) => entries.values().any(reads_moments),
+        _ => false,
+    }
+}
+
+/// The offsets of a time zone from 1900 to 2100, as the built-in mapper wants them: from which second on, and how many
+/// seconds ahead of UTC. A mapper has no database of time zones, and needs the one zone of its integration alone. UTC
+/// has none.
+fn offsets(zone: &TimeZone) -> Vec<serde_json::Value> {
+    let begin = Timestamp::from_second(-2_208_988_800).unwrap_or(Timestamp::UNIX_EPOCH);
+    let end = Timestamp::from_second(4_102_444_800).unwrap_or(Timestamp::MAX);
+    let first = (begin.as_second(), zone.to_offset(begin).seconds());
+    let later = zone.following(begin).take_while(|change| change.timestamp() < end);
+    let mut offsets = vec![first];
+    for change in later {
+        let (second, offset) = (change.timestamp().as_second(), change.offset().seconds());
+        // A change of the name alone moves no clock.
+        if offsets.last().is_some_and(|(_, last)| *last != offset) {
+            offsets.push((second, offset));
+        }
+    }
+    match offsets.as_slice() {
+        [(_, 0)] => Vec::new(),
+        offsets => offsets.iter().map(|(second, offset)| serde_json::json!([second, offset])).collect(),
+    }
 }
 
 /// The settings of the custom mappers, as JSON.

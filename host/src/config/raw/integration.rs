@@ -1,11 +1,11 @@
 //! `[integrations.NAME]`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::mapping::{RawField, RawIdentifier, RawUsage};
 use super::tables;
-use crate::destination::OnNoMatch;
+use crate::destination::{Conflict, OnMultiple, OnNoMatch};
 
 tables! {
     /// An integration: one bucket and prefix on one connection, and what to do with its files, under a name of letters,
@@ -93,6 +93,19 @@ tables! {
         /// backfill_limit = 10000
         /// ```
         backfill_limit: i64,
+        /// With more rejected rows than this a file is not merged at all, though its rejects are still written; `0` is all or
+        /// nothing. The default is no limit.
+        ///
+        /// ```toml
+        /// max_rejects = 100
+        /// ```
+        max_rejects: i64,
+        /// The same, as a share of the file's rows, from 0 to 1.
+        ///
+        /// ```toml
+        /// max_reject_ratio = 0.05
+        /// ```
+        max_reject_ratio: f64,
         /// How CSV files are read.
         csv: RawCsv,
         /// How workbooks are read.
@@ -114,12 +127,64 @@ tables! {
     /// How identifiers become accounts.
     struct RawMatching {
         /// What happens to a row whose identifier matches no account: `skip` leaves it out and counts it, `create` makes
-        /// the account.
+        /// the account, `error` fails the file.
         ///
         /// ```toml
         /// on_no_match = "skip"
         /// ```
         on_no_match: OnNoMatch,
+        /// What happens to a row without identifier: `error` rejects it, `skip_row` passes it over with a warning. The
+        /// built-in mapper reads it.
+        ///
+        /// ```toml
+        /// on_blank = "error"
+        /// ```
+        on_blank: RawOnBlank,
+        /// What happens to a row whose identifier matches several accounts: `skip` leaves it out and counts it, `first`
+        /// takes the account that was there first, `all` takes all of them, `error` fails the file.
+        ///
+        /// ```toml
+        /// on_multiple = "skip"
+        /// ```
+        on_multiple: OnMultiple,
+        /// What happens to a row of which two identifiers match different accounts: `first` goes by the one that stands
+        /// first, `skip` leaves the row out and counts it, `error` fails the file.
+        ///
+        /// ```toml
+        /// conflict = "first"
+        /// ```
+        conflict: Conflict,
+        /// When two names are the same: `exact`, letter by letter; `normalized`, when nothing but capital letters,
+        /// accents, punctuation and blanks tells them apart; or `fuzzy`, when they have so large a share of their trigrams
+        /// in common, and the next best name is this far behind.
+        ///
+        /// ```toml
+        /// name_match = "exact"
+        /// ```
+        ///
+        /// Or:
+        ///
+        /// ```text
+        /// name_match = "normalized"
+        /// name_match = { fuzzy = { threshold = 0.7, margin = 0.1 } }
+        /// ```
+        name_match: RawNameMatch,
+    }
+
+    /// When two names are similar enough.
+    struct RawFuzzy {
+        /// The share of trigrams in common, from 0.3 to 1.
+        ///
+        /// ```toml
+        /// threshold = 0.7
+        /// ```
+        threshold: f64,
+        /// How much less the next best name may share, from 0 to 1. A row with a nearer one matches several accounts.
+        ///
+        /// ```toml
+        /// margin = 0.1
+        /// ```
+        margin: f64,
     }
 
     /// Custom mappers in the place of the built-in one, for either transform or both.
@@ -155,6 +220,16 @@ pub(in crate::config) enum RawOnRevert {
     Ingest,
 }
 
+/// What happens to a row without identifier.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawOnBlank {
+    /// It is rejected.
+    Error,
+    /// It is passed over.
+    SkipRow,
+}
+
 /// Which of the files that are there on the first pass are taken.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -165,4 +240,16 @@ pub(in crate::config) enum RawBackfill {
     None,
     /// Those modified since a day, which TOML writes as a date or as a text.
     Since(toml::Value),
+}
+
+/// When two names are the same.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawNameMatch {
+    /// Letter by letter.
+    Exact,
+    /// Without what does not count.
+    Normalized,
+    /// About.
+    Fuzzy(RawFuzzy),
 }

@@ -187,8 +187,8 @@ impl<'a, 'b> Sheet<'a, 'b> {
             }
             let text = &row.text[cell.start..cell.end];
             let column = self.columns.entry(cell.column as usize).or_insert_with(|| Column {
-                text: TextColumn::with_capacity(BATCH_ROWS, 0),
-                typed: BooleanBufferBuilder::new(BATCH_ROWS),
+                text: TextColumn::with_capacity(0, 0),
+                typed: BooleanBufferBuilder::new(0),
             });
             column.text.pad(index);
             column.text.push(text);

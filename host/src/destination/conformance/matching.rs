@@ -1,6 +1,7 @@
 //! From identifiers to accounts.
 
 use super::*;
+use crate::object::Share;
 
 fn strategies(list: &[&[MatchKey]]) -> Vec<Identifier> {
     list.iter().map(|keys| keys.to_vec()).collect()
@@ -135,4 +136,139 @@ pub(super) fn an_account_created_by_a_field_has_that_value(kind: Kind) {
         ["code|x", "stage|2", "code|z", "code|y", "stage|2"]
     );
     assert_eq!(bed.usage(), ["-|-|mau|1970-01-01|6", "x.com|-|mau|1970-01-01|5"]);
+}
+
+/// Two accounts that share a domain, and one that does not.
+fn shared_domain(kind: Kind) -> Bed {
+    let bed = Bed::new(kind);
+    let seed = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]])
+        .row(&["A", "shared.com"], vec![text("seed")])
+        .row(&["B", "shared.com"], vec![text("seed")])
+        .row(&["C", "c.com"], vec![text("seed")]);
+    bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
+    bed
+}
+
+pub(super) fn several_accounts_are_skipped_or_the_first_or_all_are_taken_or_the_file_fails(kind: Kind) {
+    let file = |on_multiple| {
+        let rows =
+            accounts(&[&[MatchKey::Domain]]).row(&["shared.com"], vec![text("new")]).row(&["c.com"], vec![text("new")]);
+        File::new("next.csv").at(2_000).matching(Matching { on_multiple, ..Matching::default() }).accounts(rows)
+    };
+    let bed = shared_domain(kind);
+    let merged = bed.merge(&file(OnMultiple::Skip)).unwrap();
+    assert_eq!((merged.updated, merged.ambiguous), (1, 1));
+    assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|seed", "C|stage|new"]);
+    let bed = shared_domain(kind);
+    let merged = bed.merge(&file(OnMultiple::First)).unwrap();
+    assert_eq!((merged.updated, merged.ambiguous), (2, 0));
+    assert_eq!(bed.fields(), ["A|stage|new", "B|stage|seed", "C|stage|new"]);
+    let bed = shared_domain(kind);
+    let merged = bed.merge(&file(OnMultiple::All)).unwrap();
+    assert_eq!((merged.updated, merged.ambiguous), (3, 0));
+    assert_eq!(bed.fields(), ["A|stage|new", "B|stage|new", "C|stage|new"]);
+    let bed = shared_domain(kind);
+    let error = bed.merge(&file(OnMultiple::Error)).unwrap_err();
+    assert_eq!(error.to_string(), "1 rows matched several accounts; the first is `shared.com`");
+    assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|seed", "C|stage|seed"]);
+    assert_eq!(bed.preview(&file(OnMultiple::Error)).merged.ambiguous, 1);
+}
+
+pub(super) fn usage_of_a_row_that_matches_several_accounts_goes_to_all_of_them_if_asked_for(kind: Kind) {
+    let bed = shared_domain(kind);
+    let all = Matching { on_multiple: OnMultiple::All, ..Matching::default() };
+    let mut usage = Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
+    usage.identifiers = strategies(&[&[MatchKey::Domain]]);
+    let usage = usage.row("shared.com", 20_000, 19_997, vec![Some(7)]);
+    let merged = bed.merge(&File::new("usage.csv").at(2_000).matching(all).usage(usage)).unwrap();
+    assert_eq!((merged.usage_values, merged.usage_records), (1, 2));
+    assert_eq!(bed.rows("SELECT crm_id, value FROM usage_records ORDER BY 1"), ["A|7", "B|7"]);
+}
+
+pub(super) fn identifiers_of_different_accounts_go_by_the_first_or_are_skipped_or_fail_the_file(kind: Kind) {
+    let file = |conflict| {
+        let rows = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]])
+            .row(&["A", "c.com"], vec![text("conflict")])
+            .row(&["B", "shared.com"], vec![text("fine")])
+            .row(&["C", "unknown.com"], vec![text("fine")]);
+        File::new("next.csv").at(2_000).matching(Matching { conflict, ..Matching::default() }).accounts(rows)
+    };
+    let bed = shared_domain(kind);
+    bed.merge(&file(Conflict::First)).unwrap();
+    assert_eq!(bed.fields(), ["A|stage|conflict", "B|stage|fine", "C|stage|fine"]);
+    let bed = shared_domain(kind);
+    let merged = bed.merge(&file(Conflict::Skip)).unwrap();
+    assert_eq!((merged.updated, merged.ambiguous), (2, 1));
+    assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|fine", "C|stage|fine"]);
+    let bed = shared_domain(kind);
+    let error = bed.merge(&file(Conflict::Error)).unwrap_err();
+    let expected = "1 rows matched different accounts by different identifiers; the first is `A, c.com`";
+    assert_eq!(error.to_string(), expected);
+}
+
+pub(super) fn a_row_without_an_account_fails_the_file_if_asked_for(kind: Kind) {
+    let bed = shared_domain(kind);
+    let strict = Matching { on_no_match: OnNoMatch::Error, ..Matching::default() };
+    let rows = accounts(&[&[MatchKey::CrmId]]).row(&["A"], vec![text("new")]).row(&["nobody"], vec![text("new")]);
+    let error = bed.merge(&File::new("next.csv").at(2_000).matching(strict).accounts(rows)).unwrap_err();
+    assert_eq!(error.to_string(), "1 rows matched no account; the first is `nobody`");
+    assert_eq!(bed.fields()[0], "A|stage|seed");
+}
+
+fn by_name() -> Accounts {
+    accounts(&[&[MatchKey::Name]])
+}
+
+pub(super) fn names_match_in_normalized_form_and_create_one_account_for_all_spellings(kind: Kind) {
+    let bed = Bed::new(kind);
+    let normalized = |on_no_match| Matching { on_no_match, name_match: NameMatch::Normalized, ..Matching::default() };
+    let rows = by_name()
+        .row(&["Müller & Söhne"], vec![text("1")])
+        .row(&["MULLER and SOHNE."], vec![text("2")])
+        .row(&["…"], vec![text("no name")])
+        .row(&["Other"], vec![text("3")]);
+    let file = File::new("seed.csv").matching(normalized(OnNoMatch::Create)).accounts(rows);
+    let merged = bed.merge(&file).unwrap();
+    assert_eq!((merged.created, merged.unmatched), (2, 1));
+    let rows = by_name().row(&["muller and söhne"], vec![text("4")]).row(&["Another"], vec![text("5")]);
+    let file = File::new("next.csv").at(2_000).matching(normalized(OnNoMatch::Skip)).accounts(rows);
+    let merged = bed.merge(&file).unwrap();
+    assert_eq!((merged.matched, merged.unmatched), (1, 1));
+    assert_eq!(bed.rows("SELECT name, value FROM account_field_values ORDER BY 1"), ["MULLER and SOHNE.|4", "Other|3"]);
+}
+
+pub(super) fn names_that_came_by_another_key_match_in_normalized_form_later(kind: Kind) {
+    let bed = Bed::new(kind);
+    let seed = accounts(&[&[MatchKey::CrmId], &[MatchKey::Name]]).row(&["A", "ACME Inc."], vec![text("seed")]);
+    bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
+    let matching = Matching { name_match: NameMatch::Normalized, ..Matching::default() };
+    let next = by_name().row(&["acme, inc"], vec![text("next")]);
+    bed.merge(&File::new("next.csv").at(2_000).matching(matching).accounts(next)).unwrap();
+    assert_eq!(bed.fields(), ["A|stage|next"]);
+}
+
+pub(super) fn names_that_are_about_the_same_match_unless_two_are_as_near(kind: Kind) {
+    let bed = Bed::new(kind);
+    let seed = |names: &[&str]| names.iter().fold(by_name(), |rows, name| rows.row(&[name], vec![text("seed")]));
+    let names = ["Acme Shipping GmbH", "Acme Shopping GmbH", "Borealis Optics"];
+    bed.merge(&File::new("seed.csv").accounts(seed(&names))).unwrap();
+    let share = |share| Share::of(share).unwrap();
+    let name_match = NameMatch::Fuzzy { threshold: share(0.6), margin: share(0.1) };
+    let fuzzy = Matching { name_match, ..Matching::default() };
+    let next = by_name()
+        .row(&["borealis optic"], vec![text("near")])
+        .row(&["ACME Shipping Gmbh"], vec![text("same")])
+        .row(&["Acme Shpping GmbH"], vec![text("between two")])
+        .row(&["Something else"], vec![text("far")]);
+    let merged = bed.merge(&File::new("next.csv").at(2_000).matching(fuzzy).accounts(next)).unwrap();
+    assert_eq!((merged.matched, merged.ambiguous, merged.unmatched), (2, 1, 1));
+    assert_eq!(
+        bed.fields(),
+        ["Acme Shipping GmbH|stage|same", "Acme Shopping GmbH|stage|seed", "Borealis Optics|stage|near"]
+    );
+    // The index is made anew once there are more names.
+    bed.merge(&File::new("more.csv").at(3_000).accounts(seed(&["Caledonia Foods"]))).unwrap();
+    let next = by_name().row(&["Caledonia Food"], vec![text("near")]);
+    bed.merge(&File::new("last.csv").at(4_000).matching(fuzzy).accounts(next)).unwrap();
+    assert!(bed.fields().contains(&"Caledonia Foods|stage|near".to_owned()));
 }

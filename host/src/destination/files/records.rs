@@ -11,11 +11,13 @@ use arrow_array::{Array, StringArray};
 use arrow_buffer::BooleanBuffer;
 
 use super::failed;
-use super::json::{Column, Texts, write_date, write_integer, write_text};
+use super::json::{Column, Texts, write_integer, write_iso, write_text};
+use crate::append::Piece;
 use crate::batch::{
     AccountBatch, AccountLayout, Identifier, MatchKey, Series, UsageBatch, UsageLayout, UserKey, ValueType,
 };
 use crate::destination::DestinationError;
+use crate::destination::iso::Iso;
 
 /// A buffer this full is written to the file.
 const FULL: usize = 256 << 10;
@@ -53,20 +55,21 @@ impl Lines {
     }
 }
 
-/// `"name":`, ready to be copied.
-fn name(name: &str) -> Vec<u8> {
+/// `"name":`
+fn name(name: &str) -> Piece {
     let mut text = Vec::new();
     write_text(name.as_bytes(), &mut text);
     text.push(b':');
-    text
+    Piece::new(text)
 }
 
-/// The start of every record, from which late rejects find it again.
-fn write_place(table: u32, row: u32, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"table\":");
-    write_integer(i64::from(table), out);
-    out.extend_from_slice(b",\"row\":");
-    write_integer(i64::from(row), out);
+/// `{"table":0,"row":`, the start of every record, from which late rejects find it again.
+fn start(table: u32) -> Piece {
+    Piece::new(format!("{{\"table\":{table},\"row\":").into_bytes())
+}
+
+fn piece(text: &str) -> Piece {
+    Piece::new(text.as_bytes().to_vec())
 }
 
 fn is_rejected(rejected: &[u32], row: u32) -> bool {
@@ -75,7 +78,10 @@ fn is_rejected(rejected: &[u32], row: u32) -> bool {
 
 /// The names of identifiers, strategy by strategy.
 #[derive(Debug)]
-struct IdentifierNames(Vec<Vec<Vec<u8>>>);
+struct IdentifierNames {
+    start: Piece,
+    strategies: Vec<Vec<Piece>>,
+}
 
 impl IdentifierNames {
     fn of(identifiers: &[Identifier]) -> Self {
@@ -86,15 +92,16 @@ impl IdentifierNames {
             MatchKey::Id => name("id"),
             MatchKey::Field(field) => name(&format!("field:{field}")),
         };
-        Self(identifiers.iter().map(|strategy| strategy.iter().map(key).collect()).collect())
+        let strategies = identifiers.iter().map(|strategy| strategy.iter().map(key).collect()).collect();
+        Self { start: piece(",\"account\":["), strategies }
     }
 
     /// `,"account":[{…},…]`: a strategy of which a part is blank says nothing and is left out.
     fn write(&self, columns: &[IdentifierColumn<'_>], row: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(b",\"account\":[");
+        self.start.append_to(out);
         let mut columns = columns;
         let mut is_first = true;
-        for names in &self.0 {
+        for names in &self.strategies {
             let Some((these, others)) = columns.split_at_checked(names.len()) else {
                 break;
             };
@@ -102,13 +109,15 @@ impl IdentifierNames {
             if these.iter().any(|column| column.is_blank(row)) {
                 continue;
             }
-            out.extend_from_slice(if is_first { b"{" } else { b",{" });
-            is_first = false;
+            if !std::mem::take(&mut is_first) {
+                out.push(b',');
+            }
+            out.push(b'{');
             for (place, (name, column)) in names.iter().zip(these).enumerate() {
                 if place > 0 {
                     out.push(b',');
                 }
-                out.extend_from_slice(name);
+                name.append_to(out);
                 column.texts.write(row, out);
             }
             out.push(b'}');
@@ -128,22 +137,28 @@ impl<'a> IdentifierColumn<'a> {
     }
 
     fn is_blank(&self, row: usize) -> bool {
-        self.array.is_null(row) || self.texts.get(row).is_empty()
+        self.array.is_null(row) || self.texts.is_empty(row)
     }
 }
 
 /// Writes the account records of one table.
 #[derive(Debug)]
 pub(super) struct AccountRecords {
-    table: u32,
+    start: Piece,
     identifiers: IdentifierNames,
-    fields: Vec<(Vec<u8>, ValueType)>,
+    fields_start: Piece,
+    fields: Vec<(Piece, ValueType)>,
 }
 
 impl AccountRecords {
     pub fn of(table: u32, layout: &AccountLayout) -> Self {
         let fields = layout.fields.iter().map(|field| (name(&field.name), field.value_type)).collect();
-        Self { table, identifiers: IdentifierNames::of(&layout.identifiers), fields }
+        Self {
+            start: start(table),
+            identifiers: IdentifierNames::of(&layout.identifiers),
+            fields_start: piece(",\"fields\":{"),
+            fields,
+        }
     }
 
     /// `{"table":0,"row":0,"account":[…],"fields":{…}}` for each record. A field that is to be erased is null, one that
@@ -153,16 +168,17 @@ impl AccountRecords {
         let mut fields = Vec::with_capacity(self.fields.len());
         for ((name, value_type), field) in self.fields.iter().zip(&batch.fields) {
             let column = Column::of(&field.values, *value_type).ok_or_else(|| mistyped(name, lines.path()))?;
-            fields.push((name.as_slice(), column, field.clear.as_ref()));
+            fields.push((name, column, field.clear.as_ref()));
         }
         for (place, row) in batch.rows.iter().enumerate() {
             if is_rejected(rejected, *row) {
                 continue;
             }
             let out = &mut lines.buffer;
-            write_place(self.table, *row, out);
+            self.start.append_to(out);
+            write_integer(i64::from(*row), out);
             self.identifiers.write(&identifiers, place, out);
-            out.extend_from_slice(b",\"fields\":{");
+            self.fields_start.append_to(out);
             write_fields(&fields, place, out);
             out.push(b'}');
             lines.end_record()?;
@@ -171,18 +187,17 @@ impl AccountRecords {
     }
 }
 
-fn write_fields(fields: &[(&[u8], Column<'_>, Option<&BooleanBuffer>)], row: usize, out: &mut Vec<u8>) {
+fn write_fields(fields: &[(&Piece, Column<'_>, Option<&BooleanBuffer>)], row: usize, out: &mut Vec<u8>) {
     let mut is_first = true;
     for (name, column, clear) in fields {
         let is_null = column.is_null(row);
         if is_null && !clear.is_some_and(|clear| clear.value(row)) {
             continue;
         }
-        if !is_first {
+        if !std::mem::take(&mut is_first) {
             out.push(b',');
         }
-        is_first = false;
-        out.extend_from_slice(name);
+        name.append_to(out);
         if is_null {
             out.extend_from_slice(b"null");
         } else {
@@ -191,15 +206,16 @@ fn write_fields(fields: &[(&[u8], Column<'_>, Option<&BooleanBuffer>)], row: usi
     }
 }
 
-fn mistyped(name: &[u8], path: &Path) -> DestinationError {
-    let message = format!("the values of {} are not of their announced type", String::from_utf8_lossy(name));
+fn mistyped(name: &Piece, path: &Path) -> DestinationError {
+    let name = String::from_utf8_lossy(name.as_bytes());
+    let message = format!("the values of {name} are not of their announced type");
     failed("write", path)(std::io::Error::new(std::io::ErrorKind::InvalidData, message))
 }
 
 /// Writes the usage records of one table.
 #[derive(Debug)]
 pub(super) struct UsageRecords {
-    table: u32,
+    start: Piece,
     identifiers: IdentifierNames,
     user: Option<&'static [u8]>,
     series: Vec<SeriesText>,
@@ -213,8 +229,8 @@ pub(super) struct UsageRecords {
 #[derive(Debug)]
 struct SeriesText {
     value_type: ValueType,
-    before: Vec<u8>,
-    after: Vec<u8>,
+    before: Piece,
+    after: Piece,
 }
 
 impl UsageRecords {
@@ -225,7 +241,7 @@ impl UsageRecords {
             UserKey::Name => b",\"user\":{\"name\":".as_slice(),
         });
         Self {
-            table,
+            start: start(table),
             identifiers: IdentifierNames::of(&layout.identifiers),
             user,
             series: Vec::new(),
@@ -257,9 +273,9 @@ impl UsageRecords {
                 let head = head(&self.heads, &self.head_ends, entry);
                 let out = &mut lines.buffer;
                 out.extend_from_slice(head);
-                out.extend_from_slice(&series.before);
+                series.before.append_to(out);
                 column.write(place, out);
-                out.extend_from_slice(&series.after);
+                series.after.append_to(out);
                 lines.end_record()?;
             }
         }
@@ -267,7 +283,7 @@ impl UsageRecords {
     }
 
     fn series_at(&self, number: u32, path: &Path) -> Result<&SeriesText, DestinationError> {
-        self.series.get(number as usize).ok_or_else(|| mistyped(b"a series", path))
+        self.series.get(number as usize).ok_or_else(|| mistyped(&piece("a series"), path))
     }
 
     /// `{"table":0,"row":0,"account":[…],"user":{…},"period_start":"…","date":"…"` for each entry.
@@ -279,20 +295,20 @@ impl UsageRecords {
         let date = |dates: &arrow_array::Date32Array, entry: usize, name: &[u8], out: &mut Vec<u8>| {
             if dates.is_valid(entry) {
                 out.extend_from_slice(name);
-                write_date(i64::from(dates.value(entry)), out);
-                out.push(b'"');
+                write_iso(Iso::date(dates.value(entry)), out);
             }
         };
         for (entry, row) in batch.rows.iter().enumerate() {
-            write_place(self.table, *row, &mut self.heads);
+            self.start.append_to(&mut self.heads);
+            write_integer(i64::from(*row), &mut self.heads);
             self.identifiers.write(&identifiers, entry, &mut self.heads);
             if let Some((name, column)) = user.as_ref().filter(|(_, column)| !column.is_blank(entry)) {
                 self.heads.extend_from_slice(name);
                 column.texts.write(entry, &mut self.heads);
                 self.heads.push(b'}');
             }
-            date(&batch.period_starts, entry, b",\"period_start\":\"", &mut self.heads);
-            date(&batch.dates, entry, b",\"date\":\"", &mut self.heads);
+            date(&batch.period_starts, entry, b",\"period_start\":", &mut self.heads);
+            date(&batch.dates, entry, b",\"date\":", &mut self.heads);
             self.head_ends.push(self.heads.len());
         }
     }
@@ -323,5 +339,5 @@ fn series_text(series: &Series, path: &Path) -> Result<SeriesText, DestinationEr
     after.extend(json(&|| serde_json::to_vec(&series.aggregate))?);
     after.extend_from_slice(b",\"repeat\":");
     after.extend(json(&|| serde_json::to_vec(&series.repeat))?);
-    Ok(SeriesText { value_type: series.value_type, before, after })
+    Ok(SeriesText { value_type: series.value_type, before: Piece::new(before), after: Piece::new(after) })
 }

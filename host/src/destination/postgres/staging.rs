@@ -10,8 +10,9 @@ use arrow_array::{Array, ArrayRef, StringArray};
 use crate::batch::{
     AccountBatch, AccountLayout, Identifier, OutputField, Series, UsageBatch, UsageLayout, UserKey, ValueType,
 };
+use crate::destination::iso::Iso;
 use crate::destination::relational::interner::{Interned, Interner};
-use crate::destination::relational::text::{write_date, write_decimal, write_list, write_timestamp};
+use crate::destination::relational::text::{write_decimal, write_list};
 use crate::destination::relational::{is_rejected, type_name, user_key_name};
 use crate::destination::{Delivery, DestinationError, Preview, RejectRow, RowCounts, Staging, Summary};
 
@@ -457,9 +458,10 @@ impl<'a> Values<'a> {
             }
             ValueType::Decimal(scale) => write_decimal(text, self.values.as_primitive::<Int64Type>().value(row), scale),
             ValueType::Boolean => text.push(if self.values.as_boolean().value(row) { '1' } else { '0' }),
-            ValueType::Date => write_date(text, self.values.as_primitive::<Date32Type>().value(row).into()),
+            ValueType::Date => text.push_str(Iso::date(self.values.as_primitive::<Date32Type>().value(row)).as_str()),
             ValueType::Timestamp => {
-                write_timestamp(text, self.values.as_primitive::<TimestampMicrosecondType>().value(row));
+                let value = self.values.as_primitive::<TimestampMicrosecondType>().value(row);
+                text.push_str(Iso::timestamp(value).as_str());
             }
             ValueType::TextList => {
                 let lists = self.values.as_list::<i32>();

@@ -1,28 +1,46 @@
-//! Identifiers and users of an object, each stored once in its staging file.
+//! Identifiers and users of an object, each stored once in its staging file. Beside a name stands its normalized form.
 
 use arrow_array::{Array, StringArray};
 use rusqlite::{CachedStatement, Connection, params};
 
-use crate::batch::UserKey;
+use crate::batch::{Identifier, MatchKey, UserKey};
+use crate::destination::names::normalize;
 use crate::destination::relational::interner::{Interned, Interner};
 use crate::destination::relational::user_key_name;
+
+/// Creates the table of the identifiers of one list of strategies.
+pub(super) fn create_table(number: usize, strategies: &[Identifier]) -> String {
+    let keys: String = (0..strategies.iter().map(Vec::len).sum()).map(|index: usize| format!(", k{index}")).collect();
+    let names: String = names_among(strategies).map(|index| format!(", n{index}")).collect();
+    format!("CREATE TABLE identifiers_{number} (identifier INTEGER PRIMARY KEY{keys}{names})")
+}
+
+/// Which of a list's keys are names.
+pub(super) fn names_among(strategies: &[Identifier]) -> impl Iterator<Item = usize> {
+    let keys = strategies.iter().flatten().enumerate();
+    keys.filter(|(_, key)| **key == MatchKey::Name).map(|(index, _)| index)
+}
 
 /// Numbers the identifiers of one batch, storing those that are new.
 pub(super) struct InternIdentifiers<'c, 'b> {
     insert: CachedStatement<'c>,
     columns: &'b [StringArray],
     layout: usize,
+    /// Which columns are names.
+    names: Vec<usize>,
 }
 
 impl<'c, 'b> InternIdentifiers<'c, 'b> {
     pub(super) fn prepare(
         connection: &'c Connection,
         layout: usize,
+        strategies: &[Identifier],
         columns: &'b [StringArray],
     ) -> rusqlite::Result<Self> {
-        let marks: String = (0..columns.len()).map(|index| format!(", ?{}", index + 2)).collect();
+        let names: Vec<usize> = names_among(strategies).collect();
+        let marks: String = (0..columns.len() + names.len()).map(|index| format!(", ?{}", index + 2)).collect();
         let insert = connection.prepare_cached(&format!("INSERT INTO identifiers_{layout} VALUES (?1{marks})"))?;
-        Ok(Self { insert, columns, layout })
+        Ok(Self { insert, columns, layout, names })
     }
 
     pub(super) fn identifier(
@@ -44,6 +62,11 @@ impl<'c, 'b> InternIdentifiers<'c, 'b> {
                 self.insert.raw_bind_parameter(1, number)?;
                 for (index, column) in self.columns.iter().enumerate() {
                     self.insert.raw_bind_parameter(index + 2, present(column, row))?;
+                }
+                for (place, index) in self.names.iter().enumerate() {
+                    let name = self.columns.get(*index).and_then(|column| present(column, row));
+                    let normalized = name.map(normalize).filter(|normalized| !normalized.is_empty());
+                    self.insert.raw_bind_parameter(self.columns.len() + place + 2, normalized)?;
                 }
                 self.insert.raw_execute()?;
                 Ok(number)

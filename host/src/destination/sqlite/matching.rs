@@ -1,7 +1,8 @@
 //! From identifiers to accounts, set-wise.
 //!
 //! Each distinct combination of identifier values is looked up once. Its strategies are tried in order: the next one on
-//! a blank or no match, never on an ambiguous one.
+//! a blank or no match, never on an ambiguous one. Names are compared as they stand, in the normalized form that is kept
+//! beside each, or by an index of all of them in memory that lasts until one is added.
 //!
 //! With `on_no_match = "create"`, what matched nothing becomes accounts, one for each distinct combination of values of
 //! the first strategy that is not blank, and each account takes on all identifier values that its records bring. Keys
@@ -13,23 +14,43 @@
 use rusqlite::params;
 
 use crate::batch::{Identifier, MatchKey};
+use crate::destination::names::Search;
 use crate::destination::relational::type_name;
-use crate::destination::{DestinationError, OnNoMatch};
+use crate::destination::{Conflict, DestinationError, NameMatch, OnMultiple, OnNoMatch};
+use crate::object::Share;
 
+use super::identifiers::names_among;
 use super::merge::Merge;
 
-/// Fills `staging.resolved`: for each identifier its account, 0 if several match, -1 if none does.
+/// The kind of account key under which a name's normalized form stands. It is none that people see.
+const NORMALIZED: &str = "normalized_name";
+
+/// What stands in the place of an account where there is none.
+pub(super) const NONE: i64 = -1;
+/// Several accounts match.
+pub(super) const SEVERAL: i64 = 0;
+/// Two strategies match different accounts.
+pub(super) const CONFLICT: i64 = -2;
+
+/// Fills `staging.resolved`: for each identifier its account (or all of them), or what stands there instead.
 pub(super) fn match_accounts(merge: &mut Merge<'_>) -> Result<(), DestinationError> {
     merge.db.batch(
         "match accounts",
-        "CREATE TABLE staging.resolved (identifier INTEGER PRIMARY KEY, account INTEGER NOT NULL)",
+        "CREATE TABLE staging.resolved (identifier INTEGER, account INTEGER, PRIMARY KEY (identifier, account)) WITHOUT ROWID",
     )?;
     let layouts = &merge.staged.layouts;
-    let strategies: Vec<Vec<Strategy>> =
-        layouts.iter().map(|layout| Strategy::numbered(merge, layout)).collect::<Result<_, _>>()?;
+    let strategies: Vec<Vec<Strategy>> = layouts
+        .iter()
+        .enumerate()
+        .map(|(number, layout)| Strategy::all(merge, number, layout))
+        .collect::<Result<_, _>>()?;
     for (layout, strategies) in strategies.iter().enumerate() {
         for strategy in strategies {
+            strategy.find_similar_names(merge, layout)?;
             match_strategy(merge, layout, strategy, "")?;
+        }
+        if merge.staged.delivery.matching.conflict != Conflict::First {
+            strategies.iter().skip(1).try_for_each(|strategy| find_conflicts(merge, layout, strategy))?;
         }
     }
     if merge.staged.delivery.matching.on_no_match == OnNoMatch::Create {
@@ -38,12 +59,13 @@ pub(super) fn match_accounts(merge: &mut Merge<'_>) -> Result<(), DestinationErr
             create_accounts(merge, layout, strategies)?;
         }
         for (layout, strategies) in strategies.iter().enumerate() {
+            add_names(merge, layout)?;
             add_field_values(merge, layout, strategies)?;
         }
     }
     for layout in 0..layouts.len() {
         let sql = format!(
-            "INSERT INTO staging.resolved SELECT i.identifier, -1 FROM staging.identifiers_{layout} i WHERE {UNRESOLVED}"
+            "INSERT INTO staging.resolved SELECT i.identifier, {NONE} FROM staging.identifiers_{layout} i WHERE {UNRESOLVED}"
         );
         merge.db.run("match accounts", &sql, [])?;
     }
@@ -60,6 +82,8 @@ struct Strategy {
 struct Key {
     /// `i.kN`, where `i` is the table of identifiers.
     column: String,
+    /// What of it is compared.
+    compared: String,
     target: Target,
 }
 
@@ -67,6 +91,8 @@ struct Key {
 enum Target {
     /// Among the account keys of this kind.
     Kind(&'static str),
+    /// Among the names found to be similar, in this table.
+    Similar { table: String, threshold: Share, margin: Share },
     /// Among the ids of accounts.
     Id,
     /// Among the current values of a field.
@@ -76,7 +102,7 @@ enum Target {
 }
 
 impl Strategy {
-    fn numbered(merge: &Merge<'_>, layout: &[Identifier]) -> Result<Vec<Self>, DestinationError> {
+    fn all(merge: &Merge<'_>, layout_number: usize, layout: &[Identifier]) -> Result<Vec<Self>, DestinationError> {
         let mut number = 0;
         let mut strategies = Vec::new();
         for identifier in layout {
@@ -85,11 +111,24 @@ impl Strategy {
                 let target = match key {
                     MatchKey::CrmId => Target::Kind("crm_id"),
                     MatchKey::Domain => Target::Kind("domain"),
-                    MatchKey::Name => Target::Kind("name"),
+                    MatchKey::Name => match merge.staged.delivery.matching.name_match {
+                        NameMatch::Exact => Target::Kind("name"),
+                        NameMatch::Normalized => Target::Kind(NORMALIZED),
+                        NameMatch::Fuzzy { threshold, margin } => Target::Similar {
+                            table: format!("staging.similar_{layout_number}_{number}"),
+                            threshold,
+                            margin,
+                        },
+                    },
                     MatchKey::Id => Target::Id,
                     MatchKey::Field(field) => match_field(merge, field)?,
                 };
-                keys.push(Key { column: format!("i.k{number}"), target });
+                let column = format!("i.k{number}");
+                let compared = match target {
+                    Target::Kind(NORMALIZED) | Target::Similar { .. } => format!("i.n{number}"),
+                    Target::Kind(_) | Target::Id | Target::Field { .. } | Target::UnknownField => column.clone(),
+                };
+                keys.push(Key { column, compared, target });
                 number += 1;
             }
             strategies.push(Self { keys });
@@ -99,7 +138,7 @@ impl Strategy {
 
     /// True where no key of this strategy is blank.
     fn present(&self) -> String {
-        let conditions: Vec<String> = self.keys.iter().map(|key| format!("{} IS NOT NULL", key.column)).collect();
+        let conditions: Vec<String> = self.keys.iter().map(|key| format!("{} IS NOT NULL", key.compared)).collect();
         conditions.join(" AND ")
     }
 
@@ -107,7 +146,7 @@ impl Strategy {
     fn creates(&self) -> bool {
         self.keys.iter().all(|key| match key.target {
             Target::Kind(_) | Target::Field { .. } => true,
-            Target::Id | Target::UnknownField => false,
+            Target::Similar { .. } | Target::Id | Target::UnknownField => false,
         })
     }
 
@@ -127,23 +166,25 @@ impl Strategy {
     fn joins(&self) -> Option<(String, &'static str)> {
         let mut joins = String::new();
         let mut account = "";
-        for (index, Key { column, target }) in self.keys.iter().enumerate() {
+        for (index, Key { column, compared, target }) in self.keys.iter().enumerate() {
             let (table, own, condition) = match target {
                 Target::Kind(kind) => {
-                    ("account_keys", "account", format!("a{index}.kind = '{kind}' AND a{index}.value = {column}"))
+                    let condition = format!("a{index}.kind = '{kind}' AND a{index}.value = {compared}");
+                    ("main.account_keys", "account", condition)
                 }
+                Target::Similar { table, .. } => (table.as_str(), "account", format!("a{index}.name = {compared}")),
                 Target::Id => {
                     let condition =
                         format!("a{index}.id = CAST({column} AS INTEGER) AND CAST(a{index}.id AS TEXT) = {column}");
-                    ("accounts", "id", condition)
+                    ("main.accounts", "id", condition)
                 }
                 Target::Field { id, .. } => {
                     let condition = format!("a{index}.field = {id} AND CAST(a{index}.value AS TEXT) = {column}");
-                    ("account_values", "account", condition)
+                    ("main.account_values", "account", condition)
                 }
                 Target::UnknownField => return None,
             };
-            joins.push_str(&format!(" CROSS JOIN main.{table} a{index} ON {condition}"));
+            joins.push_str(&format!(" CROSS JOIN {table} a{index} ON {condition}"));
             if index == 0 {
                 account = if own == "id" { "a0.id" } else { "a0.account" };
             } else {
@@ -151,6 +192,29 @@ impl Strategy {
             }
         }
         Some((joins, account))
+    }
+
+    /// Makes the tables of names that are similar to those looked up.
+    fn find_similar_names(&self, merge: &Merge<'_>, layout: usize) -> Result<(), DestinationError> {
+        let what = "look for similar names";
+        for Key { compared, target, .. } in &self.keys {
+            let Target::Similar { table, threshold, margin } = target else { continue };
+            let create =
+                format!("CREATE TABLE {table} (name TEXT, account INTEGER, PRIMARY KEY (name, account)) WITHOUT ROWID");
+            merge.db.batch(what, &create)?;
+            let index = merge.names.index(&merge.db, threshold.less(*margin))?;
+            let mut search = Search::default();
+            let names = format!(
+                "SELECT DISTINCT {compared} FROM staging.identifiers_{layout} i WHERE {compared} IS NOT NULL AND {UNRESOLVED}"
+            );
+            let insert = format!("INSERT INTO {table} VALUES (?1, ?2)");
+            merge.db.each(what, &names, |row| {
+                let name: String = row.get(0)?;
+                let accounts = index.find(&name, *threshold, *margin, &mut search);
+                accounts.into_iter().try_for_each(|account| merge.db.run_again(&insert, params![name, account]))
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -203,14 +267,40 @@ fn match_strategy(
     let Some((joins, account)) = strategy.joins() else {
         return Ok(());
     };
+    let chosen = match merge.staged.delivery.matching.on_multiple {
+        OnMultiple::Skip | OnMultiple::Error => {
+            format!("CASE WHEN min({account}) = max({account}) THEN min({account}) ELSE {SEVERAL} END")
+        }
+        OnMultiple::First => format!("min({account})"),
+        OnMultiple::All => account.to_owned(),
+    };
+    let group = if merge.staged.delivery.matching.on_multiple == OnMultiple::All { ", 2" } else { "" };
     let sql = format!(
-        "INSERT INTO staging.resolved
-         SELECT i.identifier, CASE WHEN min({account}) = max({account}) THEN min({account}) ELSE 0 END
-         FROM staging.identifiers_{layout} i{joins}
-         WHERE {UNRESOLVED} {condition} GROUP BY i.identifier",
+        "INSERT INTO staging.resolved SELECT i.identifier, {chosen} FROM staging.identifiers_{layout} i{joins}
+         WHERE {UNRESOLVED} {condition} GROUP BY 1{group}",
     );
     merge.db.run("match accounts", &sql, [])?;
     Ok(())
+}
+
+/// Marks what an earlier strategy matched with an account, and this one with others only.
+fn find_conflicts(merge: &Merge<'_>, layout: usize, strategy: &Strategy) -> Result<(), DestinationError> {
+    let Some((joins, account)) = strategy.joins() else {
+        return Ok(());
+    };
+    let conflicting = format!(
+        "SELECT i.identifier FROM staging.identifiers_{layout} i{joins}
+         CROSS JOIN staging.resolved r ON r.identifier = i.identifier AND r.account > 0
+         GROUP BY 1 HAVING NOT max({account} = r.account)"
+    );
+    // Where all accounts of a strategy are taken, one mark stands for them.
+    let sql = format!(
+        "CREATE TABLE staging.conflicting AS {conflicting};
+         DELETE FROM staging.resolved WHERE identifier IN (SELECT identifier FROM staging.conflicting);
+         INSERT INTO staging.resolved SELECT identifier, {CONFLICT} FROM staging.conflicting;
+         DROP TABLE staging.conflicting"
+    );
+    merge.db.batch("compare strategies", &sql)
 }
 
 /// Adds the identifier values of matched records to the keys of their accounts. A single strategy matched by them all.
@@ -222,12 +312,28 @@ fn add_keys(merge: &Merge<'_>, layout: usize, strategies: &[Strategy]) -> Result
         let Target::Kind(kind) = key.target else { continue };
         let sql = format!(
             "INSERT OR IGNORE INTO main.account_keys
-             SELECT '{kind}', {column}, r.account FROM staging.identifiers_{layout} i
+             SELECT '{kind}', {compared}, r.account FROM staging.identifiers_{layout} i
              CROSS JOIN staging.resolved r ON r.identifier = i.identifier
-             WHERE r.account > 0 AND {column} IS NOT NULL",
-            column = key.column
+             WHERE r.account > 0 AND {compared} IS NOT NULL",
+            compared = key.compared
         );
         merge.db.run("add account keys", &sql, [])?;
+    }
+    Ok(())
+}
+
+/// Keeps names as they were written, and in their normalized form, whichever of the two they matched by.
+fn add_names(merge: &Merge<'_>, layout: usize) -> Result<(), DestinationError> {
+    for name in names_among(&merge.staged.layouts[layout]) {
+        for (kind, column) in [("name", format!("i.k{name}")), (NORMALIZED, format!("i.n{name}"))] {
+            let sql = format!(
+                "INSERT OR IGNORE INTO main.account_keys
+                 SELECT '{kind}', {column}, r.account FROM staging.identifiers_{layout} i
+                 CROSS JOIN staging.resolved r ON r.identifier = i.identifier
+                 WHERE r.account > 0 AND {column} IS NOT NULL"
+            );
+            merge.db.run("add account keys", &sql, [])?;
+        }
     }
     Ok(())
 }
@@ -253,7 +359,7 @@ fn create_accounts(merge: &mut Merge<'_>, layout: usize, strategies: &[Strategy]
             continue;
         }
         let created = format!("created_{layout}_{number}");
-        let columns: Vec<&str> = strategy.keys.iter().map(|key| key.column.as_str()).collect();
+        let columns: Vec<&str> = strategy.keys.iter().map(|key| key.compared.as_str()).collect();
         let names: Vec<String> = (0..columns.len()).map(|index| format!("c{index}")).collect();
         let (columns, names) = (columns.join(", "), names.join(", "));
         let last: i64 = merge.db.value(what, "SELECT coalesce(max(id), 0) FROM main.accounts")?;
@@ -272,7 +378,7 @@ fn create_accounts(merge: &mut Merge<'_>, layout: usize, strategies: &[Strategy]
         merge.merged.created += merge.db.count(what, &format!("SELECT count(*) FROM staging.{created}"))?;
         let mut same = Vec::new();
         for (index, key) in strategy.keys.iter().enumerate() {
-            same.push(format!("c.c{index} = {}", key.column));
+            same.push(format!("c.c{index} = {}", key.compared));
             let sql = match &key.target {
                 Target::Kind(kind) => format!(
                     "INSERT OR IGNORE INTO main.account_keys SELECT '{kind}', c{index}, account FROM staging.{created}"
@@ -282,7 +388,7 @@ fn create_accounts(merge: &mut Merge<'_>, layout: usize, strategies: &[Strategy]
                      SELECT {id}, account, {}, {me} FROM staging.{created}",
                     stored_as(value_type, &format!("c{index}"))
                 ),
-                Target::Id | Target::UnknownField => continue,
+                Target::Similar { .. } | Target::Id | Target::UnknownField => continue,
             };
             merge.db.run(what, &sql, [])?;
         }

@@ -7,9 +7,13 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::destination::relational::{UNMATCHED_EXAMPLES, comparable, place};
-use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
+use crate::destination::{
+    Conflict, DestinationError, Matching, Merged, OnMultiple, OnNoMatch, Preview, RowCounts, Summary, UnmatchedRow,
+};
 use crate::object::{ContentHash, Identity};
 
+use super::matching::{CONFLICT, NONE, SEVERAL};
+use super::similar::Names;
 use super::staging::Staged;
 use super::store::{self, STAGING_CACHE, Statements, Store};
 use super::{fields, matching, preview, usage};
@@ -18,6 +22,8 @@ use super::{fields, matching, preview, usage};
 pub(super) struct Merge<'c> {
     pub(super) db: Statements<'c>,
     pub(super) staged: &'c Staged,
+    /// The names of all accounts, for those that are about the same.
+    pub(super) names: &'c Names,
     /// This ingestion.
     pub(super) ingestion: i64,
     /// Where its writes stand, as bytes that compare.
@@ -46,7 +52,7 @@ pub(super) fn merge(
             if let Some(summary) = known {
                 return Ok((summary, Ending::Rollback));
             }
-            let merged = Merge::run(connection, store.path(), staged, Purpose::Store(rows))?.merged;
+            let merged = Merge::run(connection, store, staged, Purpose::Store(rows))?.merged;
             Ok((Summary { content: staged.delivery.content, rows, merged }, Ending::Commit))
         })
     })
@@ -56,7 +62,7 @@ pub(super) fn merge(
 pub(super) fn preview(store: &Store, staging: &Path, staged: &Staged) -> Result<Preview, DestinationError> {
     let look = |connection: &mut Connection| {
         with_staged(connection, store.path(), staging, |connection| {
-            let merge = Merge::run(connection, store.path(), staged, Purpose::Look)?;
+            let merge = Merge::run(connection, store, staged, Purpose::Look)?;
             Ok((preview::describe(&merge)?, Ending::Rollback))
         })
     };
@@ -137,11 +143,11 @@ fn attach(connection: &Connection, staging: &Path) -> Result<(), DestinationErro
 impl<'c> Merge<'c> {
     fn run(
         connection: &'c Connection,
-        path: &'c Path,
+        store: &'c Store,
         staged: &'c Staged,
         purpose: Purpose,
     ) -> Result<Self, DestinationError> {
-        let db = Statements::new(connection, path);
+        let db = Statements::new(connection, store.path());
         let as_of = comparable(&staged.delivery.as_of, &staged.delivery.identity);
         let identity = &staged.delivery.identity;
         let (integration, dedup_key) = (identity.integration.as_str(), identity.dedup_key.as_str());
@@ -168,6 +174,7 @@ impl<'c> Merge<'c> {
         let mut merge = Self {
             db,
             staged,
+            names: store.names(),
             ingestion: 0,
             as_of,
             newest,
@@ -323,30 +330,56 @@ impl<'c> Merge<'c> {
         }
         let unresolved =
             format!("FROM ({rows}) v CROSS JOIN staging.resolved r ON r.identifier = v.identifier WHERE r.account");
-        self.merged.unmatched = self.db.count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = -1"))?;
-        self.merged.ambiguous = self.db.count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = 0"))?;
+        let count =
+            |codes: &str| self.db.count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} {codes}"));
+        self.merged.unmatched = count(&format!("= {NONE}"))?;
+        self.merged.ambiguous = count(&format!("IN ({SEVERAL}, {CONFLICT})"))?;
+        let conflicts = count(&format!("= {CONFLICT}"))?;
         let refused = self.merged.unmatched + self.merged.ambiguous;
         let resolved: bool = self.db.value(what, "SELECT EXISTS (SELECT 1 FROM staging.resolved WHERE account > 0)")?;
         if !resolved && refused > 0 && matches!(purpose, Purpose::Store(_)) {
             return Err(DestinationError::NoAccountMatched { rows: refused });
         }
-        let mut identifiers = Vec::new();
-        for (number, layout) in self.staged.layouts.iter().enumerate() {
-            let keys: String =
-                (0..layout.iter().map(Vec::len).sum()).map(|index: usize| format!(", k{index}")).collect();
-            identifiers
-                .push(format!("SELECT identifier, concat_ws(', '{keys}) AS text FROM staging.identifiers_{number}"));
+        let few = UNMATCHED_EXAMPLES;
+        self.merged.unmatched_examples =
+            self.examples(&format!("{unresolved} <= 0 ORDER BY v.position LIMIT {few}"))?;
+        if let Purpose::Look = purpose {
+            return Ok(());
         }
+        let Matching { on_no_match, on_multiple, conflict, .. } = self.staged.delivery.matching;
+        let refusals = [
+            (on_no_match == OnNoMatch::Error, self.merged.unmatched, NONE, "no account"),
+            (on_multiple == OnMultiple::Error, self.merged.ambiguous - conflicts, SEVERAL, "several accounts"),
+            (conflict == Conflict::Error, conflicts, CONFLICT, "different accounts by different identifiers"),
+        ];
+        let refusal = refusals.into_iter().find(|(is_error, rows, ..)| *is_error && *rows > 0);
+        if let Some((_, rows, code, what)) = refusal {
+            let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
+            let first = first.map(|row| row.identifier).unwrap_or_default();
+            return Err(DestinationError::NotMatched { rows, what, first });
+        }
+        Ok(())
+    }
+
+    /// Some rows with their identifiers, of a selection of `v`.
+    fn examples(&self, selection: &str) -> Result<Vec<UnmatchedRow>, DestinationError> {
+        let texts: Vec<String> = (0..)
+            .zip(&self.staged.layouts)
+            .map(|(number, layout): (usize, _)| {
+                let keys: String =
+                    (0..layout.iter().map(Vec::len).sum::<usize>()).map(|key| format!(", k{key}")).collect();
+                format!("SELECT identifier, concat_ws(', '{keys}) AS text FROM staging.identifiers_{number}")
+            })
+            .collect();
         let sql = format!(
             "SELECT e.position, coalesce((SELECT text FROM ({}) i WHERE i.identifier = e.identifier), '')
-             FROM (SELECT DISTINCT v.position, v.identifier {unresolved} <= 0 ORDER BY v.position LIMIT {UNMATCHED_EXAMPLES}) e",
-            identifiers.join(" UNION ALL ")
+             FROM (SELECT DISTINCT v.position, v.identifier {selection}) e",
+            texts.join(" UNION ALL ")
         );
         let tables = &self.staged.tables;
-        self.merged.unmatched_examples = self.db.rows(what, &sql, [], |row| {
+        self.db.rows("describe rows", &sql, [], |row| {
             let (table, row_index) = place(tables, row.get(0)?);
             Ok(UnmatchedRow { table, row: row_index, identifier: row.get(1)? })
-        })?;
-        Ok(())
+        })
     }
 }

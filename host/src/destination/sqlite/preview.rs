@@ -7,6 +7,7 @@ use crate::batch::ValueType;
 use crate::destination::relational::{EXAMPLES, key_names, place};
 use crate::destination::{DestinationError, Preview};
 
+use super::matching::NONE;
 use super::merge::Merge;
 use super::staging::AccountRows;
 
@@ -40,7 +41,7 @@ fn account_records(merge: &Merge<'_>, rows: &AccountRows, most: usize) -> Result
         .collect();
     let sql = format!(
         "SELECT v.position, CASE
-             WHEN r.account < 0 THEN 'unmatched' WHEN r.account = 0 THEN 'ambiguous' WHEN r.account > {last} THEN 'created'
+             WHEN r.account = {NONE} THEN 'unmatched' WHEN r.account <= 0 THEN 'ambiguous' WHEN r.account > {last} THEN 'created'
              WHEN EXISTS (SELECT 1 FROM staging.changed c WHERE c.account = r.account) THEN 'updated' ELSE 'unchanged' END
            {columns}
          FROM staging.{table} v
@@ -91,7 +92,7 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
     }
     let sql = format!(
         "SELECT v.position, v.series, date(v.period_start * 86400, 'unixepoch'), date(v.date * 86400, 'unixepoch'), v.value,
-           u.value, CASE WHEN r.account < 0 THEN 'unmatched' WHEN r.account = 0 THEN 'ambiguous'
+           u.value, CASE WHEN r.account = {NONE} THEN 'unmatched' WHEN r.account <= 0 THEN 'ambiguous'
              WHEN NOT EXISTS (SELECT 1 FROM staging.touched_usage t
                CROSS JOIN main.usage_contributions c ON c.series = t.series AND c.period_start = t.period_start
                  AND c.account = t.account AND c.user = t.user AND c.ingestion <> {me}

@@ -53,8 +53,9 @@ CREATE TABLE accounts (
   created_at TEXT NOT NULL
 ) STRICT;
 
--- What identifiers are compared with. `kind` is crm_id, domain or name; an account may have several of each. Keys are
--- never taken away, so their set does not depend on the order of files.
+-- What identifiers are compared with. `kind` is crm_id, domain or name, or normalized_name: a name in small letters,
+-- without accents and punctuation. An account may have several of each. Keys are never taken away, so their set does
+-- not depend on the order of files.
 CREATE TABLE account_keys (
   kind TEXT NOT NULL,
   value TEXT NOT NULL,

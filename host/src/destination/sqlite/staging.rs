@@ -5,7 +5,7 @@
 //!
 //! | table | one row for |
 //! |---|---|
-//! | `identifiers_N (identifier, k0, k1, …)` | each combination of identifier values; N numbers the lists of strategies |
+//! | `identifiers_N (identifier, k0, k1, …, n1, …)` | each combination of identifier values; N numbers the lists of strategies. `n1` is the normalized form of `k1`, where that is a name |
 //! | `account_rows_T_C (position, identifier, f0, f1, …)` | each account record of table T; C numbers groups of its fields |
 //! | `usage_values (position, identifier, user, series, period_start, date, value)` | each usage value |
 //! | `users (user, kind, value)` | each user |
@@ -28,7 +28,7 @@ use crate::destination::relational::interner::Interner;
 use crate::destination::relational::{is_rejected, type_name};
 use crate::destination::{Delivery, DestinationError, Preview, RejectRow, RowCounts, Staging, Summary};
 
-use super::identifiers::{InternIdentifiers, intern_user};
+use super::identifiers::{self, InternIdentifiers, intern_user};
 use super::merge;
 use super::store::{self, STAGING_CACHE, Statements, Store};
 use super::values::{Cleared, Column};
@@ -178,9 +178,7 @@ impl SqliteStaging {
             return Ok(known);
         }
         let number = self.staged.layouts.len();
-        let columns: String =
-            (0..strategies.iter().map(Vec::len).sum()).map(|index: usize| format!(", k{index}")).collect();
-        let sql = format!("CREATE TABLE identifiers_{number} (identifier INTEGER PRIMARY KEY{columns})");
+        let sql = identifiers::create_table(number, strategies);
         Statements::new(&self.connection, &self.file.0).batch("begin a table", &sql)?;
         self.staged.layouts.push(strategies.to_vec());
         Ok(number)
@@ -251,7 +249,8 @@ impl SqliteStaging {
             columns.push((values, column.clear.as_ref()));
         }
         let layout = accounts.layout;
-        let mut intern = InternIdentifiers::prepare(&self.connection, layout, &batch.identifiers)
+        let strategies = self.staged.layouts.get(layout).map_or(&[][..], Vec::as_slice);
+        let mut intern = InternIdentifiers::prepare(&self.connection, layout, strategies, &batch.identifiers)
             .map_err(|source| store::sqlite_error("stage account records", &self.file.0, source))?;
         let (connection, identifiers) = (&self.connection, &mut self.identifiers);
         let (key, text) = (&mut self.key, &mut self.text);
@@ -317,8 +316,9 @@ impl SqliteStaging {
 
         // Entry by entry first: who and when.
         let mut entries: Vec<(i64, i64, i64)> = Vec::with_capacity(batch.rows.len());
-        let mut intern =
-            InternIdentifiers::prepare(&self.connection, usage.layout, &batch.identifiers).map_err(failed)?;
+        let strategies = self.staged.layouts.get(usage.layout).map_or(&[][..], Vec::as_slice);
+        let mut intern = InternIdentifiers::prepare(&self.connection, usage.layout, strategies, &batch.identifiers)
+            .map_err(failed)?;
         for (entry, row) in batch.rows.iter().enumerate() {
             if is_rejected(*row, rejected) {
                 entries.push((REJECTED, 0, 0));

@@ -11,6 +11,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Params};
 
 use crate::destination::DestinationError;
 
+use super::similar::Names;
+
 /// The schemas, each in the statements that lead to it from the one before.
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 
@@ -29,16 +31,22 @@ pub(super) struct Store {
     path: PathBuf,
     writer: Mutex<Option<Connection>>,
     reader: OnceLock<Mutex<Connection>>,
+    names: Names,
 }
 
 impl Store {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, writer: Mutex::new(None), reader: OnceLock::new() }
+        Self { path, writer: Mutex::new(None), reader: OnceLock::new(), names: Names::default() }
     }
 
     /// Where the database is, whether or not it exists yet.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The names of its accounts.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     pub(super) fn exists(&self) -> bool {
@@ -92,6 +100,7 @@ impl Store {
 }
 
 /// A database in memory with the schema of a store, for looking at what would happen to one that does not exist yet.
+#[expect(clippy::disallowed_methods, reason = "this is where stores are opened")]
 pub(super) fn open_empty(path: &Path) -> Result<Connection, DestinationError> {
     let connection =
         Connection::open_in_memory().map_err(|source| sqlite_error("open an empty store", path, source))?;
@@ -100,6 +109,7 @@ pub(super) fn open_empty(path: &Path) -> Result<Connection, DestinationError> {
 }
 
 /// Opens a database file. Every connection is used by one thread at a time, so SQLite's own mutexes are left out.
+#[expect(clippy::disallowed_methods, reason = "this is where stores are opened")]
 pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DestinationError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|source| sqlite_error("open the database", path, source))?;
@@ -231,6 +241,29 @@ impl<'c> Statements<'c> {
     ) -> Result<Vec<T>, DestinationError> {
         let rows = || self.connection.prepare(sql)?.query_map(params, read)?.collect::<rusqlite::Result<Vec<T>>>();
         rows().map_err(|source| sqlite_error(what, self.path, source))
+    }
+
+    /// Every row in turn.
+    pub(super) fn each(
+        &self,
+        what: &'static str,
+        sql: &str,
+        mut work: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), DestinationError> {
+        let mut rows = || {
+            let mut statement = self.connection.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                work(row)?;
+            }
+            Ok(())
+        };
+        rows().map_err(|source| sqlite_error(what, self.path, source))
+    }
+
+    /// Runs one statement of many that are alike.
+    pub(super) fn run_again(&self, sql: &str, params: impl Params) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute(params).map(drop)
     }
 
     /// The id that the last insert gave.

@@ -31,6 +31,7 @@ fn staging_without_a_merge_leaves_no_file() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a store of another version")]
 fn a_store_of_a_newer_version_is_refused() {
     let bed = Bed::new(Kind::Sqlite);
     let file = File::new("a.csv").accounts(stages(&[("1", text("won"))]));

@@ -21,7 +21,8 @@ use rusqlite::types::ToSqlOutput;
 use rusqlite::{Statement, ToSql};
 
 use crate::batch::ValueType;
-use crate::destination::relational::text::{write_date, write_decimal, write_list, write_timestamp};
+use crate::destination::iso::Iso;
+use crate::destination::relational::text::{write_decimal, write_list};
 
 /// A column of values of a known type, ready to be bound.
 pub(super) enum Column<'a> {
@@ -90,8 +91,8 @@ impl<'a> Column<'a> {
             Self::Float(array) => return statement.raw_bind_parameter(index, array.value(row)),
             Self::Boolean(array) => return statement.raw_bind_parameter(index, array.value(row)),
             Self::Decimal(array, scale) => write_decimal(text, array.value(row), *scale),
-            Self::Date(array) => write_date(text, array.value(row).into()),
-            Self::Timestamp(array) => write_timestamp(text, array.value(row)),
+            Self::Date(array) => text.push_str(Iso::date(array.value(row)).as_str()),
+            Self::Timestamp(array) => text.push_str(Iso::timestamp(array.value(row)).as_str()),
             Self::TextList(lists, items) => {
                 let offsets = lists.value_offsets();
                 write_list(text, items, offsets[row] as usize..offsets[row + 1] as usize);

@@ -136,6 +136,7 @@ fn a_second_opening_is_refused_with_a_hint() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a ledger of another version")]
 fn a_newer_schema_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.redb");

@@ -42,6 +42,7 @@ fn error_body(code: &str, message: &str) -> String {
     )
 }
 
+#[expect(clippy::disallowed_methods, reason = "a client of its own")]
 fn client(canned: Canned) -> Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())

@@ -6,7 +6,7 @@
 //!
 //! A number is an optional `+` or `-`, digits, and optionally the decimal character with at least one digit after it;
 //! `.5` is one, `5.` is not. Never a number: `NaN`, infinities, hexadecimal, blanks inside, parentheses, a sign behind,
-//! a currency symbol, a group character where none is set.
+//! a currency symbol, a group character where none is set. Where such things are allowed, `dress` takes them off first.
 
 use super::Problem;
 
@@ -115,6 +115,12 @@ impl Spelled {
         rest.is_empty().then_some(())
     }
 
+    /// The number spelled out, where its `.` stands (or the end of its digits), and where its `e` stands (or the end).
+    pub(crate) fn spell(&mut self, text: &[u8], format: NumberFormat) -> Option<(&[u8], usize, usize)> {
+        self.read(text, format)?;
+        Some((&self.ascii, self.point, self.exponent))
+    }
+
     /// Takes at least one digit.
     fn digits<'a>(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
         let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
@@ -220,6 +226,18 @@ fn spelled_float(text: &[u8], shift: u8, format: NumberFormat, spelled: &mut Spe
         Some(value) if value.is_finite() => Ok(value + 0.0),
         _ => Err(Problem::OutOfRange),
     }
+}
+
+/// `text × 10^scale` as a whole number, digits beyond it being dropped towards zero; none for a text that is no plain
+/// number, or too large.
+pub(crate) fn scaled(text: &[u8], scale: usize) -> Option<i64> {
+    let Plain { negative, mantissa, scale: has } = plain(text, b'.')?;
+    let mantissa = i64::try_from(mantissa).ok()?;
+    let magnitude = match scale.checked_sub(has) {
+        Some(zeros) => mantissa.checked_mul(10_i64.checked_pow(zeros as u32)?)?,
+        None => mantissa / 10_i64.checked_pow((has - scale) as u32)?,
+    };
+    Some(if negative { -magnitude } else { magnitude })
 }
 
 /// How many digits a decimal keeps after the point, and what becomes of more.

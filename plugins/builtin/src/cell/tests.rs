@@ -11,7 +11,7 @@ fn read(reader: &Reader, texts: &[&str], typed: &[usize]) -> (Column, Vec<String
     typed.iter().for_each(|row| bits[row / 8] |= 1 << (row % 8));
     let cells = Cells::new(&text.offsets, &text.bytes, Some(&bits)).unwrap();
     let mut log = RowLog::new(100, texts.len());
-    let column = reader.read(&cells, 3, &mut log);
+    let column = reader.read(&cells, Blame::Column(3), &mut log);
     let issues = log.into_issues();
     assert!(issues.columns.iter().all(|column| *column == 3));
     let slice = |text: &Text, row| String::from_utf8(text.keep_one(row)).unwrap();
@@ -60,7 +60,9 @@ fn a_blank_cell_has_no_value_whatever_its_type() {
         Reader::PercentRatio(POINT),
         Reader::Decimal(Precision { scale: 2, excess: Excess::Reject }, POINT),
         Reader::Boolean(sets),
-        Reader::Date(Vec::new()),
+        Reader::Date(Dates::default()),
+        Reader::Moment(Dates::default()),
+        Reader::Email,
         Reader::TextList(",".into()),
     ] {
         let (column, issues) = read(&reader, &["", " ", "\t \r\n"], &[]);
@@ -85,7 +87,8 @@ fn formats_apply_to_text_and_not_to_what_a_workbook_typed() {
     let (column, issues) = read(&Reader::Float(GERMAN), &["1234.56", "1.234,56", "1234,56"], &[0]);
     assert_eq!(floats(&column), [Some(1234.56), Some(1234.56), Some(1234.56)]);
     assert!(issues.is_empty());
-    let german_date = Reader::Date(vec![DateFormat::parse("%d.%m.%Y").unwrap()]);
+    let german_date =
+        Reader::Date(Dates { formats: vec![DateFormat::parse("%d.%m.%Y").unwrap()], zone: Zone::default() });
     let (column, issues) = read(&german_date, &["2024-10-15T00:00:00", "15.10.2024", "2024-10-15"], &[0]);
     assert!(matches!(&column.values, Values::Date(days) if days[0] == days[1]));
     assert_eq!(issues, ["102 bad_date `2024-10-15` is not a date in a format that is set"]);
@@ -177,6 +180,26 @@ fn urls_are_addresses_and_nothing_that_runs() {
     let (column, issues) = read(&Reader::Url, &["acme.com", "n/a"], &[]);
     assert!(matches!(column.values, Values::Text(_)));
     assert_eq!(issues, ["101 not_a_url `n/a` is not a web address"]);
+}
+
+#[test]
+fn emails_are_addresses() {
+    for good in ["ada@acme.com", "a.b+c@mail.acme.co.uk", "\"a b\"@acme.com", "ümit@bücher.example"] {
+        assert!(is_email(good.as_bytes()), "{good}");
+    }
+    for bad in [
+        "ada",
+        "@acme.com",
+        "ada@acme",
+        "ada@.com",
+        "ada@acme.com, b@acme.com",
+        "a b@acme.com",
+        "Ada <ada@acme.com>",
+        "a@b@acme.com",
+        "ada@acme.com.",
+    ] {
+        assert!(!is_email(bad.as_bytes()), "{bad}");
+    }
 }
 
 #[test]

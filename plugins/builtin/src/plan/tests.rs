@@ -1,4 +1,6 @@
 use super::*;
+use crate::cell::{Excess, NumberFormat, Precision, Reader};
+use crate::settings::{Aggregate, Match, Weekday};
 
 /// Settings and what `check` says of them, one line a fault.
 fn check_settings(settings: &str, expected: &[&str]) {
@@ -33,10 +35,12 @@ fn defaults_are_filled_in() {
     ))
     .unwrap();
     let cents = Precision { scale: 2, excess: Excess::Reject };
-    assert_eq!(plan.fields[0].reader, Reader::Decimal(cents, NumberFormat::CANONICAL));
+    assert!(plan.fields[0].reading.shape.is_none(), "the shortest way is the fastest");
+    assert_eq!(plan.fields[0].reading.reader, Reader::Decimal(cents, NumberFormat::CANONICAL));
     assert_eq!(plan.usage[0].week_start, Weekday::Monday);
-    assert_eq!(plan.usage[0].metrics[0].aggregate, Aggregate::Last);
-    assert_eq!(plan.usage[0].metrics[0].reader, Reader::Float(NumberFormat::CANONICAL));
+    let ValuesPlan::Wide(metrics) = &plan.usage[0].values else { panic!("{:?}", plan.usage[0].values) };
+    assert_eq!(metrics[0].aggregate, Aggregate::Last);
+    assert_eq!(metrics[0].reading.reader, Reader::Float(NumberFormat::CANONICAL));
 }
 
 #[test]
@@ -61,13 +65,17 @@ fn everything_wrong_is_reported_at_once_with_its_path_and_an_example() {
                       "metrics":[{"column":"MAU","metric":"mau","aggregate":"median"},{"metric":" x"}]}],
             "extra":true}"#,
         &[
-            "bad_setting `extra`: unknown field `extra`, expected one of `identifiers`, `fields`, `usage`",
+            "bad_setting `extra`: unknown field `extra`, expected one of `identifiers`, `matching`, `fields`, \
+             `usage`, `zone`",
             "bad_setting `fields[0].type`: unknown variant `curency`, expected one of `text`, `long_text`, `integer`, \
-             `float`, `percent`, `percent_ratio`, `currency`, `boolean`, `date`, `text_list`, `url`, for example \
-             `type = \"text\"`",
-            "bad_setting `fields[1].colunm`: unknown field `colunm`, expected one of `column`, `field`, `type`, \
-             `optional`, `unit`, `scale`, `round`, `number`, `boolean`, `formats`, `separator`",
-            "bad_setting `fields[1].number.decimel`: unknown field `decimel`, expected `decimal` or `group`",
+             `float`, `percent`, `percent_ratio`, `currency`, `boolean`, `date`, `datetime`, `picklist`, \
+             `multi_picklist`, `text_list`, `url`, `email`, `lookup_user`, for example `type = \"text\"`",
+            "bad_setting `fields[1].colunm`: unknown field `colunm`, expected one of `column`, `aliases`, `index`, `constant`, \
+             `template`, `coalesce`, `file`, `field`, `type`, `optional`, `unit`, `scale`, `round`, `number`, `boolean`, \
+             `formats`, `separator`, `transforms`, `null_tokens`, `default`, `default_on`, `on_blank`, `clear_token`, \
+             `write`, `required`, `on_invalid`, `min`, `max`, `min_length`, `max_length`, `regex`, `allowed`",
+            "bad_setting `fields[1].number.decimel`: unknown field `decimel`, expected one of `decimal`, `group`, \
+             `symbols`, `percent`, `parentheses`, `trailing_minus`",
             "bad_setting `fields[2]`: invalid type: string \"nonsense\", expected struct Field, for example \
              `fields = [{ column = \"ARR\", field = \"arr\", type = \"currency\" }]`",
             "bad_setting `identifiers[0].column`: invalid type: integer `5`, expected a string, for example \
@@ -134,11 +142,14 @@ fn what_must_be_there_is_asked_for() {
     );
     assert_eq!(
         codes(
-            r#"{"identifiers":[{"column":"a","match":"id"},{"column":"b","match":"id"}],
+            r#"{"identifiers":[{"column":"a","match":"id"},{"column":"b","match":"id"},{"column":"a","match":"id"}],
                   "fields":[{"column":"c","field":"c","type":"text"}]}"#
         ),
-        ["too_many_identifiers"]
+        ["duplicate_identifier"]
     );
+    let nine = [r#"{"index":1,"match":"id"}"#; 9].join(",").replacen("1", "2", 1);
+    let nine = format!(r#"{{"identifiers":[{nine}],"fields":[{{"column":"c","field":"c","type":"text"}}]}}"#);
+    assert!(codes(&nine).contains(&"too_many_identifiers"));
 }
 
 /// Each case is one field with one thing wrong: the key at fault, and its code.
@@ -227,4 +238,123 @@ fn a_table_is_not_opened_with_faulty_settings() {
     let fault = first_fault(r#"{"fields":[{}]}"#).unwrap_err();
     assert_eq!(fault.code, "missing_setting");
     assert!(fault.message.ends_with("(and 3 more)"), "{fault}");
+}
+
+/// Each case is one identifier with one thing wrong: the key at fault, and what is said of it.
+#[test]
+fn identifiers_that_say_too_little_or_too_much_are_refused() {
+    for (identifier, key, what) in [
+        (r#""column":"a","index":1,"match":"id""#, "index", "cannot both say"),
+        (r#""index":0,"match":"id""#, "index", "counts from 1"),
+        (r#""column":"a","aliases":["b","a"],"match":"id""#, "aliases[1]", "`a` stands there twice"),
+        (r#""column":"a","match":"id","normalize":["lower"]"#, "normalize[0]", "`lower` is not one of `trim`"),
+        (r#""column":"a","match":"id","normalize":[{"regex":"a"}]"#, "normalize[0].replace", "is missing"),
+        (
+            r#""column":"a","match":"id","normalize":[{"regex":"(","replace":""}]"#,
+            "normalize[0].regex",
+            "is not a regular",
+        ),
+        (
+            r#""column":"a","match":"id","normalize":[{"regex":"a","replace":"$1"}]"#,
+            "normalize[0].replace",
+            "the group `1`",
+        ),
+        (r#""columns":[]"#, "columns", "has 0 columns"),
+        (r#""column":"a","columns":[{"column":"a","match":"id"}]"#, "column", "stands in each of `columns`"),
+        (r#""columns":[{"column":"a"}]"#, "columns[0].match", "is missing"),
+        (r#""columns":[{"column":"a","match":"id"},{"column":"b","match":"id"}]"#, "columns[1].match", "by an earlier"),
+    ] {
+        let settings =
+            format!(r#"{{"identifiers":[{{{identifier}}}],"fields":[{{"column":"c","field":"c","type":"text"}}]}}"#);
+        let faults = check(&settings);
+        let [fault] = faults.as_slice() else { panic!("{identifier}: {faults:?}") };
+        assert!(fault.message.starts_with(&format!("`identifiers[0].{key}`: ")), "{identifier}: {fault}");
+        assert!(fault.message.contains(what), "{identifier}: {fault}");
+        assert!(fault.message.contains(", for example `"), "{identifier}: {fault}");
+    }
+}
+
+/// Each case is one field with one thing wrong: the key at fault, and what is said of it.
+#[test]
+fn fields_that_contradict_themselves_are_refused() {
+    for (field, key, what) in [
+        (r#""column":"a","constant":"b","type":"text""#, "constant", "`column` cannot both say"),
+        (r#""constant":" ","type":"text""#, "constant", "is blank"),
+        (r#""constant":"x","type":"integer""#, "constant", "`x` is not a whole number"),
+        (r#""constant":"x","optional":true,"type":"text""#, "optional", "it is for columns"),
+        (r#""template":"{x}","aliases":["y"],"type":"text""#, "aliases", "it is for `column`"),
+        (r#""template":"x","type":"text""#, "template", "names no column"),
+        (r#""template":"{a","type":"text""#, "template", "without `}`"),
+        (r#""template":"a}","type":"text""#, "template", "without `{`"),
+        (r#""coalesce":[],"type":"text""#, "coalesce", "is empty"),
+        (r#""coalesce":["a","a"],"type":"text""#, "coalesce[1]", "twice"),
+        (r#""file":{},"type":"text""#, "file.part", "is missing"),
+        (r#""file":{"part":"row","regex":"a"},"type":"text""#, "file.regex", "says nothing here"),
+        (r#""file":{"part":"key","regex":"(a)(b)"},"type":"text""#, "file.regex", "2 groups"),
+        (r#""column":"a","type":"text","default_on":"missing""#, "default_on", "no `default`"),
+        (r#""column":"a","type":"text","on_invalid":"default""#, "on_invalid", "no `default`"),
+        (r#""column":"a","type":"integer","default":"x""#, "default", "`x` is not a whole number"),
+        (r#""column":"a","type":"integer","default":"5","max":"4""#, "default", "more than `4`"),
+        (
+            r#""column":"a","type":"integer","default":"5","default_on":"invalid","on_invalid":"fail_file""#,
+            "default_on",
+            "something else",
+        ),
+        (r#""column":"a","type":"text","default":"x","on_blank":"clear""#, "on_blank", "fills the blank"),
+        (r#""column":"a","type":"text","default":"x","required":true"#, "required", "fills the blank"),
+        (r#""column":"a","type":"text","required":true,"on_blank":"clear""#, "required", "another use"),
+        (r#""column":"a","type":"text","required":true,"on_invalid":"null_field""#, "required", "lets a refused"),
+        (r#""column":"a","type":"text","clear_token":"-","null_tokens":["-"]"#, "clear_token", "`null_tokens`, too"),
+        (r#""column":"a","type":"text","null_tokens":[" "]"#, "null_tokens", "blank already"),
+        (r#""column":"a","type":"text","write":"append""#, "write", "lists only"),
+        (r#""column":"a","type":"text","min":"5""#, "min", "numbers and dates"),
+        (r#""column":"a","type":"integer","min":"x""#, "min", "not a whole number"),
+        (r#""column":"a","type":"integer","min":"5","max":"4""#, "max", "less than `min`"),
+        (r#""column":"a","type":"text","min_length":5,"max_length":4"#, "max_length", "less than `min_length`"),
+        (r#""column":"a","type":"integer","regex":"a""#, "regex", "texts and lists"),
+        (r#""column":"a","type":"text","regex":"(""#, "regex", "not a regular expression"),
+        (r#""column":"a","type":"text","allowed":[]"#, "allowed", "is empty"),
+        (
+            r#""column":"a","type":"date","formats":["epoch_seconds","excel_1900"]"#,
+            "formats[1]",
+            "`epoch_seconds` already",
+        ),
+        (r#""column":"a","type":"percent","number":{"percent":"hundredth"}"#, "number.percent", "`12%` is 12"),
+        (r#""column":"a","type":"percent_ratio","number":{"percent":"ignore"}"#, "number.percent", "`hundredth`"),
+        (r#""column":"a","type":"float","number":{"symbols":["1$"]}"#, "number.symbols[0]", "can stand in a number"),
+        (r#""column":"a","type":"text","transforms":["shout"]"#, "transforms[0]", "unknown variant `shout`"),
+        (
+            r#""column":"a","type":"text","transforms":[{"replace":{"text":"a"}}]"#,
+            "transforms[0].replace.with",
+            "is missing",
+        ),
+        (
+            r#""column":"a","type":"text","transforms":[{"replace":{"text":"a","regex":"a","with":""}}]"#,
+            "transforms[0].replace.regex",
+            "cannot both",
+        ),
+        (
+            r#""column":"a","type":"text","transforms":[{"split":{"on":"/","take":0}}]"#,
+            "transforms[0].split.take",
+            "counts from 1",
+        ),
+        (
+            r#""column":"a","type":"text","transforms":[{"lookup":{"table":{}}}]"#,
+            "transforms[0].lookup.table",
+            "is empty",
+        ),
+        (r#""column":"a","type":"text","transforms":[{"scale":"x"}]"#, "transforms[0].scale", "`x` is not a number"),
+        (r#""column":"a","type":"text","transforms":[{"round":19}]"#, "transforms[0].round", "between 0 and 18"),
+    ] {
+        let faults = check(&with_field(&format!(r#"{{"field":"f",{field}}}"#)));
+        let [fault] = faults.as_slice() else { panic!("{field}: {faults:?}") };
+        assert!(fault.message.starts_with(&format!("`fields[0].{key}`: ")), "{field}: {fault}");
+        assert!(fault.message.contains(what), "{field}: {fault}");
+    }
+}
+
+#[test]
+fn offsets_of_no_time_zone_are_refused() {
+    let settings = with_field(r#"{"column":"a","field":"a","type":"text"}],"zone":[[0,0],[0,1]"#);
+    assert_eq!(check(&settings).len(), 1);
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cell::iso_date;
-use crate::fields::tests::{Table, issue_lines, text_at, value_at};
+use crate::fields::tests::{FILE, Table, identifier_at, issue_lines, value_at};
 
 fn day(text: &str) -> i32 {
     iso_date(text.as_bytes()).unwrap()
@@ -9,7 +9,7 @@ fn day(text: &str) -> i32 {
 /// Rows in, usage records out: `row identifier metric date period value`, dates as days after 2024-01-01.
 fn check_usage(settings: &str, lines: &[&str], records: &[&str], issues: &[&str]) {
     let table = Table::new(lines);
-    let mut mapper = UsageMapper::open(day("2024-10-15"), table.header(), settings).unwrap();
+    let mut mapper = UsageMapper::open(FILE, table.header(), settings).unwrap();
     let batch = mapper.map_batch(&table.batch(0, &mapper.layout().wanted)).unwrap();
     let mut found = Vec::new();
     for block in &batch.blocks {
@@ -19,7 +19,7 @@ fn check_usage(settings: &str, lines: &[&str], records: &[&str], issues: &[&str]
             found.push(format!(
                 "{} {} {} {} {} {}",
                 batch.rows[entry],
-                text_at(&batch.identifiers, entry),
+                identifier_at(&batch.identifiers[0], entry),
                 series.metric,
                 batch.dates[entry] - day("2024-01-01"),
                 batch.period_starts[entry] - day("2024-01-01"),
@@ -30,7 +30,7 @@ fn check_usage(settings: &str, lines: &[&str], records: &[&str], issues: &[&str]
     assert_eq!(found, records);
     assert_eq!(issue_lines(&batch.issues), issues);
     let entries = batch.rows.len();
-    assert_eq!([batch.identifiers.len(), batch.dates.len(), batch.period_starts.len()], [entries; 3]);
+    assert_eq!([batch.identifiers[0].text.len(), batch.dates.len(), batch.period_starts.len()], [entries; 3]);
     let used: std::collections::BTreeSet<u32> = batch.blocks.iter().flat_map(|block| block.entry_of.clone()).collect();
     assert_eq!(used.len(), entries, "every entry has a value");
 }
@@ -127,7 +127,7 @@ fn products_have_their_own_periods_and_share_rejects() {
         &["1 3 not_a_number!"],
     );
     let table = Table::new(&lines);
-    let mut mapper = UsageMapper::open(day("2024-10-15"), table.header(), &usage).unwrap();
+    let mut mapper = UsageMapper::open(FILE, table.header(), &usage).unwrap();
     assert_eq!(mapper.groups.len(), 2, "products of one date and period share their entries");
     let batch = table.batch(7, &mapper.layout().wanted);
     let first = mapper.map_batch(&batch).unwrap();
@@ -143,6 +143,7 @@ fn products_have_their_own_periods_and_share_rejects() {
             value_type: ValueType::Text,
             aggregate: Aggregate::Last,
             period: Period::Yearly,
+            repeat: Repeat::Replace,
         }
     );
 }
@@ -156,7 +157,7 @@ fn an_optional_metric_may_be_missing_and_a_date_column_may_not() {
     };
     let open = |metric: &str, header: &[&str]| {
         let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
-        UsageMapper::open(0, &header, &usage(metric))
+        UsageMapper::open(FILE, &header, &usage(metric))
     };
     assert_eq!(open("", &["id", "d"]).unwrap_err().code, "missing_column");
     let fault = open("", &["id"]).unwrap_err();
@@ -170,18 +171,213 @@ fn an_optional_metric_may_be_missing_and_a_date_column_may_not() {
 fn a_day_outside_the_calendar_is_refused() {
     let usage = settings(r#"{"product":"Core","period":"daily","metrics":[{"column":"m","metric":"m"}]}"#);
     for today in [i32::MIN, day("0001-01-01") - 1, day("9999-12-31") + 1, i32::MAX] {
-        assert_eq!(UsageMapper::open(today, &["id".into(), "m".into()], &usage).unwrap_err().code, "bad_source");
+        assert_eq!(
+            UsageMapper::open(FileInfo { today, ..FILE }, &["id".into(), "m".into()], &usage).unwrap_err().code,
+            "bad_source"
+        );
     }
-    assert!(UsageMapper::open(day("0001-01-01"), &["id".into(), "m".into()], &usage).is_ok());
+    assert!(
+        UsageMapper::open(FileInfo { today: day("0001-01-01"), ..FILE }, &["id".into(), "m".into()], &usage).is_ok()
+    );
 }
 
 #[test]
 fn settings_without_usage_make_no_records() {
     let settings =
         r#"{"identifiers":[{"column":"id","match":"id"}],"fields":[{"column":"a","field":"a","type":"text"}]}"#;
-    let mut mapper = UsageMapper::open(0, &[], settings).unwrap();
+    let mut mapper = UsageMapper::open(FILE, &[], settings).unwrap();
     assert!(mapper.layout().wanted.is_empty());
     let batch = Batch::new(0, 3, Vec::new()).unwrap();
-    assert_eq!(mapper.map_batch(&batch).unwrap(), UsageBatch::default());
-    assert_eq!(mapper.finish(), UsageBatch::default());
+    let nothing = UsageBatch { identifiers: vec![TextColumn::default()], ..UsageBatch::default() };
+    assert_eq!(mapper.map_batch(&batch).unwrap(), nothing);
+    assert_eq!(mapper.finish(), nothing);
+}
+
+/// Rows in, `row product metric user value` out, in the order of the blocks.
+fn check_series(usage: &str, lines: &[&str], records: &[&str], issues: &[&str]) {
+    let table = Table::new(lines);
+    let mut mapper = UsageMapper::open(FILE, table.header(), &settings(usage)).unwrap();
+    let batch = mapper.map_batch(&table.batch(0, &mapper.layout().wanted)).unwrap();
+    let mut found = Vec::new();
+    for block in &batch.blocks {
+        for (place, (entry, series)) in block.entry_of.iter().zip(&block.series_of).enumerate() {
+            let (entry, series) = (*entry as usize, &batch.announced[*series as usize]);
+            let user = batch.user.as_ref().map_or("-".into(), |users| identifier_at(users, entry));
+            let unit = series.unit.as_deref().map(|unit| format!(" {unit}")).unwrap_or_default();
+            found.push(format!(
+                "{} {} {} {user} {}{unit}",
+                batch.rows[entry],
+                series.product,
+                series.metric,
+                value_at(&block.values, place)
+            ));
+        }
+    }
+    assert_eq!(found, records);
+    let messages: Vec<String> = issue_lines(&batch.issues)
+        .into_iter()
+        .enumerate()
+        .map(|(place, line)| format!("{line} {}", crate::fields::tests::text_at(&batch.issues.messages, place)))
+        .collect();
+    assert_eq!(messages, issues);
+}
+
+#[test]
+fn a_column_may_name_the_product() {
+    check_series(
+        r#"{"product":{"column":"p"},"period":"daily","metrics":[{"column":"m","metric":"m"},{"column":"n","metric":"n","type":"integer"}]}"#,
+        &["id|p|m|n", "a|Core|1|2", "b|Extra|3|", "c| Core |5|6", "d||7|", "e|||", "|Core|1|"],
+        &["0 Core m - 1", "1 Extra m - 3", "2 Core m - 5", "0 Core n - 2", "2 Core n - 6"],
+        &[
+            "5 0 blank_identifier! the row has no identifier, so it belongs to no account",
+            "3 1 blank_product! the row has values and no product",
+        ],
+    );
+    let known = |on_unknown: &str| {
+        format!(
+            r#"{{"product":{{"column":"p","allowed":["Core"]{on_unknown}}},"period":"daily","metrics":[{{"column":"m","metric":"m"}}]}}"#
+        )
+    };
+    let lines = ["id|p|m", "a|Core|1", "b|Beta|2"];
+    check_series(
+        &known(""),
+        &lines,
+        &["0 Core m - 1"],
+        &["1 1 unknown_product! `Beta` is not a product that is allowed"],
+    );
+    check_series(&known(r#","on_unknown":"skip""#), &lines, &["0 Core m - 1"], &[]);
+}
+
+#[test]
+fn a_row_for_each_metric() {
+    check_series(
+        r#"{"product":"Core","period":"daily","long":{"metric":"k","value":"v","unit":"u","number":{"decimal":","}}}"#,
+        &["id|k|v|u", "a|mau|1,5|", "a|storage|2|GB", "b|storage|3|MB", "b|mau||", "c||4|", "d|mau|x|"],
+        &["0 Core mau - 1.5", "1 Core storage - 2 GB"],
+        &[
+            "5 2 not_a_number! `x` is not a number with `,` before its decimals and no groups",
+            "4 1 blank_metric! the row has a value and no metric",
+            "2 3 unit_conflict! `MB` is not the unit that this metric has above, `GB`",
+        ],
+    );
+    check_series(
+        r#"{"product":{"column":"p"},"period":"daily","long":{"metric":"k","value":"v","aggregate":"sum","allowed":["a"],"on_unknown":"skip"}},
+           {"product":{"column":"p"},"period":"daily","long":{"metric":"k","value":"v","type":"text","allowed":["plan"],"on_unknown":"skip"}}"#,
+        &["id|p|k|v", "x|P|a|1", "x|Q|plan|gold", "x|P|other|z"],
+        &["0 P a - 1", "1 Q plan - gold"],
+        &[],
+    );
+}
+
+#[test]
+fn metrics_are_found_by_the_pattern_of_their_names() {
+    let block = |metrics: &str| format!(r#"{{"product":"Core","period":"daily","metrics":[{metrics}]}}"#);
+    check_series(
+        &block(
+            r#"{"column":"Events: all","metric":"all"},{"pattern":"^Events: (.+)$","metric":"events_{}","aggregate":"sum"}"#,
+        ),
+        &["id|Events: all|Events: login|Other|Events: export", "a|9|1|2|3"],
+        &["0 Core all - 9", "0 Core events_login - 1", "0 Core events_export - 3"],
+        &[],
+    );
+    let open = |metrics: &str, header: &[&str]| {
+        let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
+        UsageMapper::open(FILE, &header, &settings(&block(metrics)))
+    };
+    let fault = open(r#"{"pattern":"^x(.*)$"}"#, &["id", "a"]).unwrap_err();
+    assert_eq!(fault.message, "the header lacks a column that matches the pattern of `usage[0].metrics[0].pattern`");
+    assert_eq!(open(r#"{"pattern":"^x(.*)$","optional":true}"#, &["id", "a"]).unwrap().notices().len(), 1);
+    assert_eq!(open(r#"{"pattern":"(a)"}"#, &["id", "a1", "a2"]).unwrap_err().code, "duplicate_metric");
+    assert!(open(r#"{"pattern":"."}"#, &["id", "a"]).unwrap().layout().wanted == [0, 1], "the identifier is no metric");
+}
+
+#[test]
+fn usage_may_be_a_users() {
+    check_series(
+        r#"{"product":"Core","period":"daily","user":{"column":"mail","match":"email"},"metrics":[{"column":"m","metric":"m"}]},
+           {"product":"Core","period":"daily","metrics":[{"column":"n","metric":"n"}]}"#,
+        &["id|mail|m|n", "a|ada@acme.com|1|2", "a||3|4", "a|||5"],
+        &["0 Core m ada@acme.com 1", "0 Core n - 2", "2 Core n - 5"],
+        &["1 1 blank_user! the row has values and no user, so they belong to nobody"],
+    );
+}
+
+#[test]
+fn dates_that_lie_too_far_from_the_files_day_are_refused() {
+    check_series(
+        r#"{"product":"Core","period":"daily","date":{"column":"d"},"max_days_ahead":1,"max_days_back":30,"metrics":[{"column":"m","metric":"m"}]}"#,
+        &["id|d|m", "a|2024-10-16|1", "b|2024-10-17|2", "c|2024-09-15|3", "d|2024-09-14|4", "e|1900-01-01|"],
+        &["0 Core m - 1", "2 Core m - 3"],
+        &[
+            "1 1 date_too_late! `2024-10-17` lies more than 1 days after the day of the file",
+            "3 1 date_too_early! `2024-09-14` lies more than 30 days before the day of the file",
+        ],
+    );
+}
+
+/// The tests' key is `exports/region=emea/2024-10.csv`.
+#[test]
+fn the_key_may_hold_the_date() {
+    let block = |date: &str| {
+        settings(&format!(
+            r#"{{"product":"Core","period":"quarterly","repeat":"add","date":{date},"metrics":[{{"column":"m","metric":"m"}}]}}"#
+        ))
+    };
+    let usage = block(r#"{"key":"([0-9]{4}-[0-9]{2})\\.csv$","formats":["%Y-%m"]}"#);
+    check_usage(&usage, &["id|m", "a|1"], &["0 a m 274 274 1"], &[]);
+    let open = |date: &str| UsageMapper::open(FILE, &["id".into(), "m".into()], &block(date)).unwrap_err();
+    assert_eq!(open(r#"{"key":"mau-(.*)"}"#).code, "no_match");
+    assert_eq!(open(r#"{"key":"region=([a-z]+)"}"#).code, "bad_date");
+}
+
+#[test]
+fn users_and_contradictions_of_usage_are_checked() {
+    let check = |block: &str| crate::check(&settings(block)).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let metrics = r#""metrics":[{"column":"m","metric":"m"}]"#;
+    for (block, expected) in [
+        (format!(r#"{{"product":{{}},"period":"daily",{metrics}}}"#), "`usage[0].product.column`: is missing"),
+        (
+            format!(r#"{{"product":{{"column":"p","allowed":[]}},"period":"daily",{metrics}}}"#),
+            "`usage[0].product.allowed`: is empty",
+        ),
+        (
+            format!(r#"{{"product":{{"column":"p","on_unknown":"skip"}},"period":"daily",{metrics}}}"#),
+            "`usage[0].product.on_unknown`: says nothing",
+        ),
+        (
+            format!(r#"{{"product":"p","period":"daily","max_days_back":3,{metrics}}}"#),
+            "`usage[0].max_days_back`: says nothing here",
+        ),
+        (
+            format!(r#"{{"product":"p","period":"daily","user":{{"column":"u"}},{metrics}}}"#),
+            "`usage[0].user.match`: is missing",
+        ),
+        (
+            format!(r#"{{"product":"p","period":"daily","long":{{"metric":"a","value":"b"}},{metrics}}}"#),
+            "`usage[0].long`: and `metrics`",
+        ),
+        (r#"{"product":"p","period":"daily","long":{"metric":"a"}}"#.into(), "`usage[0].long.value`: is missing"),
+        (
+            format!(r#"{{"product":"p","period":"daily","date":{{"column":"d","key":"x"}},{metrics}}}"#),
+            "`usage[0].date.key`: and a column",
+        ),
+        (
+            r#"{"product":"p","period":"daily","metrics":[{"pattern":"a(.)","metric":"m"}]}"#.into(),
+            "`usage[0].metrics[0].metric`: needs `{}`",
+        ),
+        (
+            r#"{"product":"p","period":"daily","metrics":[{"pattern":"a(.)","column":"m"}]}"#.into(),
+            "`usage[0].metrics[0].column`: and `pattern`",
+        ),
+        (
+            format!(
+                r#"{{"product":"p","period":"daily","user":{{"column":"u","match":"id"}},{metrics}}},
+                       {{"product":"q","period":"daily","user":{{"column":"u","match":"name"}},{metrics}}}"#
+            ),
+            "`usage[1].user.match`: `usage[0]` tells users apart",
+        ),
+    ] {
+        let faults = check(&block);
+        assert!(matches!(faults.as_slice(), [fault] if fault.starts_with(expected)), "{block}: {faults:?}");
+    }
 }

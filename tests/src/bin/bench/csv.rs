@@ -14,7 +14,7 @@ use gristmill::object::{AsOf, ContentHash, Generation, Identity, Object};
 use gristmill::oversight::Oversight;
 use gristmill::rejects::IssueLog;
 use gristmill::{config, worker::Launcher};
-use gristmill_builtin::FieldMapper;
+use gristmill_builtin::{FieldMapper, FileInfo};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::bed::{self, Bed, INTEGRATION, Into, Mau};
@@ -189,7 +189,8 @@ impl<'a> Bench<'a> {
 
     fn twin(&self, header: &[String]) -> Result<FieldMapper> {
         let settings = &self.settings.field_mapping.as_ref().ok_or("there is no field mapping")?.settings;
-        Ok(FieldMapper::open(header, settings)?)
+        let file = FileInfo { key: self.object.key.as_str(), sheet: None, today: 20_000 };
+        Ok(FieldMapper::open(file, header, settings)?)
     }
 
     /// An instance with the table open, and what it makes of it.

@@ -145,6 +145,6 @@ fn delivery(version: u64) -> Result<Delivery> {
         object,
         mapping: MappingDigest::from_bytes([0; 32]),
         content: ContentHash::from_bytes([0; 32]),
-        matching: Matching { on_no_match: OnNoMatch::Create },
+        matching: Matching { on_no_match: OnNoMatch::Create, ..Matching::default() },
     })
 }

@@ -69,10 +69,10 @@ fn as_arrow(batch: fields::AccountBatch) -> Result<AccountBatch> {
         return Err("the load has no bad rows, and the twin found some".into());
     }
     let rows = batch.rows.len();
-    let field = |column| Ok(FieldColumn { values: array(column, rows)?, clear: None });
+    let field = |field: columns::FieldColumn| Ok(FieldColumn { values: array(field.column, rows)?, clear: None });
     Ok(AccountBatch {
         rows: batch.rows,
-        identifiers: vec![strings(batch.identifiers, None)?],
+        identifiers: batch.identifiers.into_iter().map(|column| strings(column.text, None)).collect::<Result<_>>()?,
         fields: batch.fields.into_iter().map(field).collect::<Result<_>>()?,
         issues: Issues::none(),
     })
@@ -92,6 +92,6 @@ fn array(column: Column, rows: usize) -> Result<ArrayRef> {
         Values::Float(values) => Arc::new(Float64Array::try_new(values.into(), nulls)?),
         Values::Date(days) => Arc::new(Date32Array::try_new(days.into(), nulls)?),
         Values::Boolean(values) => Arc::new(BooleanArray::new(bits(values), nulls)),
-        Values::TextList(_) => return Err("the load has no lists".into()),
+        Values::Timestamp(_) | Values::TextList(_) => return Err("the load has no lists and no moments".into()),
     })
 }

@@ -1,0 +1,164 @@
+//! The destinations of a configuration, each opened when an integration first needs it, and once for all of them.
+//!
+//! One that cannot be opened disables the integrations that name it, nothing else (R15), and opening it is tried again
+//! whenever one of them is put together again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::{Config, DestinationKind};
+use crate::destination::files::FilesDestination;
+use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
+use crate::destination::sqlite::SqliteDestination;
+use crate::destination::{Destination, DestinationError};
+use crate::object::DestinationName;
+use crate::secrets::Secrets;
+
+/// What integrations share of their destinations.
+pub struct Destinations(BTreeMap<DestinationName, Arc<Place>>);
+
+/// A destination and, once it was needed, the open one. Locked while it is opened, so that none is opened twice.
+struct Place {
+    kind: DestinationKind,
+    staging: PathBuf,
+    open: Mutex<Option<Arc<dyn Destination>>>,
+}
+
+impl Destinations {
+    /// Those of a configuration. Nothing is opened yet.
+    pub fn of(config: &Config) -> Self {
+        Self(config.destinations.keys().filter_map(|name| Some((name.clone(), place(config, name)?))).collect())
+    }
+
+    /// Those of another configuration. What is open stays open where it is still the same.
+    pub fn reload(&self, config: &Config) -> Self {
+        let mut reloaded = Self::of(config);
+        for (name, place) in &mut reloaded.0 {
+            if let Some(known) = self.0.get(name).filter(|known| known.kind == place.kind) {
+                *place = Arc::clone(known);
+            }
+        }
+        reloaded
+    }
+
+    /// The open destination; none where there is none of this name. Blocks while it is opened.
+    pub fn get(&self, name: &DestinationName) -> Option<Result<Arc<dyn Destination>, DestinationError>> {
+        let place = self.0.get(name)?;
+        let mut open = place.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*open {
+            return Some(Ok(Arc::clone(open)));
+        }
+        let opened = open_destination(&place.kind, place.staging.clone());
+        if let Ok(opened) = &opened {
+            *open = Some(Arc::clone(opened));
+        }
+        Some(opened)
+    }
+}
+
+fn place(config: &Config, name: &DestinationName) -> Option<Arc<Place>> {
+    let kind = config.destinations.get(name)?.kind.clone();
+    let staging = config.daemon.state_dir.join("staging").join(name.as_str());
+    Some(Arc::new(Place { kind, staging, open: Mutex::new(None) }))
+}
+
+fn open_destination(kind: &DestinationKind, staging: PathBuf) -> Result<Arc<dyn Destination>, DestinationError> {
+    Ok(match kind {
+        DestinationKind::Sqlite { path } => Arc::new(SqliteDestination::open(path.clone(), staging)?),
+        DestinationKind::Postgres(settings) => Arc::new(postgres(settings)?),
+        DestinationKind::Files { path } => Arc::new(FilesDestination::open(path)?),
+    })
+}
+
+/// Contacts nobody yet.
+fn postgres(settings: &PostgresSettings) -> Result<PostgresDestination, DestinationError> {
+    PostgresDestination::new(settings.clone(), Secrets::from_environment())
+}
+
+/// Brings a destination's schema to this version's; none where it does that by itself. Blocks.
+pub fn migrate(kind: &DestinationKind) -> Result<Option<Migrated>, DestinationError> {
+    match kind {
+        DestinationKind::Postgres(settings) => postgres(settings)?.migrate().map(Some),
+        DestinationKind::Sqlite { .. } | DestinationKind::Files { .. } => Ok(None),
+    }
+}
+
+/// A destination for dry runs outside the daemon: what it would keep beside the store goes to `scratch`, and so does
+/// an empty store where there is none yet.
+pub fn destination_for_reading(
+    kind: &DestinationKind,
+    scratch: &Path,
+) -> Result<Arc<dyn Destination>, DestinationError> {
+    let there = |path: &PathBuf, name| if path.exists() { path.clone() } else { scratch.join(name) };
+    let kind = match kind {
+        DestinationKind::Sqlite { path } => DestinationKind::Sqlite { path: there(path, "store") },
+        DestinationKind::Postgres(settings) => DestinationKind::Postgres(settings.clone()),
+        DestinationKind::Files { path } => DestinationKind::Files { path: there(path, "files") },
+    };
+    open_destination(&kind, scratch.join("staging"))
+}
+
+/// What can be seen of a destination without making or opening anything: that no file stands where its directory
+/// belongs, if it has one. What may not be looked at is not held against it, since the service may be somebody else.
+pub fn look_at_destination(kind: &DestinationKind) -> Result<(), DestinationError> {
+    let Some(path) = kind.directory() else { return Ok(()) };
+    let there = path.ancestors().find_map(|path| Some((path, std::fs::metadata(path).ok()?)));
+    match there {
+        Some((path, metadata)) if !metadata.is_dir() => Err(DestinationError::Io {
+            what: "use",
+            path: path.display().to_string(),
+            source: std::io::ErrorKind::NotADirectory.into(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(directory: &Path, destinations: &str) -> Config {
+        let path = directory.join("gristmill.toml");
+        let state = directory.display();
+        std::fs::write(&path, format!("[daemon]\nstate_dir = \"{state}\"\n{destinations}")).unwrap();
+        let loaded = crate::config::load(&path).unwrap();
+        assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+        loaded.config
+    }
+
+    fn open(destinations: &Destinations, name: &str) -> Result<Arc<dyn Destination>, DestinationError> {
+        destinations.get(&name.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_reload_opens_only_what_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let both = "[destinations.a]\nfiles = { path = \"a\" }\n[destinations.b]\nfiles = { path = \"b\" }\n";
+        let before = Destinations::of(&config(directory.path(), both));
+        let (a, b) = (open(&before, "a").unwrap(), open(&before, "b").unwrap());
+        assert!(Arc::ptr_eq(&a, &open(&before, "a").unwrap()), "all share one");
+        let after = before.reload(&config(directory.path(), &both.replace("\"b\"", "\"c\"")));
+        assert!(Arc::ptr_eq(&a, &open(&after, "a").unwrap()));
+        assert!(!Arc::ptr_eq(&b, &open(&after, "b").unwrap()));
+    }
+
+    /// R15
+    #[test]
+    fn what_could_not_be_opened_is_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let destinations = "[destinations.a]\nsqlite = { path = \"in-the-way/store\" }\n";
+        let in_the_way = directory.path().join("in-the-way");
+        std::fs::write(&in_the_way, "").unwrap();
+        let config = config(directory.path(), destinations);
+        let destinations = Destinations::of(&config);
+        let kind = &config.destinations.values().next().unwrap().kind;
+        assert!(open(&destinations, "a").is_err());
+        let seen = look_at_destination(kind).unwrap_err();
+        assert_eq!(seen.to_string(), format!("cannot use `{}`", in_the_way.display()));
+        std::fs::remove_file(&in_the_way).unwrap();
+        look_at_destination(kind).unwrap();
+        assert!(!in_the_way.exists(), "looking makes nothing");
+        assert!(open(&destinations, "a").is_ok());
+    }
+}

@@ -1,0 +1,96 @@
+//! Single passes in the simulated world, each about one rule.
+
+use super::*;
+
+fn simulation(more: &str, slots: Slots) -> Simulation {
+    let mut simulation = Simulation::new(more, slots);
+    let process = simulation.start(usize::MAX).unwrap();
+    // The first listing of an empty bucket: whatever comes later has arrived.
+    simulation.pass(&process).unwrap();
+    simulation.end(process, false);
+    simulation.world().now += SignedDuration::from_secs(1);
+    simulation
+}
+
+fn put(simulation: &mut Simulation, number: usize) {
+    let key = key(number);
+    simulation.put(&key, says(&key, 1, Rows::Good), false);
+}
+
+/// Files that are there before the first listing.
+fn put_old(simulation: &mut Simulation, count: usize) {
+    (0..count).for_each(|number| put(simulation, number));
+    simulation.world().now += SignedDuration::from_secs(1);
+}
+
+/// Not even a listing that breaks off loses what was begun before.
+#[test]
+fn a_pass_finishes_and_records_what_it_has_begun_when_its_listing_breaks_off() {
+    let mut simulation = simulation("", Slots::new(1, Keeping::Half));
+    (0..5).for_each(|number| put(&mut simulation, number));
+    let process = simulation.start(usize::MAX).unwrap();
+    simulation.world().faults.push((Step::List, 1, Fault::Source(FailureKind::Denied)));
+    assert!(matches!(simulation.pass(&process), Err(PassError::List(_))));
+    for number in 0..3 {
+        let entries = simulation.entries(&process, &key(number)).unwrap();
+        assert_eq!(entries[0].state, Some(State::Completed), "it stood on the first page");
+    }
+    assert_eq!(simulation.pass(&process).unwrap().succeeded, 2, "the others, in the next pass");
+}
+
+/// R16
+#[test]
+fn new_arrivals_are_taken_before_a_backfill_whatever_their_keys() {
+    for old in [2, 6] {
+        let mut simulation = Simulation::new("", Slots::new(1, Keeping::Half));
+        put_old(&mut simulation, old);
+        simulation.world().faults.push((Step::Fetch, 0, Fault::Source(FailureKind::Skewed)));
+        let process = simulation.start(usize::MAX).unwrap();
+        assert!(matches!(simulation.pass(&process), Err(PassError::GivenUp(_))), "the backfill is decided, not done");
+        simulation.world().now += SignedDuration::from_secs(1);
+        put(&mut simulation, 9);
+        simulation.world().fetched.clear();
+        let report = simulation.pass(&process).unwrap();
+        let fetched = simulation.world().fetched.clone();
+        assert_eq!(fetched[0], key(9), "{fetched:?}");
+        assert_eq!((report.succeeded, report.unfinished), (fetched.len() as u64, false), "each once: {fetched:?}");
+        assert_eq!(simulation.pass(&process).unwrap().known, old as u64 + 1, "all are taken");
+    }
+}
+
+/// R16
+#[test]
+fn a_backfill_lets_new_arrivals_be_listed_in_between() {
+    for old in [4, 6] {
+        let mut simulation = Simulation::new("poll_interval = \"1s\"", Slots::new(1, Keeping::Half));
+        put_old(&mut simulation, old);
+        simulation.world().fetch_takes = SignedDuration::from_secs(35);
+        let process = simulation.start(usize::MAX).unwrap();
+        let first = simulation.pass(&process).unwrap();
+        assert_eq!((first.succeeded, first.unfinished), (3, true), "as long as its turn lasts: {first:?}");
+        put(&mut simulation, 9);
+        let second = simulation.pass(&process).unwrap();
+        let fetched = simulation.world().fetched.clone();
+        assert_eq!(fetched[3], key(9), "{fetched:?}");
+        assert_eq!((second.succeeded, second.unfinished), (1 + (old as u64 - 3), false), "{second:?}");
+    }
+    // Where nothing can arrive, it goes through.
+    let mut simulation = Simulation::new("poll_interval = \"1s\"", Slots::new(1, Keeping::Nothing));
+    put_old(&mut simulation, 6);
+    simulation.world().fetch_takes = SignedDuration::from_secs(35);
+    let process = simulation.start(usize::MAX).unwrap();
+    assert_eq!(simulation.pass(&process).unwrap().succeeded, 6);
+}
+
+#[test]
+fn a_backfill_gets_on_also_when_the_listing_always_breaks_off() {
+    let mut simulation = Simulation::new("", Slots::new(1, Keeping::Half));
+    put_old(&mut simulation, 1);
+    let process = simulation.start(usize::MAX).unwrap();
+    simulation.world().faults.push((Step::Fetch, 0, Fault::Source(FailureKind::Skewed)));
+    assert!(simulation.pass(&process).is_err());
+    (1..5).for_each(|number| put(&mut simulation, number));
+    simulation.world().faults.push((Step::List, 1, Fault::Source(FailureKind::Denied)));
+    assert!(matches!(simulation.pass(&process), Err(PassError::List(_))));
+    assert_eq!(simulation.entries(&process, &key(0)).unwrap()[0].state, Some(State::Completed));
+}
