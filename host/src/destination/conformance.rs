@@ -534,7 +534,8 @@ conform! {
             a_row_without_an_account_fails_the_file_if_asked_for
             names_match_in_normalized_form_and_create_one_account_for_all_spellings
             names_that_came_by_another_key_match_in_normalized_form_later
-            names_that_are_about_the_same_match_unless_two_are_as_near;
+            names_that_are_about_the_same_match_unless_two_are_as_near
+            a_name_about_that_of_another_account_is_a_conflict;
         order:
             files_in_any_order_end_in_the_same_store;
         storing:
@@ -579,7 +580,15 @@ conform! {
             an_account_takes_on_the_keys_that_its_records_bring
             the_id_of_an_account_matches_and_is_never_invented
             a_field_matches_by_its_current_value
-            an_account_created_by_a_field_has_that_value;
+            an_account_created_by_a_field_has_that_value
+            several_accounts_are_skipped_or_the_first_or_all_are_taken_or_the_file_fails
+            usage_of_a_row_that_matches_several_accounts_goes_to_all_of_them_if_asked_for
+            identifiers_of_different_accounts_go_by_the_first_or_are_skipped_or_fail_the_file
+            a_row_without_an_account_fails_the_file_if_asked_for
+            names_match_in_normalized_form_and_create_one_account_for_all_spellings
+            names_that_came_by_another_key_match_in_normalized_form_later
+            names_that_are_about_the_same_match_unless_two_are_as_near
+            a_name_about_that_of_another_account_is_a_conflict;
         order:
             files_in_any_order_end_in_the_same_store;
         storing:

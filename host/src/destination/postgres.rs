@@ -24,12 +24,14 @@
 //!
 //! This module knows nothing of the ledger, of S3, of formats or of mappers.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::destination::relational::similar::Names;
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary};
 use crate::object::{Identity, TenantName};
 use crate::secrets::{SecretReference, Secrets};
@@ -119,12 +121,19 @@ impl PostgresSettings {
 /// The `postgres` destination.
 pub struct PostgresDestination {
     pool: Arc<Pool>,
+    /// The names of each tenant's accounts.
+    names: Mutex<HashMap<TenantName, Arc<Names>>>,
 }
 
 impl PostgresDestination {
     /// Contacts nobody: connections are opened when they are needed, each with the secret read anew.
     pub fn new(settings: PostgresSettings, secrets: Secrets) -> Result<Self, DestinationError> {
-        Ok(Self { pool: Arc::new(Pool::new(settings, secrets)?) })
+        Ok(Self { pool: Arc::new(Pool::new(settings, secrets)?), names: Mutex::default() })
+    }
+
+    fn names_of(&self, tenant: &TenantName) -> Arc<Names> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(names.entry(tenant.clone()).or_default())
     }
 
     /// Makes the schema, or brings it to this version's.
@@ -151,6 +160,7 @@ impl Destination for PostgresDestination {
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {
-        Ok(Box::new(PostgresStaging::begin(self.pool.take()?, delivery)))
+        let names = self.names_of(&delivery.tenant);
+        Ok(Box::new(PostgresStaging::begin(self.pool.take()?, names, delivery)))
     }
 }

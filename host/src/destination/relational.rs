@@ -9,6 +9,8 @@ use crate::batch::{
 use crate::object::{AsOf, Identity};
 
 pub(super) mod interner;
+pub(super) mod matching;
+pub(super) mod similar;
 pub(super) mod text;
 
 /// How many rows that matched nothing are kept with an ingestion.

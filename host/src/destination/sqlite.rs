@@ -40,7 +40,6 @@ mod identifiers;
 mod matching;
 mod merge;
 mod preview;
-mod similar;
 mod staging;
 mod store;
 #[cfg(test)]

@@ -272,3 +272,17 @@ pub(super) fn names_that_are_about_the_same_match_unless_two_are_as_near(kind: K
     bed.merge(&File::new("last.csv").at(4_000).matching(fuzzy).accounts(next)).unwrap();
     assert!(bed.fields().contains(&"Caledonia Foods|stage|near".to_owned()));
 }
+
+pub(super) fn a_name_about_that_of_another_account_is_a_conflict(kind: Kind) {
+    let bed = Bed::new(kind);
+    let both = accounts(&[&[MatchKey::CrmId], &[MatchKey::Name]]);
+    let seed =
+        both.clone().row(&["A", "Acme Shipping"], vec![text("seed")]).row(&["B", "Borealis"], vec![text("seed")]);
+    bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
+    let name_match = NameMatch::Fuzzy { threshold: Share::of(0.5).unwrap(), margin: Share::of(0.1).unwrap() };
+    let matching = Matching { name_match, conflict: Conflict::Skip, ..Matching::default() };
+    let next = both.row(&["A", "Boralis"], vec![text("conflict")]).row(&["B", "Boreali"], vec![text("fine")]);
+    let merged = bed.merge(&File::new("next.csv").at(2_000).matching(matching).accounts(next)).unwrap();
+    assert_eq!((merged.matched, merged.ambiguous), (1, 1));
+    assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|fine"]);
+}

@@ -5,7 +5,6 @@
 
 use std::ops::Range;
 
-use arrow_array::{Array, StringArray};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::destination::DestinationError;
@@ -94,17 +93,17 @@ impl CopyRows {
         }
     }
 
-    /// An array of texts: one row of several columns, blanks as nulls.
-    pub(super) fn texts(&mut self, columns: &[StringArray], row: usize) -> &mut Self {
+    /// An array of so many texts.
+    pub(super) fn texts<T: AsRef<str>>(&mut self, count: usize, texts: impl Iterator<Item = Option<T>>) -> &mut Self {
         let length = self.begin();
         // One dimension that may hold nulls, numbered from 1.
         self.bytes.put_i32(1);
         self.bytes.put_i32(1);
         self.bytes.put_i32(TEXT);
-        self.bytes.put_i32(columns.len() as i32);
+        self.bytes.put_i32(count as i32);
         self.bytes.put_i32(1);
-        for column in columns {
-            self.optional_text((column.is_valid(row) && !column.value(row).is_empty()).then(|| column.value(row)));
+        for text in texts {
+            self.optional_text(text.as_ref().map(AsRef::as_ref));
         }
         self.end(length);
         self

@@ -1,6 +1,8 @@
 //! One object's merge: a transaction in which its staged records are matched, merged and confirmed, set-wise, and what
 //! earlier generations of it contributed is taken back (R1).
 
+use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
+use crate::destination::relational::similar::Names;
 use crate::destination::relational::{UNMATCHED_EXAMPLES, comparable, place};
 use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
 use crate::object::{ContentHash, Identity, TenantName};
@@ -19,6 +21,8 @@ const WORTH_ANALYZING: u64 = 1_000;
 pub(super) struct Merge<'c> {
     pub(super) db: &'c Session,
     pub(super) staged: &'c Staged,
+    /// The names of all accounts, for those that are about the same.
+    pub(super) names: &'c Names,
     /// The tenant's number.
     pub(super) tenant: i32,
     /// This ingestion.
@@ -37,11 +41,16 @@ pub(super) struct Merge<'c> {
 }
 
 /// Merges and confirms, durably. An identity that is confirmed already changes nothing.
-pub(super) fn merge(session: &Session, staged: &Staged, rows: RowCounts) -> Result<Summary, DestinationError> {
+pub(super) fn merge(
+    session: &Session,
+    names: &Names,
+    staged: &Staged,
+    rows: RowCounts,
+) -> Result<Summary, DestinationError> {
     analyze(session, staged)?;
     let mut attempt = 1;
     loop {
-        match try_merge(session, staged, rows) {
+        match try_merge(session, names, staged, rows) {
             Err(error) if attempt < ATTEMPTS && is_conflict(&error) => {
                 attempt += 1;
                 session.batch("roll back", "ROLLBACK")?;
@@ -51,7 +60,7 @@ pub(super) fn merge(session: &Session, staged: &Staged, rows: RowCounts) -> Resu
     }
 }
 
-fn try_merge(session: &Session, staged: &Staged, rows: RowCounts) -> Result<Summary, DestinationError> {
+fn try_merge(session: &Session, names: &Names, staged: &Staged, rows: RowCounts) -> Result<Summary, DestinationError> {
     session.batch("begin to merge", "BEGIN ISOLATION LEVEL READ COMMITTED")?;
     let tenant = lock_tenant(session, &staged.delivery.tenant)?;
     if let Some(summary) = confirmed(session, &staged.delivery.tenant, &staged.delivery.identity)? {
@@ -59,18 +68,18 @@ fn try_merge(session: &Session, staged: &Staged, rows: RowCounts) -> Result<Summ
         empty_tables(session)?;
         return Ok(summary);
     }
-    let merged = Merge::run(session, tenant, staged, Purpose::Store(rows))?.merged;
+    let merged = Merge::run(session, tenant, names, staged, Purpose::Store(rows))?.merged;
     session.batch("commit", "COMMIT")?;
     empty_tables(session)?;
     Ok(Summary { content: staged.delivery.content, rows, merged })
 }
 
 /// The same as a merge, taken back.
-pub(super) fn preview(session: &Session, staged: &Staged) -> Result<Preview, DestinationError> {
+pub(super) fn preview(session: &Session, names: &Names, staged: &Staged) -> Result<Preview, DestinationError> {
     analyze(session, staged)?;
     session.batch("begin to merge", "BEGIN ISOLATION LEVEL READ COMMITTED")?;
     let tenant = lock_tenant(session, &staged.delivery.tenant)?;
-    let merge = Merge::run(session, tenant, staged, Purpose::Look)?;
+    let merge = Merge::run(session, tenant, names, staged, Purpose::Look)?;
     let preview = preview::describe(&merge)?;
     session.batch("roll back", "ROLLBACK")?;
     empty_tables(session)?;
@@ -144,7 +153,7 @@ fn empty_tables(session: &Session) -> Result<(), DestinationError> {
     session.batch(
         "empty the staging tables",
         "TRUNCATE staged_identifiers, staged_accounts, staged_values, staged_usage, staged_users, staged_rejected,
-           staged_rejects, merge_resolved, merge_created, merge_fields, merge_contributions, merge_changed,
+           staged_rejects, merge_resolved, merge_similar, merge_created, merge_fields, merge_contributions, merge_changed,
            merge_touched, merge_folded, merge_series, merge_users, merge_usage, merge_touched_usage",
     )
 }
@@ -159,7 +168,13 @@ enum Purpose {
 }
 
 impl<'c> Merge<'c> {
-    fn run(db: &'c Session, tenant: i32, staged: &'c Staged, purpose: Purpose) -> Result<Self, DestinationError> {
+    fn run(
+        db: &'c Session,
+        tenant: i32,
+        names: &'c Names,
+        staged: &'c Staged,
+        purpose: Purpose,
+    ) -> Result<Self, DestinationError> {
         let as_of = comparable(&staged.delivery.as_of, &staged.delivery.identity);
         let identity = &staged.delivery.identity;
         let generation = i64::from(identity.generation.0);
@@ -181,7 +196,7 @@ impl<'c> Merge<'c> {
         let merged = Merged::default();
         let superseded = later.is_some();
         let mut merge =
-            Self { db, staged, tenant, ingestion: 0, as_of, newest, earlier, superseded, last_account, merged };
+            Self { db, staged, names, tenant, ingestion: 0, as_of, newest, earlier, superseded, last_account, merged };
         merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion))?;
         let late_rejects = merge.leave_out_late_rejects()?;
         matching::match_accounts(&mut merge)?;
@@ -304,24 +319,39 @@ impl<'c> Merge<'c> {
         let unresolved = "FROM (SELECT position, identifier FROM staged_usage
                UNION ALL SELECT position, identifier FROM staged_accounts) v
              JOIN merge_resolved r ON r.identifier = v.identifier WHERE r.account";
-        self.merged.unmatched = self.db.count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = -1"))?;
-        self.merged.ambiguous = self.db.count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} = 0"))?;
+        let count =
+            |codes: &str| self.db.count(what, &format!("SELECT count(DISTINCT v.position) {unresolved} {codes}"));
+        self.merged.unmatched = count(&format!("= {NONE}"))?;
+        self.merged.ambiguous = count(&format!("IN ({SEVERAL}, {CONFLICT})"))?;
+        let conflicts = count(&format!("= {CONFLICT}"))?;
         let refused = self.merged.unmatched + self.merged.ambiguous;
         let resolved: bool =
             self.db.value(what, "SELECT EXISTS (SELECT 1 FROM merge_resolved WHERE account > 0)", &[])?;
         if !resolved && refused > 0 && matches!(purpose, Purpose::Store(_)) {
             return Err(DestinationError::NoAccountMatched { rows: refused });
         }
+        let few = UNMATCHED_EXAMPLES;
+        self.merged.unmatched_examples =
+            self.examples(&format!("{unresolved} <= 0 ORDER BY v.position LIMIT {few}"))?;
+        if let Purpose::Look = purpose {
+            return Ok(());
+        }
+        refuse(self.staged.delivery.matching, &self.merged, conflicts, |code| {
+            let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
+            Ok(first.map(|row| row.identifier).unwrap_or_default())
+        })
+    }
+
+    /// Some rows with their identifiers, of a selection of `v`.
+    fn examples(&self, selection: &str) -> Result<Vec<UnmatchedRow>, DestinationError> {
         let sql = format!(
             "SELECT e.position, coalesce((SELECT array_to_string(i.keys, ', ') FROM staged_identifiers i WHERE i.identifier = e.identifier), '')
-             FROM (SELECT DISTINCT v.position, v.identifier {unresolved} <= 0 ORDER BY v.position LIMIT {UNMATCHED_EXAMPLES}) e
-             ORDER BY e.position"
+             FROM (SELECT DISTINCT v.position, v.identifier {selection}) e ORDER BY e.position"
         );
         let tables = &self.staged.tables;
-        self.merged.unmatched_examples = self.db.rows(what, &sql, &[], |row| {
+        self.db.rows("describe rows", &sql, &[], |row| {
             let (table, row_index) = place(tables, row.try_get(0)?);
             Ok(UnmatchedRow { table, row: row_index, identifier: row.try_get(1)? })
-        })?;
-        Ok(())
+        })
     }
 }

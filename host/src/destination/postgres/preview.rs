@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use tokio_postgres::Row;
 
 use crate::batch::ValueType;
+use crate::destination::relational::matching::NONE;
 use crate::destination::relational::{EXAMPLES, key_names, place};
 use crate::destination::{DestinationError, Preview};
 
@@ -20,7 +21,7 @@ fn account_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
     let staged = merge.staged;
     let sql = format!(
         "SELECT v.position, CASE
-             WHEN r.account < 0 THEN 'unmatched' WHEN r.account = 0 THEN 'ambiguous' WHEN r.account > {last} THEN 'created'
+             WHEN r.account = {NONE} THEN 'unmatched' WHEN r.account <= 0 THEN 'ambiguous' WHEN r.account > {last} THEN 'created'
              WHEN EXISTS (SELECT 1 FROM merge_changed c WHERE c.account = r.account) THEN 'updated' ELSE 'unchanged' END,
            i.layout, i.keys,
            (SELECT array_agg(f.field) FROM staged_values f WHERE f.position = v.position),
@@ -54,7 +55,7 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
     }
     let sql = format!(
         "SELECT v.position, v.series, v.period_start::text, v.day::text, v.whole, v.fraction, v.text_value, u.value,
-           CASE WHEN r.account < 0 THEN 'unmatched' WHEN r.account = 0 THEN 'ambiguous'
+           CASE WHEN r.account = {NONE} THEN 'unmatched' WHEN r.account <= 0 THEN 'ambiguous'
              WHEN EXISTS (SELECT 1 FROM usage_contributions c WHERE c.series = s.series AND c.period_start = v.period_start
                  AND c.account = r.account AND c.user_id = w.user_id AND c.ingestion <> {me}) THEN 'updated'
              ELSE 'created' END,

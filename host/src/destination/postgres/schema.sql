@@ -80,7 +80,7 @@ CREATE TABLE account_keys (
 );
 CREATE INDEX account_keys_by_account ON account_keys (account);
 COMMENT ON TABLE account_keys IS 'What identifiers are compared with. An account may have several keys of each kind. Keys are never taken away, so their set does not depend on the order of files.';
-COMMENT ON COLUMN account_keys.kind IS 'crm_id, domain or name.';
+COMMENT ON COLUMN account_keys.kind IS 'crm_id, domain or name, or normalized_name: a name in small letters, without accents and punctuation.';
 
 CREATE TABLE fields (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -14,6 +14,9 @@ use tokio_postgres::{Client, Row};
 
 use crate::destination::DestinationError;
 
+/// How many rows are fetched at once.
+const LOT: usize = 10_000;
+
 /// Parameters of a statement.
 pub(super) type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
 
@@ -91,6 +94,27 @@ impl Session {
     ) -> Result<Vec<T>, DestinationError> {
         let rows = self.runtime.block_on(self.client.query(sql, parameters));
         rows.and_then(|rows| rows.iter().map(read).collect()).map_err(|source| self.failed(what, source))
+    }
+
+    /// Every row in turn, some at a time, inside a transaction. Between two lots the connection is free for other work.
+    pub(super) fn each<T>(
+        &self,
+        what: &'static str,
+        sql: &str,
+        parameters: Parameters<'_>,
+        read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+        mut work: impl FnMut(T) -> Result<(), DestinationError>,
+    ) -> Result<(), DestinationError> {
+        self.run(what, &format!("DECLARE in_turn NO SCROLL CURSOR FOR {sql}"), parameters)?;
+        loop {
+            let lot = self.rows(what, &format!("FETCH {LOT} FROM in_turn"), &[], &read)?;
+            let is_last = lot.len() < LOT;
+            lot.into_iter().try_for_each(&mut work)?;
+            if is_last {
+                break;
+            }
+        }
+        self.batch(what, "CLOSE in_turn")
     }
 
     /// Copies rows in the binary form into a table.

@@ -1,8 +1,9 @@
 -- What every connection has to itself: the records of the object it stages, and what its merge works out. Temporary
 -- tables are neither logged nor seen by anyone else, and vanish with their connection.
 
--- Each combination of identifier values once: `layout` numbers the lists of strategies, a blank key is null.
-CREATE TEMPORARY TABLE staged_identifiers (identifier bigint NOT NULL, layout integer NOT NULL, keys text[] COLLATE "C" NOT NULL);
+-- Each combination of identifier values once: `layout` numbers the lists of strategies, a blank key is null. Where keys are
+-- names, `names` has their normalized forms at the same places.
+CREATE TEMPORARY TABLE staged_identifiers (identifier bigint NOT NULL, layout integer NOT NULL, keys text[] COLLATE "C" NOT NULL, names text[] COLLATE "C");
 -- Each account record.
 CREATE TEMPORARY TABLE staged_accounts (position bigint NOT NULL, identifier bigint NOT NULL);
 -- Each of its values; a null erases what is stored.
@@ -19,8 +20,11 @@ CREATE TEMPORARY TABLE staged_rejects (
   number bigint NOT NULL, table_index bigint NOT NULL, row_index bigint NOT NULL, line bigint NOT NULL,
   column_name text, value text, code text NOT NULL, message text NOT NULL);
 
--- The account of each identifier, 0 if several match, -1 if none does.
+-- The account of each identifier, or all of them, or what stands there instead: 0 if several match, -1 if none does, -2
+-- if two strategies match different ones.
 CREATE TEMPORARY TABLE merge_resolved (identifier bigint NOT NULL, account bigint NOT NULL);
+-- The accounts of the names that are similar to each name.
+CREATE TEMPORARY TABLE merge_similar (name text COLLATE "C" NOT NULL, account bigint NOT NULL);
 CREATE TEMPORARY TABLE merge_created (layout integer NOT NULL, strategy integer NOT NULL, account bigint NOT NULL, keys text[] COLLATE "C" NOT NULL);
 -- The field of each staged field.
 CREATE TEMPORARY TABLE merge_fields (staged integer NOT NULL, field bigint NOT NULL, write_mode smallint NOT NULL);

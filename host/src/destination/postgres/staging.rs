@@ -3,6 +3,8 @@
 //! The tables are those of `session.sql`. Staging knows nothing of what the store holds, so several objects are staged
 //! at once and none waits for a merge. A *position* numbers the rows of all tables in reading order.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, StringArray};
@@ -11,7 +13,10 @@ use crate::batch::{
     AccountBatch, AccountLayout, Identifier, OutputField, Series, UsageBatch, UsageLayout, UserKey, ValueType,
 };
 use crate::destination::iso::Iso;
+use crate::destination::names::normalize;
 use crate::destination::relational::interner::{Interned, Interner};
+use crate::destination::relational::matching::names_among;
+use crate::destination::relational::similar::Names;
 use crate::destination::relational::text::{write_decimal, write_list};
 use crate::destination::relational::{is_rejected, type_name, user_key_name};
 use crate::destination::{Delivery, DestinationError, Preview, RejectRow, RowCounts, Staging, Summary};
@@ -23,6 +28,8 @@ use super::pool::Lease;
 /// An object on its way in.
 pub(super) struct PostgresStaging {
     lease: Lease,
+    /// The names of the tenant's accounts.
+    names: Arc<Names>,
     staged: Staged,
     open: Option<OpenTable>,
     rows: Rows,
@@ -89,9 +96,10 @@ impl OpenTable {
 
 impl PostgresStaging {
     /// The tables are empty: a connection is given back only after a merge, which empties them.
-    pub(super) fn begin(lease: Lease, delivery: Delivery) -> Self {
+    pub(super) fn begin(lease: Lease, names: Arc<Names>, delivery: Delivery) -> Self {
         Self {
             lease,
+            names,
             staged: Staged {
                 delivery,
                 layouts: Vec::new(),
@@ -107,7 +115,7 @@ impl PostgresStaging {
                 identifiers: CopyRows::new(
                     "stage identifiers",
                     "COPY staged_identifiers FROM STDIN (FORMAT binary)",
-                    3,
+                    4,
                 ),
                 accounts: CopyRows::new("stage account records", "COPY staged_accounts FROM STDIN (FORMAT binary)", 2),
                 values: CopyRows::new("stage account fields", "COPY staged_values FROM STDIN (FORMAT binary)", 4),
@@ -167,12 +175,14 @@ impl PostgresStaging {
                 .ok_or_else(|| mistyped(&field.name, field.value_type, &column.values))?;
             columns.push((*number as i32, values, column.clear.as_ref()));
         }
+        let columns_of_names = self.staged.names_in(layout);
+        let identifiers = Identifiers { layout, columns: &batch.identifiers, names: &columns_of_names };
         for (record, row) in batch.rows.iter().enumerate() {
             if is_rejected(*row, rejected) {
                 continue;
             }
             let position = table.position(*row);
-            let identifier = self.interned.identifier(&mut self.rows.identifiers, layout, &batch.identifiers, record);
+            let identifier = self.interned.identifier(&mut self.rows.identifiers, &identifiers, record);
             self.rows.accounts.row().bigint(position).bigint(identifier);
             for (field, values, clear) in &columns {
                 if values.is_present(record) {
@@ -200,14 +210,15 @@ impl PostgresStaging {
         }
         // Entry by entry first: who and when.
         let mut entries: Vec<(i64, i64, i64)> = Vec::with_capacity(batch.rows.len());
+        let columns_of_names = self.staged.names_in(usage.layout);
+        let identifiers = Identifiers { layout: usage.layout, columns: &batch.identifiers, names: &columns_of_names };
         for (entry, row) in batch.rows.iter().enumerate() {
             if is_rejected(*row, rejected) {
                 entries.push((REJECTED, 0, 0));
                 continue;
             }
             let position = table.position(*row);
-            let identifier =
-                self.interned.identifier(&mut self.rows.identifiers, usage.layout, &batch.identifiers, entry);
+            let identifier = self.interned.identifier(&mut self.rows.identifiers, &identifiers, entry);
             let user = match (usage.user, &batch.user) {
                 (Some(kind), Some(users)) if users.is_valid(entry) && !users.value(entry).is_empty() => {
                     self.interned.user(&mut self.rows.users, kind, users.value(entry))
@@ -277,20 +288,45 @@ impl Rows {
     }
 }
 
+/// The identifiers of a batch.
+struct Identifiers<'b> {
+    layout: usize,
+    columns: &'b [StringArray],
+    /// Which columns are names.
+    names: &'b [usize],
+}
+
+/// The value of an identifier, if it is not blank.
+fn present(column: &StringArray, row: usize) -> Option<&str> {
+    (column.is_valid(row) && !column.value(row).is_empty()).then(|| column.value(row))
+}
+
 impl Interners {
     /// The number of a combination of identifier values, staging one that is new.
-    fn identifier(&mut self, rows: &mut CopyRows, layout: usize, columns: &[StringArray], row: usize) -> i64 {
+    fn identifier(&mut self, rows: &mut CopyRows, identifiers: &Identifiers<'_>, row: usize) -> i64 {
+        let Identifiers { layout, columns, names } = *identifiers;
         self.key.clear();
         self.key.extend_from_slice(&(layout as u32).to_le_bytes());
         for column in columns {
-            let value = if column.is_valid(row) { column.value(row) } else { "" };
+            let value = present(column, row).unwrap_or_default();
             self.key.extend_from_slice(&(value.len() as u32).to_le_bytes());
             self.key.extend_from_slice(value.as_bytes());
         }
         match self.identifiers.intern(&self.key) {
             Interned::Known(number) => number,
             Interned::New(number) => {
-                rows.row().bigint(number).integer(layout as i32).texts(columns, row);
+                let row_of_keys = rows.row().bigint(number).integer(layout as i32);
+                row_of_keys.texts(columns.len(), columns.iter().map(|column| present(column, row)));
+                match names {
+                    [] => rows.null(),
+                    names => rows.texts(
+                        columns.len(),
+                        columns.iter().enumerate().map(|(index, column)| {
+                            let name = present(column, row).filter(|_| names.contains(&index));
+                            name.map(normalize).filter(|normalized| !normalized.is_empty())
+                        }),
+                    ),
+                };
                 number
             }
         }
@@ -314,6 +350,11 @@ impl Interners {
 }
 
 impl Staged {
+    /// Which keys of a list of strategies are names.
+    fn names_in(&self, layout: usize) -> Vec<usize> {
+        self.layouts.get(layout).map(|strategies| names_among(strategies).collect()).unwrap_or_default()
+    }
+
     /// The number of a series; the same one from several tables has one number.
     fn series_number(&mut self, series: &Series) -> usize {
         self.series.iter().position(|staged| staged == series).unwrap_or_else(|| {
@@ -379,14 +420,14 @@ impl Staging for PostgresStaging {
 
     fn preview(mut self: Box<Self>) -> Result<Preview, DestinationError> {
         self.finish()?;
-        let preview = merge::preview(self.lease.session(), &self.staged)?;
+        let preview = merge::preview(self.lease.session(), &self.names, &self.staged)?;
         self.lease.give_back();
         Ok(preview)
     }
 
     fn merge(mut self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError> {
         self.finish()?;
-        let summary = merge::merge(self.lease.session(), &self.staged, rows)?;
+        let summary = merge::merge(self.lease.session(), &self.names, &self.staged, rows)?;
         self.lease.give_back();
         Ok(summary)
     }

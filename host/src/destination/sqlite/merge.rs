@@ -6,14 +6,12 @@ use std::path::Path;
 use rusqlite::types::Type;
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
+use crate::destination::relational::similar::Names;
 use crate::destination::relational::{UNMATCHED_EXAMPLES, comparable, place};
-use crate::destination::{
-    Conflict, DestinationError, Matching, Merged, OnMultiple, OnNoMatch, Preview, RowCounts, Summary, UnmatchedRow,
-};
+use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
 use crate::object::{ContentHash, Identity};
 
-use super::matching::{CONFLICT, NONE, SEVERAL};
-use super::similar::Names;
 use super::staging::Staged;
 use super::store::{self, STAGING_CACHE, Statements, Store};
 use super::{fields, matching, preview, usage};
@@ -346,19 +344,10 @@ impl<'c> Merge<'c> {
         if let Purpose::Look = purpose {
             return Ok(());
         }
-        let Matching { on_no_match, on_multiple, conflict, .. } = self.staged.delivery.matching;
-        let refusals = [
-            (on_no_match == OnNoMatch::Error, self.merged.unmatched, NONE, "no account"),
-            (on_multiple == OnMultiple::Error, self.merged.ambiguous - conflicts, SEVERAL, "several accounts"),
-            (conflict == Conflict::Error, conflicts, CONFLICT, "different accounts by different identifiers"),
-        ];
-        let refusal = refusals.into_iter().find(|(is_error, rows, ..)| *is_error && *rows > 0);
-        if let Some((_, rows, code, what)) = refusal {
+        refuse(self.staged.delivery.matching, &self.merged, conflicts, |code| {
             let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
-            let first = first.map(|row| row.identifier).unwrap_or_default();
-            return Err(DestinationError::NotMatched { rows, what, first });
-        }
-        Ok(())
+            Ok(first.map(|row| row.identifier).unwrap_or_default())
+        })
     }
 
     /// Some rows with their identifiers, of a selection of `v`.

@@ -4,10 +4,10 @@ use rusqlite::types::ValueRef;
 use serde_json::{Map, Value, json};
 
 use crate::batch::ValueType;
+use crate::destination::relational::matching::NONE;
 use crate::destination::relational::{EXAMPLES, key_names, place};
 use crate::destination::{DestinationError, Preview};
 
-use super::matching::NONE;
 use super::merge::Merge;
 use super::staging::AccountRows;
 
