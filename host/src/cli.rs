@@ -25,6 +25,7 @@ use crate::events::Chain;
 mod ask;
 mod check;
 mod connection;
+mod destination;
 mod ledger;
 mod logging;
 mod output;
@@ -74,6 +75,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Connection(connection::Connection),
+    Destination(destination::Destination),
     Status(status::Status),
     Poll(ask::Poll),
     Pause(ask::Pause),
@@ -194,6 +196,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(&shared),
         Command::Check(command) => command.run(&shared),
         Command::Connection(command) => command.run(&shared),
+        Command::Destination(command) => command.run(&shared),
         Command::Status(command) => command.run(&shared),
         Command::Poll(command) => command.run(&shared),
         Command::Pause(command) => command.run(&shared),

@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::destination::postgres::PostgresSettings;
 use crate::object::{ComponentDigest, ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+use crate::secrets::SecretReference;
 
 mod check;
 mod connection;
@@ -261,6 +263,8 @@ pub enum DestinationKind {
         /// The directory.
         path: PathBuf,
     },
+    /// A PostgreSQL store.
+    Postgres(PostgresSettings),
     /// NDJSON files in a directory.
     Files {
         /// The directory.
@@ -269,10 +273,20 @@ pub enum DestinationKind {
 }
 
 impl DestinationKind {
-    /// The directory that it has to itself.
-    pub fn path(&self) -> &Path {
+    /// The directory that it has to itself, where it is one.
+    pub fn directory(&self) -> Option<&Path> {
         match self {
-            Self::Sqlite { path } | Self::Files { path } => path,
+            Self::Sqlite { path } | Self::Files { path } => Some(path),
+            Self::Postgres(_) => None,
         }
+    }
+
+    /// Every secret that it needs.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        let settings = match self {
+            Self::Postgres(settings) => Some(settings),
+            Self::Sqlite { .. } | Self::Files { .. } => None,
+        };
+        settings.into_iter().flat_map(PostgresSettings::secrets)
     }
 }

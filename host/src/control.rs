@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ledger::{Again, StateName};
-use crate::object::{BucketName, ConnectionKey, IntegrationName, ObjectKey};
+use crate::object::{BucketName, ConnectionKey, DestinationName, IntegrationName, ObjectKey};
 
 mod server;
 
@@ -93,6 +93,11 @@ pub enum Request {
         connection: ConnectionKey,
         /// Where to try; the integrations' buckets if none.
         target: Option<Target>,
+    },
+    /// Bring a destination's schema to this version's.
+    DestinationMigrate {
+        /// Which.
+        destination: DestinationName,
     },
     /// A dry run of one object, writing nothing.
     Test {

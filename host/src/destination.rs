@@ -6,15 +6,24 @@
 //!
 //! All calls block; the caller keeps them off the async threads.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::object::{AsOf, ContentHash, Identity, MappingDigest, Object, TenantName};
+use crate::secrets::SecretError;
 
+use self::postgres::TlsError;
+
+#[cfg(test)]
+mod conformance;
 pub mod files;
 mod iso;
 mod matching;
 mod names;
+pub mod postgres;
+mod relational;
 pub mod sqlite;
 
 pub use matching::{Conflict, Matching, NameMatch, OnMultiple, OnNoMatch};
@@ -115,7 +124,7 @@ pub struct RejectRow {
     pub message: String,
 }
 
-/// Somewhere records go. Two are real: `sqlite` and `files`.
+/// Somewhere records go. Three are real: `sqlite`, `postgres` and `files`.
 pub trait Destination: Send + Sync {
     /// What was merged under this identity, if it was confirmed.
     fn confirmed(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Summary>, DestinationError>;
@@ -225,6 +234,87 @@ pub enum DestinationError {
         #[source]
         source: std::io::Error,
     },
+    /// There is no connection to PostgreSQL: nobody answers, or it does not let us in.
+    #[error("cannot connect to PostgreSQL at `{server}`")]
+    Connect {
+        /// The server and the database.
+        server: String,
+        /// What was said, or went wrong.
+        #[source]
+        source: Box<tokio_postgres::Error>,
+    },
+    /// PostgreSQL refused, or the connection to it broke.
+    #[error("cannot {what} in PostgreSQL at `{server}`")]
+    Postgres {
+        /// The step.
+        what: &'static str,
+        /// The server and the database.
+        server: String,
+        /// The server's own words.
+        #[source]
+        source: Box<tokio_postgres::Error>,
+    },
+    /// PostgreSQL does not answer.
+    #[error("no answer from PostgreSQL at `{server}` within {timeout:?}")]
+    NoAnswer {
+        /// The server and the database.
+        server: String,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// An identifier, user, field, product or metric has a name that no index can hold.
+    #[error("an identifier or a name is longer than the store can look up")]
+    KeyTooLong {
+        /// The server's own words.
+        #[source]
+        source: Box<tokio_postgres::Error>,
+    },
+    /// A secret could not be read.
+    #[error("cannot read the destination's secret")]
+    Secret(#[from] SecretError),
+    /// The secret is no connection URL. It is not repeated.
+    #[error("the secret is not a PostgreSQL connection URL with a host")]
+    PostgresUrl,
+    /// Connections cannot be encrypted.
+    #[error("cannot encrypt connections")]
+    Tls(#[from] TlsError),
+    /// Threads for the connections could not be started.
+    #[error("cannot start a thread for connections")]
+    Runtime(#[source] std::io::Error),
+    /// Something of ours does not stand in the store as we wrote it.
+    #[error("the store holds `{value}` where a {what} is expected")]
+    Damaged {
+        /// What is expected.
+        what: &'static str,
+        /// What stands there.
+        value: String,
+    },
+    /// The database cannot hold every character.
+    #[error("the database at `{server}` has the encoding {encoding}, not UTF8")]
+    Encoding {
+        /// The server and the database.
+        server: String,
+        /// Its encoding.
+        encoding: String,
+    },
+    /// The schema holds somebody else's tables.
+    #[error("the schema `{schema}` at `{server}` holds other tables")]
+    Occupied {
+        /// The schema.
+        schema: String,
+        /// The server and the database.
+        server: String,
+    },
+    /// The store was made by an older version, or not at all.
+    #[error("`{path}` has schema version {found}, this version needs {known}")]
+    Unmigrated {
+        /// The store.
+        path: String,
+        /// What stands there; 0 for nothing.
+        found: i64,
+        /// What is needed.
+        known: i64,
+    },
     /// The store was written by a newer version.
     #[error("`{path}` has schema version {found}, this version reads up to {known}")]
     Schema {
@@ -240,12 +330,21 @@ pub enum DestinationError {
 impl DestinationError {
     /// Whether what the file and its mapping bring is to blame: no repetition helps, but another mapping may.
     pub fn is_files_fault(&self) -> bool {
-        matches!(self, Self::FieldType { .. } | Self::Overflow)
+        matches!(self, Self::FieldType { .. } | Self::Overflow | Self::KeyTooLong { .. })
     }
 
     /// What a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Unmigrated { .. } => Some("run `gristmill destination migrate NAME` with the destination's name"),
+            Self::Occupied { .. } => Some("name another `schema`; it is made by the migration"),
+            Self::Encoding { .. } => Some("make the database with `ENCODING 'UTF8'`"),
+            Self::PostgresUrl => Some(
+                "postgresql://USER:PASSWORD@HOST:PORT/DATABASE is expected, without `sslmode`: `tls` and `ca_file` say that",
+            ),
+            Self::KeyTooLong { .. } => {
+                Some("PostgreSQL's indexes hold some 2,700 bytes; see that the right columns are mapped")
+            }
             Self::NoAccountMatched { .. } => Some(
                 "see that the identifier's column and `match` are right, let another file bring the accounts first, or set \
                  `on_no_match = \"create\"` under `matching`",
@@ -255,7 +354,16 @@ impl DestinationError {
             }
             Self::FieldType { .. } => Some("give the field the stored type, or another key"),
             Self::Schema { .. } => Some("run the version that wrote the store, or a newer one"),
-            Self::Overflow | Self::Sqlite { .. } | Self::Io { .. } => None,
+            Self::Overflow
+            | Self::Sqlite { .. }
+            | Self::Connect { .. }
+            | Self::Postgres { .. }
+            | Self::NoAnswer { .. }
+            | Self::Secret(_)
+            | Self::Tls(_)
+            | Self::Runtime(_)
+            | Self::Damaged { .. }
+            | Self::Io { .. } => None,
         }
     }
 }

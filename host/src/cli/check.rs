@@ -28,25 +28,31 @@ impl Check {
             Workshop::open(scratch.path(), Launcher::this_binary()).map_err(|error| Failed::of(super::BUG, &error))?;
         for settings in config.integrations.values() {
             if let Err(error) = workshop.recipe(config, settings) {
-                parts.push((format!("integrations.{}", settings.name), error));
+                let faults = match &error {
+                    PartError::Settings { faults, .. } => faults.clone(),
+                    error => vec![Chain(error).to_string()],
+                };
+                parts.push((format!("integrations.{}", settings.name), faults));
             }
         }
         for (name, destination) in &config.destinations {
             if let Err(source) = look_at_destination(&destination.kind) {
-                parts.push((format!("destinations.{name}"), PartError::Destination { name: name.clone(), source }));
+                let error = PartError::Destination { name: name.clone(), source };
+                parts.push((format!("destinations.{name}"), vec![Chain(&error).to_string()]));
             }
         }
         let secrets = crate::secrets::Secrets::from_environment();
-        for (key, connection) in &config.connections {
-            for reference in connection.secrets() {
-                match secrets.resolve(reference) {
-                    Ok(_) => {}
-                    Err(error) if error.is_not_checked() => note(shared, &format!("connections.{key}"), &error),
-                    Err(source) => {
-                        let error = PartError::Secret { connection: key.clone(), source };
-                        parts.push((format!("connections.{key}"), error));
-                    }
-                }
+        let of_connections = config.connections.iter().flat_map(|(key, connection)| {
+            connection.secrets().map(move |reference| (format!("connections.{key}"), reference))
+        });
+        let of_destinations = config.destinations.iter().flat_map(|(name, destination)| {
+            destination.kind.secrets().map(move |reference| (format!("destinations.{name}"), reference))
+        });
+        for (place, reference) in of_connections.chain(of_destinations) {
+            match secrets.resolve(reference) {
+                Ok(_) => {}
+                Err(error) if error.is_not_checked() => note(shared, &place, &error),
+                Err(error) => parts.push((place, vec![Chain(&error).to_string()])),
             }
         }
         say(shared, &loaded.problems, &parts);
@@ -83,7 +89,7 @@ fn note(shared: &Shared, place: &str, what: &crate::secrets::SecretError) {
     }
 }
 
-fn say(shared: &Shared, problems: &[Problem], parts: &[(String, PartError)]) {
+fn say(shared: &Shared, problems: &[Problem], parts: &[(String, Vec<String>)]) {
     if shared.json {
         for problem in problems {
             output::print_json(&serde_json::to_value(problem).unwrap_or_default());
@@ -91,15 +97,11 @@ fn say(shared: &Shared, problems: &[Problem], parts: &[(String, PartError)]) {
     } else if !problems.is_empty() {
         output::print(config::render_problems(problems).trim_end());
     }
-    for (path, error) in parts {
-        let faults = match error {
-            PartError::Settings { faults, .. } => faults.clone(),
-            error => vec![Chain(error).to_string()],
-        };
+    for (path, faults) in parts {
         for fault in faults {
             match shared.json {
                 true => output::print_json(&json!({ "path": path, "message": fault })),
-                false => output::print(format!("{path}: {}", output::printable(&fault))),
+                false => output::print(format!("{path}: {}", output::printable(fault))),
             }
         }
     }

@@ -6,7 +6,7 @@ use super::path::TomlPath;
 use super::raw::connection::{RawAccessKey, RawConnection, RawDefaultChain};
 use super::raw::daemon::{RawDaemon, RawLog};
 use super::raw::decode::{RawCsv, RawDecodeLimits, RawExcel};
-use super::raw::destination::{RawDestination, RawFiles, RawSqlite};
+use super::raw::destination::{RawDestination, RawFiles, RawPostgres, RawSqlite};
 use super::raw::integration::{RawFuzzy, RawIntegration, RawMapperChoice, RawMatching};
 use super::raw::mapper::{RawLimits, RawMapper};
 use super::raw::mapping::{
@@ -42,7 +42,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 43] = [
+static TABLES: [Table; 46] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawConnection>("connections.*", Shown::Live("[connections.acme]")),
@@ -85,6 +85,9 @@ static TABLES: [Table; 43] = [
     table::<RawLimits>("mappers.*.limits", Shown::Live("[mappers.acme.limits]")),
     table::<RawDestination>("destinations.*", Shown::Live("[destinations.main]")),
     table::<RawSqlite>("destinations.*.sqlite", Shown::Live("[destinations.main.sqlite]")),
+    table::<RawPostgres>("destinations.*.postgres", Shown::Alternative("[destinations.main.postgres]")),
+    table::<RawSecretReference>("destinations.*.postgres.password", Shown::Inline),
+    table::<RawSecretReference>("destinations.*.postgres.url", Shown::Inline),
     table::<RawFiles>("destinations.*.files", Shown::Alternative("[destinations.main.files]")),
 ];
 

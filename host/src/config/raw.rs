@@ -20,7 +20,7 @@ pub(super) mod mapping;
 
 /// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
 /// pen.
-pub(super) const LATER: [(&str, &[&str]); 8] = [
+pub(super) const LATER: [(&str, &[&str]); 10] = [
     ("connections.*", &["access_grants", "assume_role"]),
     ("connections.*.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.access_key.secret_access_key", LATER_SECRETS),
@@ -28,7 +28,9 @@ pub(super) const LATER: [(&str, &[&str]); 8] = [
     ("integrations.*", &["expect_file_within", "listing", "max_unmatched_ratio", "notify", "renamed_from"]),
     ("integrations.*.usage", &["timezone"]),
     ("mappers.*", &["signature"]),
-    ("destinations.*", &["postgresql", "resolve", "webhook"]),
+    ("destinations.*.postgres.password", LATER_SECRETS),
+    ("destinations.*.postgres.url", LATER_SECRETS),
+    ("destinations.*", &["resolve", "webhook"]),
 ];
 
 const LATER_SECRETS: &[&str] = &["aws_secrets_manager", "google_secret_manager", "hashicorp_vault", "secret"];

@@ -16,7 +16,7 @@ use crate::dry_run;
 use crate::events::{Chain, ShellWord};
 use crate::ingest::Pipeline;
 use crate::ledger::{Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Selector, SkipReason, State};
-use crate::object::{ConnectionKey, IntegrationName, ObjectKey};
+use crate::object::{ConnectionKey, DestinationName, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::source::S3Source;
 
@@ -134,6 +134,7 @@ impl Desk {
             Request::ConnectionTest { connection, target } => {
                 self.test_connection(&assembly, connection, target, items).await
             }
+            Request::DestinationMigrate { destination } => migrate(&assembly, destination).await,
             Request::Test { integration, bucket, key } => {
                 let pipeline = self.pipeline(&assembly, &integration).await?;
                 if pipeline.settings.bucket != bucket {
@@ -398,6 +399,26 @@ async fn send_all<T: serde::Serialize>(items: &Items, all: &[T]) -> Result<Value
 
 fn to_value(value: &impl serde::Serialize) -> Result<Value, Refusal> {
     serde_json::to_value(value).map_err(|error| Refusal::of(&error))
+}
+
+async fn migrate(assembly: &Assembly, name: DestinationName) -> Result<Value, Refusal> {
+    let Some(destination) = assembly.config.destinations.get(&name) else {
+        return Err(Refusal::new(format!("there is no destination `{name}`, or a problem of its own disables it"))
+            .hint("gristmill check shows every problem"));
+    };
+    let kind = destination.kind.clone();
+    let migrated = tokio::task::spawn_blocking(move || super::migrate(&kind)).await;
+    let migrated = migrated.map_err(|_| Refusal::new("the migration ended unexpectedly"))?.map_err(|error| {
+        let refusal = Refusal::new(Chain(&error));
+        match error.hint() {
+            Some(hint) => refusal.hint(hint),
+            None => refusal,
+        }
+    })?;
+    Ok(match migrated {
+        Some(migrated) => json!({ "destination": name, "from": migrated.from, "to": migrated.to }),
+        None => json!({ "destination": name }),
+    })
 }
 
 fn refused(error: LedgerError) -> Refusal {

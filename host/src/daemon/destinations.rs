@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, DestinationKind};
 use crate::destination::files::FilesDestination;
+use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
 use crate::destination::sqlite::SqliteDestination;
 use crate::destination::{Destination, DestinationError};
 use crate::object::DestinationName;
+use crate::secrets::Secrets;
 
 /// What integrations share of their destinations.
 pub struct Destinations(BTreeMap<DestinationName, Arc<Place>>);
@@ -64,8 +66,22 @@ fn place(config: &Config, name: &DestinationName) -> Option<Arc<Place>> {
 fn open_destination(kind: &DestinationKind, staging: PathBuf) -> Result<Arc<dyn Destination>, DestinationError> {
     Ok(match kind {
         DestinationKind::Sqlite { path } => Arc::new(SqliteDestination::open(path.clone(), staging)?),
+        DestinationKind::Postgres(settings) => Arc::new(postgres(settings)?),
         DestinationKind::Files { path } => Arc::new(FilesDestination::open(path)?),
     })
+}
+
+/// Contacts nobody yet.
+fn postgres(settings: &PostgresSettings) -> Result<PostgresDestination, DestinationError> {
+    PostgresDestination::new(settings.clone(), Secrets::from_environment())
+}
+
+/// Brings a destination's schema to this version's; none where it does that by itself. Blocks.
+pub fn migrate(kind: &DestinationKind) -> Result<Option<Migrated>, DestinationError> {
+    match kind {
+        DestinationKind::Postgres(settings) => postgres(settings)?.migrate().map(Some),
+        DestinationKind::Sqlite { .. } | DestinationKind::Files { .. } => Ok(None),
+    }
 }
 
 /// A destination for dry runs outside the daemon: what it would keep beside the store goes to `scratch`, and so does
@@ -77,15 +93,17 @@ pub fn destination_for_reading(
     let there = |path: &PathBuf, name| if path.exists() { path.clone() } else { scratch.join(name) };
     let kind = match kind {
         DestinationKind::Sqlite { path } => DestinationKind::Sqlite { path: there(path, "store") },
+        DestinationKind::Postgres(settings) => DestinationKind::Postgres(settings.clone()),
         DestinationKind::Files { path } => DestinationKind::Files { path: there(path, "files") },
     };
     open_destination(&kind, scratch.join("staging"))
 }
 
 /// What can be seen of a destination without making or opening anything: that no file stands where its directory
-/// belongs. What may not be looked at is not held against it, since the service may be somebody else.
+/// belongs, if it has one. What may not be looked at is not held against it, since the service may be somebody else.
 pub fn look_at_destination(kind: &DestinationKind) -> Result<(), DestinationError> {
-    let there = kind.path().ancestors().find_map(|path| Some((path, std::fs::metadata(path).ok()?)));
+    let Some(path) = kind.directory() else { return Ok(()) };
+    let there = path.ancestors().find_map(|path| Some((path, std::fs::metadata(path).ok()?)));
     match there {
         Some((path, metadata)) if !metadata.is_dir() => Err(DestinationError::Io {
             what: "use",

@@ -2,7 +2,8 @@
 //!
 //! Two names are the same in normalized form when only capital letters, accents, punctuation and blanks tell them apart.
 //! How similar two others are is the share of trigrams that they have in common, as PostgreSQL's `pg_trgm` counts them:
-//! each word with two blanks before it and one behind.
+//! each word with two blanks before it and one behind. All stores compare names here, PostgreSQL too, so that the same file
+//! has the same outcome in each of them; that extension is not needed.
 //!
 //! Similar names are found by prefix filtering (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and Srikant 2007): of two
 //! sets of which a share `t` is common, the rarest `n - ⌈t·n⌉ + 1` members of either have one in common. So only those

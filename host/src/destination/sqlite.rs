@@ -37,11 +37,9 @@ use self::store::{Statements, Store, create_private, create_private_directory, i
 
 mod fields;
 mod identifiers;
-mod interner;
 mod matching;
 mod merge;
 mod preview;
-mod similar;
 mod staging;
 mod store;
 #[cfg(test)]

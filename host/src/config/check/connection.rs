@@ -81,7 +81,7 @@ fn is_key_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn secret(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecret) -> Option<SecretReference> {
+pub(super) fn secret(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecret) -> Option<SecretReference> {
     match raw {
         RawSecret::Reference(raw) => reference(report, path, raw),
         RawSecret::PlainText => {

@@ -2,49 +2,140 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{DEFAULT_STORE, Tables};
+use super::connection::secret;
+use super::{DEFAULT_STORE, Tables, directory, duration, whole_number};
 use crate::config::path::TomlPath;
-use crate::config::raw::destination::RawDestination;
+use crate::config::raw::destination::{RawDestination, RawPostgres};
 use crate::config::report::{Advice, Report};
 use crate::config::{Destination, DestinationKind};
+use crate::destination::postgres::{Address, PostgresSettings, Tls};
 use crate::object::DestinationName;
 
 /// Checks `[destinations.NAME]`.
 pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, state_dir: &Path) -> Option<Destination> {
     let raw: RawDestination = report.read(path);
     let tenant = super::tenant(report, path, raw.tenant);
-    let kind = match (raw.sqlite, raw.files) {
-        (Some(sqlite), None) => {
+    let kind = match (raw.sqlite, raw.postgres, raw.files) {
+        (Some(sqlite), None, None) => {
             let written = sqlite.path.unwrap_or_else(|| DEFAULT_STORE.to_owned());
-            let path = super::directory(report, &path.key("sqlite").key("path"), Some(written), state_dir)?;
+            let path = directory(report, &path.key("sqlite").key("path"), Some(written), state_dir)?;
             DestinationKind::Sqlite { path }
         }
-        (None, Some(files)) => {
+        (None, Some(raw), None) => DestinationKind::Postgres(postgres(report, &path.key("postgres"), raw)?),
+        (None, None, Some(files)) => {
             let place = path.key("files").key("path");
             let written = report.required(&place, files.path);
-            DestinationKind::Files { path: super::directory(report, &place, written, state_dir)? }
+            DestinationKind::Files { path: directory(report, &place, written, state_dir)? }
         }
-        (Some(_), Some(_)) => {
-            report.wrong(
-                &path.key("files"),
-                "`sqlite` stands beside it; one of the two is expected",
-                Advice::HintOnly("make two destinations of them".into()),
-            );
-            return None;
-        }
-        (None, None) => {
+        (None, None, None) => {
             if !report.refused_within(path) {
                 report.missing(
                     &path.key("sqlite"),
                     "it is not said what kind of destination it is",
-                    Advice::Hint("add the table `sqlite`, or `files`".into()),
+                    Advice::Hint("add the table `sqlite`, `postgres` or `files`".into()),
                 );
             }
             return None;
         }
+        (sqlite, postgres, _) => {
+            let (last, first) = match (sqlite, postgres) {
+                (Some(_), Some(_)) => ("postgres", "sqlite"),
+                (Some(_), None) => ("files", "sqlite"),
+                (None, _) => ("files", "postgres"),
+            };
+            report.wrong(
+                &path.key(last),
+                format!("`{first}` stands beside it; one of the two is expected"),
+                Advice::HintOnly("make two destinations of them".into()),
+            );
+            return None;
+        }
     };
     Some(Destination { tenant, kind })
+}
+
+fn postgres(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawPostgres) -> Option<PostgresSettings> {
+    let mut apart = [
+        ("host", raw.host.is_some()),
+        ("port", raw.port.is_some()),
+        ("database", raw.database.is_some()),
+        ("user", raw.user.is_some()),
+        ("password", raw.password.is_some()),
+    ]
+    .into_iter();
+    let address = match raw.url {
+        Some(url) => {
+            if let Some((key, _)) = apart.find(|(_, written)| *written) {
+                let message = "`url` stands beside it, which says it already";
+                report.wrong(&path.key(key), message, Advice::HintOnly("keep one of the two".into()));
+            }
+            secret(report, &path.key("url"), url).map(Address::Url)
+        }
+        None => {
+            let host = report.parsed(&path.key("host"), raw.host, visible);
+            let host = report.required(&path.key("host"), host);
+            let port = whole_number(report, &path.key("port"), raw.port, 1..=65_535).unwrap_or(5432);
+            let mut name = |key, raw: Option<String>| {
+                report.parsed(&path.key(key), Some(raw.unwrap_or_else(|| "gristmill".to_owned())), visible)
+            };
+            let (database, user) = (name("database", raw.database), name("user", raw.user));
+            let password = raw.password.map(|raw| secret(report, &path.key("password"), raw));
+            match (host, u16::try_from(port), database, user, password) {
+                // A password that cannot be read is a problem, not none.
+                (_, _, _, _, Some(None)) => None,
+                (Some(host), Ok(port), Some(database), Some(user), password) => {
+                    Some(Address::Parts { host, port, database, user, password: password.flatten() })
+                }
+                _ => None,
+            }
+        }
+    };
+    let tls = raw.tls.unwrap_or_default();
+    let ca_file = directory(report, &path.key("ca_file"), raw.ca_file, Path::new("/"));
+    if ca_file.is_some() && tls != Tls::VerifyFull {
+        let message = "nobody is verified, so no authority is asked";
+        report.wrong(
+            &path.key("ca_file"),
+            message,
+            Advice::HintOnly("set `tls = \"verify-full\"`, or leave it out".into()),
+        );
+    }
+    let schema = Some(raw.schema.unwrap_or_else(|| "gristmill".to_owned()));
+    let schema = report.parsed(&path.key("schema"), schema, schema_name);
+    let second = Duration::from_secs(1);
+    let connect_timeout = duration(report, &path.key("connect_timeout"), raw.connect_timeout, second);
+    let connections = whole_number(report, &path.key("connections"), raw.connections, 1..=256);
+    Some(PostgresSettings {
+        address: address?,
+        tls,
+        ca_file,
+        schema: schema?,
+        connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(10)),
+        connections: connections.and_then(|number| usize::try_from(number).ok()).unwrap_or(5),
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a name is expected here")]
+struct NotAName;
+
+fn visible(text: &str) -> Result<String, NotAName> {
+    if text.is_empty() || text.chars().any(char::is_control) { Err(NotAName) } else { Ok(text.to_owned()) }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a schema's name has up to 63 lower-case letters, digits and `_`, and begins with neither a digit nor `pg_`")]
+struct NotASchema;
+
+fn schema_name(text: &str) -> Result<String, NotASchema> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let fits = (1..=63).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with(|first: char| first.is_ascii_digit())
+        && !text.starts_with("pg_");
+    if fits { Ok(text.to_owned()) } else { Err(NotASchema) }
 }
 
 /// Two destinations in one directory would take each other's files for their own. The later one by name is refused.
@@ -53,15 +144,16 @@ pub(super) fn check_paths(report: &mut Report<'_, '_>, destinations: &mut Tables
     let mut refused = Vec::new();
     for (name, destination) in &destinations.named {
         let place = TomlPath::default().key("destinations").key(name.as_str());
-        match taken.get(destination.kind.path()) {
+        let Some(directory) = destination.kind.directory() else { continue };
+        match taken.get(directory) {
             Some(other) => {
-                let directory = destination.kind.path().display();
+                let directory = directory.display();
                 let message = format!("its directory `{directory}` is that of `destinations.{other}` as well");
                 report.wrong(&place, message, Advice::HintOnly("give it another `path`".into()));
                 refused.push(name.clone());
             }
             None => {
-                taken.insert(destination.kind.path().to_owned(), name.clone());
+                taken.insert(directory.to_owned(), name.clone());
             }
         }
     }

@@ -1,10 +1,11 @@
 //! `[destinations.NAME]`.
 
-use super::tables;
+use super::{RawSecret, tables};
+use crate::destination::postgres::Tls;
 
 tables! {
     /// Where records go. Without any such table there is one destination, `main`: a SQLite store in the state directory.
-    /// A destination needs exactly one of the tables `sqlite` and `files`.
+    /// A destination needs exactly one of the tables `sqlite`, `postgres` and `files`.
     struct RawDestination {
         /// The only tenant whose integrations may use this destination. The default is any; tenants are kept apart in
         /// any case.
@@ -15,6 +16,8 @@ tables! {
         tenant: String,
         /// SQLite stores.
         sqlite: RawSqlite,
+        /// A PostgreSQL store.
+        postgres: RawPostgres,
         /// Files of records.
         files: RawFiles,
     }
@@ -27,6 +30,80 @@ tables! {
         /// path = "store"
         /// ```
         path: String,
+    }
+
+    /// A PostgreSQL store, all tenants in one schema: accounts, usage, ingestions and rejects. PostgreSQL 14 or newer. It
+    /// is made, and brought to a newer version's schema, by `gristmill destination migrate NAME`. Needs either `host` or
+    /// `url`.
+    struct RawPostgres {
+        /// The server's name or address, or the directory of its Unix socket. Required, unless `url` says it.
+        ///
+        /// ```toml
+        /// host = "db.example.com"
+        /// ```
+        host: String,
+        /// The server's port. The default is 5432.
+        ///
+        /// ```toml
+        /// port = 5432
+        /// ```
+        port: i64,
+        /// The database. The default is `gristmill`.
+        ///
+        /// ```toml
+        /// database = "gristmill"
+        /// ```
+        database: String,
+        /// The role. The default is `gristmill`.
+        ///
+        /// ```toml
+        /// user = "gristmill"
+        /// ```
+        user: String,
+        /// A reference to the role's password. The default is none, for servers that ask for none.
+        ///
+        /// ```toml
+        /// password = { credential = "postgres-password" }
+        /// ```
+        password: RawSecret,
+        /// A reference to a connection URL, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, in the place of `host`, `port`,
+        /// `database`, `user` and `password`.
+        ///
+        /// ```text
+        /// url = { credential = "postgres-url" }
+        /// ```
+        url: RawSecret,
+        /// Whether the connection is encrypted: `verify-full`, with a certificate for the host's name from a trusted
+        /// authority; `require`, with whoever answers; `off`. A Unix socket never is. The default is `verify-full`.
+        ///
+        /// ```toml
+        /// tls = "verify-full"
+        /// ```
+        tls: Tls,
+        /// A file of the authorities that vouch for the server, in PEM. The default are those of the system.
+        ///
+        /// ```toml
+        /// ca_file = "/etc/gristmill/postgres-ca.pem"
+        /// ```
+        ca_file: String,
+        /// The schema that everything stands in. The default is `gristmill`.
+        ///
+        /// ```toml
+        /// schema = "gristmill"
+        /// ```
+        schema: String,
+        /// How long opening a connection may take. The default is `10s`.
+        ///
+        /// ```toml
+        /// connect_timeout = "10s"
+        /// ```
+        connect_timeout: String,
+        /// At most so many connections at once; each file at work holds one. The default is 5.
+        ///
+        /// ```toml
+        /// connections = 5
+        /// ```
+        connections: i64,
     }
 
     /// NDJSON files of account and usage records, one directory for each object taken.

@@ -9,12 +9,14 @@
 
 use rusqlite::params;
 
-use crate::batch::{MatchKey, Semantic, ValueType, WriteMode};
+use crate::batch::{MatchKey, WriteMode};
 use crate::destination::DestinationError;
+use crate::destination::relational::{
+    effective_write_mode, semantic_name, type_name, write_mode_name, write_mode_number,
+};
 
 use super::merge::Merge;
 use super::staging::StagedField;
-use super::values::type_name;
 
 const WHAT: &str = "merge account fields";
 
@@ -47,7 +49,7 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
         }
         // Fields that accounts are known by were contributed by the matching.
         let mut written: Vec<(i64, WriteMode)> =
-            fields.iter().map(|field| (field.id, field.staged.write_mode())).collect();
+            fields.iter().map(|field| (field.id, effective_write_mode(&field.staged.field))).collect();
         for id in match_fields(merge)? {
             if written.iter().all(|(known, _)| *known != id) {
                 written.push((id, WriteMode::Overwrite));
@@ -68,7 +70,7 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
 fn describe(merge: &Merge<'_>, staged: &StagedField) -> Result<i64, DestinationError> {
     let field = &staged.field;
     let brought = type_name(field.value_type);
-    let (semantic, write_mode) = (semantic_name(field.semantic), write_mode_name(staged.write_mode()));
+    let (semantic, write_mode) = (semantic_name(field.semantic), write_mode_name(effective_write_mode(&staged.field)));
     let found =
         merge.db.first(WHAT, "SELECT id, value_type FROM main.fields WHERE key = ?1", [&field.name], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
@@ -141,7 +143,7 @@ fn record_accounts(merge: &Merge<'_>) -> Result<(), DestinationError> {
 /// of the rest the last row overwrites, the first fills what is empty, and lists unite.
 fn contribute(merge: &Merge<'_>, field: &Field<'_>) -> Result<(), DestinationError> {
     let (me, id) = (merge.ingestion, field.id);
-    let mode = field.staged.write_mode();
+    let mode = effective_write_mode(&field.staged.field);
     let number = write_mode_number(mode);
     let tables: Vec<String> = field
         .staged
@@ -303,44 +305,4 @@ fn count_changes(merge: &mut Merge<'_>) -> Result<(), DestinationError> {
     );
     merge.merged.unchanged = merge.db.count(WHAT, &sql)?;
     Ok(())
-}
-
-impl StagedField {
-    /// Only lists can be appended to; anything else is overwritten.
-    fn write_mode(&self) -> WriteMode {
-        match (self.field.write_mode, self.field.value_type) {
-            (WriteMode::Append, ValueType::TextList) => WriteMode::Append,
-            (WriteMode::IfEmpty, _) => WriteMode::IfEmpty,
-            (WriteMode::Append | WriteMode::Overwrite, _) => WriteMode::Overwrite,
-        }
-    }
-}
-
-fn write_mode_number(write_mode: WriteMode) -> u8 {
-    match write_mode {
-        WriteMode::Overwrite => 0,
-        WriteMode::IfEmpty => 1,
-        WriteMode::Append => 2,
-    }
-}
-
-fn write_mode_name(write_mode: WriteMode) -> &'static str {
-    match write_mode {
-        WriteMode::Overwrite => "overwrite",
-        WriteMode::IfEmpty => "if_empty",
-        WriteMode::Append => "append",
-    }
-}
-
-fn semantic_name(semantic: Semantic) -> &'static str {
-    match semantic {
-        Semantic::Plain => "plain",
-        Semantic::LongText => "long_text",
-        Semantic::Percent => "percent",
-        Semantic::Currency => "currency",
-        Semantic::Picklist => "picklist",
-        Semantic::Url => "url",
-        Semantic::Email => "email",
-        Semantic::User => "user",
-    }
 }

@@ -3,22 +3,17 @@
 use arrow_array::{Array, StringArray};
 use rusqlite::{CachedStatement, Connection, params};
 
-use crate::batch::{Identifier, MatchKey, UserKey};
+use crate::batch::{Identifier, UserKey};
 use crate::destination::names::normalize;
-
-use super::interner::{Interned, Interner};
+use crate::destination::relational::interner::{Interned, Interner};
+use crate::destination::relational::matching::names_among;
+use crate::destination::relational::user_key_name;
 
 /// Creates the table of the identifiers of one list of strategies.
 pub(super) fn create_table(number: usize, strategies: &[Identifier]) -> String {
     let keys: String = (0..strategies.iter().map(Vec::len).sum()).map(|index: usize| format!(", k{index}")).collect();
     let names: String = names_among(strategies).map(|index| format!(", n{index}")).collect();
     format!("CREATE TABLE identifiers_{number} (identifier INTEGER PRIMARY KEY{keys}{names})")
-}
-
-/// Which of a list's keys are names.
-pub(super) fn names_among(strategies: &[Identifier]) -> impl Iterator<Item = usize> {
-    let keys = strategies.iter().flatten().enumerate();
-    keys.filter(|(_, key)| **key == MatchKey::Name).map(|(index, _)| index)
 }
 
 /// Numbers the identifiers of one batch, storing those that are new.
@@ -88,11 +83,7 @@ pub(super) fn intern_user(
     kind: UserKey,
     value: &str,
 ) -> rusqlite::Result<i64> {
-    let kind = match kind {
-        UserKey::Id => "id",
-        UserKey::Email => "email",
-        UserKey::Name => "name",
-    };
+    let kind = user_key_name(kind);
     key.clear();
     key.extend_from_slice(kind.as_bytes());
     key.push(0);

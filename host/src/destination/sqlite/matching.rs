@@ -15,21 +15,12 @@ use rusqlite::params;
 
 use crate::batch::{Identifier, MatchKey};
 use crate::destination::names::Search;
-use crate::destination::{Conflict, DestinationError, NameMatch, OnMultiple, OnNoMatch};
+use crate::destination::relational::matching::{CONFLICT, NONE, NORMALIZED, chosen, names_among};
+use crate::destination::relational::type_name;
+use crate::destination::{Conflict, DestinationError, NameMatch, OnNoMatch};
 use crate::object::Share;
 
-use super::identifiers::names_among;
 use super::merge::Merge;
-
-/// The kind of account key under which a name's normalized form stands. It is none that people see.
-const NORMALIZED: &str = "normalized_name";
-
-/// What stands in the place of an account where there is none.
-pub(super) const NONE: i64 = -1;
-/// Several accounts match.
-pub(super) const SEVERAL: i64 = 0;
-/// Two strategies match different accounts.
-pub(super) const CONFLICT: i64 = -2;
 
 /// Fills `staging.resolved`: for each identifier its account (or all of them), or what stands there instead.
 pub(super) fn match_accounts(merge: &mut Merge<'_>) -> Result<(), DestinationError> {
@@ -201,10 +192,19 @@ impl Strategy {
             let create =
                 format!("CREATE TABLE {table} (name TEXT, account INTEGER, PRIMARY KEY (name, account)) WITHOUT ROWID");
             merge.db.batch(what, &create)?;
-            let index = merge.names.index(&merge.db, threshold.less(*margin))?;
+            let index = merge.names.index(
+                threshold.less(*margin),
+                || merge.db.count(what, "SELECT count(*) FROM main.account_keys WHERE kind = 'normalized_name'"),
+                || all_names(merge),
+            )?;
             let mut search = Search::default();
+            // Conflicts are looked for in what is resolved, too.
+            let wanted = match merge.staged.delivery.matching.conflict {
+                Conflict::First => UNRESOLVED,
+                Conflict::Skip | Conflict::Error => "true",
+            };
             let names = format!(
-                "SELECT DISTINCT {compared} FROM staging.identifiers_{layout} i WHERE {compared} IS NOT NULL AND {UNRESOLVED}"
+                "SELECT DISTINCT {compared} FROM staging.identifiers_{layout} i WHERE {compared} IS NOT NULL AND {wanted}"
             );
             let insert = format!("INSERT INTO {table} VALUES (?1, ?2)");
             merge.db.each(what, &names, |row| {
@@ -215,6 +215,17 @@ impl Strategy {
         }
         Ok(())
     }
+}
+
+/// The names of all accounts, in normalized form and in their order.
+fn all_names(merge: &Merge<'_>) -> Result<Vec<(String, i64)>, DestinationError> {
+    let sql = "SELECT value, account FROM main.account_keys WHERE kind = 'normalized_name' ORDER BY value, account";
+    let mut names = Vec::new();
+    merge.db.each("read the names of accounts", sql, |row| {
+        names.push((row.get(0)?, row.get(1)?));
+        Ok(())
+    })?;
+    Ok(names)
 }
 
 /// A field as a match key. Its current values get an index of their own, which SQLite keeps from then on.
@@ -228,7 +239,7 @@ fn match_field(merge: &Merge<'_>, field: &str) -> Result<Target, DestinationErro
     if found.is_none() && merge.staged.delivery.matching.on_no_match == OnNoMatch::Create {
         // The object may bring the field itself and say what it is; otherwise it is text.
         let value_type = merge.staged.fields.iter().find(|staged| staged.field.name == field);
-        let value_type = value_type.map_or("text", |staged| super::values::type_name(staged.field.value_type));
+        let value_type = value_type.map_or("text", |staged| type_name(staged.field.value_type));
         merge.db.run(
             "record a field",
             "INSERT INTO main.fields (key, value_type, semantic, unit, write_mode, described_by)
@@ -266,14 +277,7 @@ fn match_strategy(
     let Some((joins, account)) = strategy.joins() else {
         return Ok(());
     };
-    let chosen = match merge.staged.delivery.matching.on_multiple {
-        OnMultiple::Skip | OnMultiple::Error => {
-            format!("CASE WHEN min({account}) = max({account}) THEN min({account}) ELSE {SEVERAL} END")
-        }
-        OnMultiple::First => format!("min({account})"),
-        OnMultiple::All => account.to_owned(),
-    };
-    let group = if merge.staged.delivery.matching.on_multiple == OnMultiple::All { ", 2" } else { "" };
+    let (chosen, group) = chosen(merge.staged.delivery.matching.on_multiple, account);
     let sql = format!(
         "INSERT INTO staging.resolved SELECT i.identifier, {chosen} FROM staging.identifiers_{layout} i{joins}
          WHERE {UNRESOLVED} {condition} GROUP BY 1{group}",

@@ -6,19 +6,15 @@ use std::path::Path;
 use rusqlite::types::Type;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use crate::destination::{
-    Conflict, DestinationError, Matching, Merged, OnMultiple, OnNoMatch, Preview, RowCounts, Summary, UnmatchedRow,
-};
-use crate::object::{AsOf, ContentHash, Identity};
+use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
+use crate::destination::relational::similar::Names;
+use crate::destination::relational::{UNMATCHED_EXAMPLES, comparable, place};
+use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
+use crate::object::{ContentHash, Identity};
 
-use super::matching::{CONFLICT, NONE, SEVERAL};
-use super::similar::Names;
 use super::staging::Staged;
 use super::store::{self, STAGING_CACHE, Statements, Store};
 use super::{fields, matching, preview, usage};
-
-/// How many rows that matched nothing are kept with an ingestion.
-const UNMATCHED_EXAMPLES: u32 = 5;
 
 /// A merge in progress.
 pub(super) struct Merge<'c> {
@@ -348,19 +344,10 @@ impl<'c> Merge<'c> {
         if let Purpose::Look = purpose {
             return Ok(());
         }
-        let Matching { on_no_match, on_multiple, conflict, .. } = self.staged.delivery.matching;
-        let refusals = [
-            (on_no_match == OnNoMatch::Error, self.merged.unmatched, NONE, "no account"),
-            (on_multiple == OnMultiple::Error, self.merged.ambiguous - conflicts, SEVERAL, "several accounts"),
-            (conflict == Conflict::Error, conflicts, CONFLICT, "different accounts by different identifiers"),
-        ];
-        let refusal = refusals.into_iter().find(|(is_error, rows, ..)| *is_error && *rows > 0);
-        if let Some((_, rows, code, what)) = refusal {
+        refuse(self.staged.delivery.matching, &self.merged, conflicts, |code| {
             let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
-            let first = first.map(|row| row.identifier).unwrap_or_default();
-            return Err(DestinationError::NotMatched { rows, what, first });
-        }
-        Ok(())
+            Ok(first.map(|row| row.identifier).unwrap_or_default())
+        })
     }
 
     /// Some rows with their identifiers, of a selection of `v`.
@@ -383,75 +370,5 @@ impl<'c> Merge<'c> {
             let (table, row_index) = place(tables, row.get(0)?);
             Ok(UnmatchedRow { table, row: row_index, identifier: row.get(1)? })
         })
-    }
-}
-
-/// The table and the row within it that a position stands for.
-pub(super) fn place(tables: &[i64], position: i64) -> (u32, u32) {
-    let table = tables.partition_point(|first| *first <= position).saturating_sub(1);
-    let first = tables.get(table).copied().unwrap_or_default();
-    (table as u32, (position - first) as u32)
-}
-
-/// Bytes that compare as the `as_of` does, and then by integration and dedup key.
-fn comparable(as_of: &AsOf, identity: &Identity) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(128);
-    // With its sign turned over, a number in two's complement compares as unsigned.
-    bytes.extend_from_slice(&((as_of.effective_time.as_nanosecond() as u128) ^ (1 << 127)).to_be_bytes());
-    // A key may hold any byte: zero is escaped, and the end sorts before everything.
-    for byte in as_of.key.as_str().bytes() {
-        bytes.push(byte);
-        if byte == 0 {
-            bytes.push(0xff);
-        }
-    }
-    bytes.extend_from_slice(&[0, 0]);
-    bytes.extend_from_slice(&as_of.arrival.to_be_bytes());
-    bytes.extend_from_slice(&as_of.generation.0.to_be_bytes());
-    bytes.extend_from_slice(identity.integration.as_str().as_bytes());
-    bytes.push(0);
-    bytes.extend_from_slice(identity.dedup_key.as_str().as_bytes());
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::object::Generation;
-    use jiff::Timestamp;
-
-    /// R2
-    #[test]
-    fn bytes_compare_as_the_order_of_writes() {
-        let at = |second, key: &str, arrival, generation| AsOf {
-            effective_time: Timestamp::from_second(second).unwrap(),
-            key: key.parse().unwrap(),
-            arrival,
-            generation: Generation(generation),
-        };
-        let identity =
-            Identity { integration: "i".parse().unwrap(), dedup_key: "d".parse().unwrap(), generation: Generation(0) };
-        let sorted = [
-            at(-5, "z", 9, 9),
-            at(1, "a", 9, 9),
-            at(2, "a", 300, 9),
-            at(2, "a\0", 1, 0),
-            at(2, "a\0b", 1, 0),
-            at(2, "a\u{1}", 1, 0),
-            at(2, "ab", 2, 0),
-            at(2, "ab", 2, 1),
-            at(2, "ab", 256, 0),
-        ];
-        assert!(sorted.is_sorted());
-        let bytes: Vec<_> = sorted.iter().map(|as_of| comparable(as_of, &identity)).collect();
-        assert!(bytes.windows(2).all(|pair| pair[0] < pair[1]));
-    }
-
-    #[test]
-    fn positions_lead_back_to_tables_and_rows() {
-        let tables = [0, 10, 10, 25];
-        assert_eq!(place(&tables, 9), (0, 9));
-        assert_eq!(place(&tables, 10), (2, 0));
-        assert_eq!(place(&tables, 30), (3, 5));
     }
 }

@@ -3,15 +3,13 @@
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Value, json};
 
-use crate::batch::{MatchKey, ValueType};
+use crate::batch::ValueType;
+use crate::destination::relational::matching::NONE;
+use crate::destination::relational::{EXAMPLES, key_names, place};
 use crate::destination::{DestinationError, Preview};
 
-use super::matching::NONE;
-use super::merge::{Merge, place};
+use super::merge::Merge;
 use super::staging::AccountRows;
-
-/// How many records of each kind are shown.
-const EXAMPLES: usize = 5;
 
 const WHAT: &str = "describe the records";
 
@@ -36,7 +34,7 @@ fn account_records(merge: &Merge<'_>, rows: &AccountRows, most: usize) -> Result
         .filter(|(_, (table, _))| *table == rows.name)
         .map(|(field, (_, column))| (field.field.name.as_str(), column.as_str()))
         .collect();
-    let keys = key_names(merge, rows.layout);
+    let keys = layout_key_names(merge, rows.layout);
     let columns: String = (0..keys.len())
         .map(|index| format!(", i.k{index}"))
         .chain(fields.iter().map(|(_, column)| format!(", v.{column}")))
@@ -80,11 +78,12 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
     let staged = merge.staged;
     let identifiers: Vec<String> = (0..staged.layouts.len())
         .map(|layout| {
-            let pairs = key_names(merge, layout).iter().enumerate().fold(String::new(), |mut pairs, (index, name)| {
-                let separator = if index == 0 { "" } else { ", " };
-                pairs.push_str(&format!("{separator}'{}', k{index}", name.replace('\'', "''")));
-                pairs
-            });
+            let pairs =
+                layout_key_names(merge, layout).iter().enumerate().fold(String::new(), |mut pairs, (index, name)| {
+                    let separator = if index == 0 { "" } else { ", " };
+                    pairs.push_str(&format!("{separator}'{}', k{index}", name.replace('\'', "''")));
+                    pairs
+                });
             format!("SELECT identifier, json_object({pairs}) AS keys FROM staging.identifiers_{layout}")
         })
         .collect();
@@ -139,25 +138,9 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
     })
 }
 
-/// The names of a layout's keys, in the order of their columns; a key that stands in several strategies is numbered.
-fn key_names(merge: &Merge<'_>, layout: usize) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for key in merge.staged.layouts.get(layout).into_iter().flatten().flatten() {
-        let name = key_name(key);
-        let same = names.iter().filter(|known| **known == name || known.starts_with(&format!("{name} #"))).count();
-        names.push(if same == 0 { name } else { format!("{name} #{}", same + 1) });
-    }
-    names
-}
-
-fn key_name(key: &MatchKey) -> String {
-    match key {
-        MatchKey::CrmId => "crm_id".to_owned(),
-        MatchKey::Domain => "domain".to_owned(),
-        MatchKey::Name => "name".to_owned(),
-        MatchKey::Id => "id".to_owned(),
-        MatchKey::Field(field) => format!("field:{field}"),
-    }
+/// The names of a layout's keys, in the order of their columns.
+fn layout_key_names(merge: &Merge<'_>, layout: usize) -> Vec<String> {
+    merge.staged.layouts.get(layout).map(|strategies| key_names(strategies)).unwrap_or_default()
 }
 
 /// A value as JSON; whole numbers that stand for decimals are divided.

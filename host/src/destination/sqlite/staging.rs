@@ -24,13 +24,14 @@ use arrow_array::Array;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::batch::{AccountBatch, AccountLayout, Identifier, OutputField, Series, UsageBatch, UsageLayout, UserKey};
+use crate::destination::relational::interner::Interner;
+use crate::destination::relational::{is_rejected, type_name};
 use crate::destination::{Delivery, DestinationError, Preview, RejectRow, RowCounts, Staging, Summary};
 
 use super::identifiers::{self, InternIdentifiers, intern_user};
-use super::interner::Interner;
 use super::merge;
 use super::store::{self, STAGING_CACHE, Statements, Store};
-use super::values::{Cleared, Column, type_name};
+use super::values::{Cleared, Column};
 
 /// SQLite allows 2,000 columns a table; fields beyond this many go into a further table.
 const FIELDS_PER_TABLE: usize = 1_000;
@@ -485,10 +486,6 @@ impl Staging for SqliteStaging {
         let (file, store, staged) = self.finish()?;
         merge::merge(&store, &file.0, &staged, rows)
     }
-}
-
-fn is_rejected(row: u32, rejected: &[u32]) -> bool {
-    !rejected.is_empty() && rejected.binary_search(&row).is_ok()
 }
 
 fn mistyped(field: &str, announced: crate::batch::ValueType, values: &dyn Array) -> DestinationError {

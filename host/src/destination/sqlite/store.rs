@@ -10,8 +10,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params};
 
 use crate::destination::DestinationError;
-
-use super::similar::Names;
+use crate::destination::relational::similar::Names;
 
 /// The schemas, each in the statements that lead to it from the one before.
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];

@@ -7,11 +7,11 @@
 
 use rusqlite::params;
 
-use crate::batch::{Aggregate, Period, Repeat, Series, ValueType};
+use crate::batch::{Repeat, Series, ValueType};
 use crate::destination::DestinationError;
+use crate::destination::relational::{aggregate_name, period_name, repeat_name, type_name};
 
 use super::merge::Merge;
-use super::values::type_name;
 
 const WHAT: &str = "merge usage";
 
@@ -270,41 +270,6 @@ fn count_values(merge: &mut Merge<'_>) -> Result<(), DestinationError> {
         merge.merged.usage_values = merge.merged.usage_values.saturating_sub(left_out);
     }
     Ok(())
-}
-
-/// Sums and means are for numbers; of anything else the last value is taken.
-fn aggregate_name(series: &Series) -> &'static str {
-    let numeric = match series.value_type {
-        ValueType::Integer | ValueType::Float | ValueType::Decimal(_) | ValueType::Boolean => true,
-        ValueType::Text | ValueType::Date | ValueType::Timestamp | ValueType::TextList => false,
-    };
-    match series.aggregate {
-        Aggregate::Sum if numeric => "sum",
-        Aggregate::Avg if numeric => "avg",
-        Aggregate::Sum | Aggregate::Avg | Aggregate::Last => "last",
-        Aggregate::Max => "max",
-        Aggregate::Min => "min",
-        Aggregate::Count => "count",
-    }
-}
-
-fn period_name(period: &Period) -> String {
-    match period {
-        Period::Single => "single".to_owned(),
-        Period::Daily => "daily".to_owned(),
-        Period::Weekly => "weekly".to_owned(),
-        Period::Monthly => "monthly".to_owned(),
-        Period::Quarterly => "quarterly".to_owned(),
-        Period::Yearly => "yearly".to_owned(),
-        Period::Custom(name) => format!("custom:{name}"),
-    }
-}
-
-fn repeat_name(repeat: Repeat) -> &'static str {
-    match repeat {
-        Repeat::Replace => "replace",
-        Repeat::Add => "add",
-    }
 }
 
 fn repeat_number(repeat: Repeat) -> u8 {

@@ -11,8 +11,6 @@
 //! | timestamp | text in UTC, `2024-10-15T08:30:00Z`, with six fractional digits where there are any |
 //! | text list | JSON array of texts |
 
-use std::fmt::Write;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
@@ -24,6 +22,7 @@ use rusqlite::{Statement, ToSql};
 
 use crate::batch::ValueType;
 use crate::destination::iso::Iso;
+use crate::destination::relational::text::{write_decimal, write_list};
 
 /// A column of values of a known type, ready to be bound.
 pub(super) enum Column<'a> {
@@ -109,97 +108,5 @@ pub(super) struct Cleared;
 impl ToSql for Cleared {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(rusqlite::types::ValueRef::Blob(&[])))
-    }
-}
-
-/// The name of a type, by which fields of different types are told apart. The scale of a decimal is no part of it.
-pub(super) fn type_name(value_type: ValueType) -> &'static str {
-    match value_type {
-        ValueType::Text => "text",
-        ValueType::Integer => "integer",
-        ValueType::Float => "float",
-        ValueType::Decimal(_) => "decimal",
-        ValueType::Boolean => "boolean",
-        ValueType::Date => "date",
-        ValueType::Timestamp => "timestamp",
-        ValueType::TextList => "text_list",
-    }
-}
-
-/// Writing to a `String` cannot fail, so the results below are dropped.
-fn write_decimal(text: &mut String, unscaled: i64, scale: u8) {
-    let mut scale = u32::from(scale.min(18));
-    let mut unscaled = i128::from(unscaled);
-    while scale > 0 && unscaled % 10 == 0 {
-        unscaled /= 10;
-        scale -= 1;
-    }
-    let sign = if unscaled < 0 { "-" } else { "" };
-    let divisor = 10_u128.pow(scale);
-    let (whole, fraction) = (unscaled.unsigned_abs() / divisor, unscaled.unsigned_abs() % divisor);
-    let _ = match scale {
-        0 => write!(text, "{sign}{whole}"),
-        _ => write!(text, "{sign}{whole}.{fraction:0width$}", width = scale as usize),
-    };
-}
-
-fn write_list(text: &mut String, items: &StringArray, range: std::ops::Range<usize>) {
-    text.push('[');
-    for index in range.clone() {
-        if index > range.start {
-            text.push(',');
-        }
-        let item = if items.is_valid(index) { items.value(index) } else { "" };
-        write_json_text(text, item);
-    }
-    text.push(']');
-}
-
-fn write_json_text(text: &mut String, item: &str) {
-    text.push('"');
-    for character in item.chars() {
-        match character {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\n' => text.push_str("\\n"),
-            control if (control as u32) < 0x20 => {
-                let _ = write!(text, "\\u{:04x}", control as u32);
-            }
-            plain => text.push(plain),
-        }
-    }
-    text.push('"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn written(write: impl FnOnce(&mut String)) -> String {
-        let mut text = String::new();
-        write(&mut text);
-        text
-    }
-
-    #[test]
-    fn decimals_are_exact_and_shortest() {
-        for (unscaled, scale, expected) in [
-            (123_450, 2, "1234.5"),
-            (-5, 2, "-0.05"),
-            (0, 4, "0"),
-            (700, 2, "7"),
-            (i64::MIN, 0, "-9223372036854775808"),
-            (i64::MAX, 18, "9.223372036854775807"),
-        ] {
-            assert_eq!(written(|text| write_decimal(text, unscaled, scale)), expected);
-        }
-    }
-
-    #[test]
-    fn lists_are_json() {
-        let items = StringArray::from(vec!["a\"b", "c\\\u{1}\n", "ü"]);
-        let text = written(|text| write_list(text, &items, 0..3));
-        assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), ["a\"b", "c\\\u{1}\n", "ü"]);
-        assert_eq!(written(|text| write_list(text, &items, 1..1)), "[]");
     }
 }

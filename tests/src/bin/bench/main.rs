@@ -5,6 +5,7 @@
 //! | `csv` | a CSV file to mapped JSON lines, through the component, its native twin, DuckDB and Polars |
 //! | `small-files` | many small objects, from a bucket into each destination |
 //! | `known-objects` | a pass over objects that the ledger knows, against a bare listing of them |
+//! | `postgres` | usage records staged and merged in PostgreSQL, against SQLite |
 //! | `similar-names` | misspelt names against a store of accounts |
 //! | `big-file` | a file larger than memory should ever be, and the memory it takes |
 //!
@@ -21,6 +22,7 @@ mod figures;
 mod known_objects;
 mod memory;
 mod peers;
+mod postgres;
 mod similar_names;
 mod small_files;
 mod twin;
@@ -40,10 +42,11 @@ impl Scale {
 }
 
 type Part = fn(Scale) -> Result<()>;
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("csv", csv::run),
     ("small-files", small_files::run),
     ("known-objects", known_objects::run),
+    ("postgres", postgres::run),
     ("similar-names", similar_names::run),
     ("big-file", big_file::run),
 ];
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
         Ok(wanted) => wanted,
         Err(problem) => {
             eprintln!(
-                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [similar-names] [big-file]"
+                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [postgres] [similar-names] [big-file]"
             );
             return ExitCode::from(64);
         }

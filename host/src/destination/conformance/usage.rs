@@ -6,9 +6,8 @@ fn number(value: i64) -> Vec<Option<i64>> {
     vec![Some(value)]
 }
 
-#[test]
-fn rows_of_one_file_are_aggregated() {
-    let bed = Bed::new();
+pub(super) fn rows_of_one_file_are_aggregated(kind: Kind) {
+    let bed = Bed::new(kind);
     let all = [
         ("avg", Aggregate::Avg),
         ("count", Aggregate::Count),
@@ -40,9 +39,8 @@ fn rows_of_one_file_are_aggregated() {
 }
 
 /// R9
-#[test]
-fn the_newest_object_replaces_and_older_ones_do_not() {
-    let bed = Bed::new();
+pub(super) fn the_newest_object_replaces_and_older_ones_do_not(kind: Kind) {
+    let bed = Bed::new(kind);
     let mau = || Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
     bed.merge(&File::new("b.csv").at(20).usage(mau().row("1", 0, 0, number(7)).row("2", 0, 0, number(8)))).unwrap();
     bed.merge(&File::new("a.csv").at(10).usage(mau().row("1", 0, 0, number(1)).row("3", 0, 0, number(3)))).unwrap();
@@ -54,9 +52,8 @@ fn the_newest_object_replaces_and_older_ones_do_not() {
 }
 
 /// R9, R3
-#[test]
-fn adding_takes_every_objects_latest_version_once() {
-    let bed = Bed::new();
+pub(super) fn adding_takes_every_objects_latest_version_once(kind: Kind) {
+    let bed = Bed::new(kind);
     let calls = || Usage::of(vec![series("calls", Aggregate::Sum, Repeat::Add)]);
     let merge = |file: File| bed.merge(&file).unwrap();
     merge(File::new("a.csv").at(10).usage(calls().row("1", 0, 0, number(1)).row("2", 0, 0, number(1))));
@@ -70,9 +67,8 @@ fn adding_takes_every_objects_latest_version_once() {
     assert_eq!(bed.rows("SELECT objects, key FROM usage_records ORDER BY crm_id"), ["2|b.csv", "1|a.csv"]);
 }
 
-#[test]
-fn usage_is_kept_by_user() {
-    let bed = Bed::new();
+pub(super) fn usage_is_kept_by_user(kind: Kind) {
+    let bed = Bed::new(kind);
     let logins = || Usage::of(vec![series("logins", Aggregate::Sum, Repeat::Replace)]).by_email();
     let usage = logins()
         .user_row("1", "a@x", 0, 0, number(1))
@@ -84,9 +80,8 @@ fn usage_is_kept_by_user() {
     assert_eq!(bed.usage(), ["1|a@x|logins|1970-01-01|4", "1|b@x|logins|1970-01-01|9", "2|a@x|logins|1970-01-01|4"]);
 }
 
-#[test]
-fn decimals_of_different_scale_add_up_exactly() {
-    let bed = Bed::new();
+pub(super) fn decimals_of_different_scale_add_up_exactly(kind: Kind) {
+    let bed = Bed::new(kind);
     let decimal = |scale| Series { value_type: ValueType::Decimal(scale), ..series("gb", Aggregate::Sum, Repeat::Add) };
     bed.merge(&File::new("a.csv").usage(Usage::of(vec![decimal(1)]).row("1", 0, 0, number(11)))).unwrap();
     bed.merge(&File::new("b.csv").usage(Usage::of(vec![decimal(3)]).row("1", 0, 0, number(1_234)))).unwrap();
@@ -103,9 +98,8 @@ fn decimals_of_different_scale_add_up_exactly() {
     assert_eq!(bed.usage(), ["1|-|gb|1970-01-01|3.334", "2|-|gb|1970-01-01|1.515"]);
 }
 
-#[test]
-fn a_metric_keeps_its_type() {
-    let bed = Bed::new();
+pub(super) fn a_metric_keeps_its_type(kind: Kind) {
+    let bed = Bed::new(kind);
     let mau = series("mau", Aggregate::Sum, Repeat::Add);
     bed.merge(&File::new("a.csv").usage(Usage::of(vec![mau.clone()]).row("1", 0, 0, number(1)))).unwrap();
     let other = Series { value_type: ValueType::Decimal(2), ..mau };
@@ -114,9 +108,8 @@ fn a_metric_keeps_its_type() {
 }
 
 /// R1
-#[test]
-fn a_replay_that_moves_usage_to_other_periods_leaves_none_behind() {
-    let bed = Bed::new();
+pub(super) fn a_replay_that_moves_usage_to_other_periods_leaves_none_behind(kind: Kind) {
+    let bed = Bed::new(kind);
     let mau = || Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
     bed.merge(&File::new("a.csv").at(10).usage(mau().row("1", 0, 0, number(1)))).unwrap();
     bed.merge(&File::new("b.csv").at(20).usage(mau().row("1", 0, 0, number(2)).row("1", 31, 31, number(3)))).unwrap();
@@ -128,9 +121,8 @@ fn a_replay_that_moves_usage_to_other_periods_leaves_none_behind() {
     assert_eq!(bed.usage(), ["1|-|mau|1970-01-01|8", "1|-|mau|1970-03-01|4"]);
 }
 
-#[test]
-fn usage_of_rows_that_matched_nothing_is_not_counted() {
-    let bed = Bed::new();
+pub(super) fn usage_of_rows_that_matched_nothing_is_not_counted(kind: Kind) {
+    let bed = Bed::new(kind);
     let mau = || Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
     bed.merge(&File::new("a.csv").usage(mau().row("1", 0, 0, number(1)))).unwrap();
     let merged = bed
@@ -144,9 +136,8 @@ fn usage_of_rows_that_matched_nothing_is_not_counted() {
     assert_eq!((merged.unmatched, merged.usage_values, merged.usage_records), (1, 1, 1));
 }
 
-#[test]
-fn a_sum_beyond_64_bits_fails_the_file() {
-    let bed = Bed::new();
+pub(super) fn a_sum_beyond_64_bits_fails_the_file(kind: Kind) {
+    let bed = Bed::new(kind);
     let mau = || Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
     let usage = mau().row("1", 0, 0, number(i64::MAX)).row("1", 1, 0, number(1));
     let error = bed.merge(&File::new("a.csv").usage(usage)).unwrap_err();

@@ -13,7 +13,7 @@ const SLOTS: usize = 1 << 15;
 const LONGEST: usize = 128;
 
 /// A number for each text, each of which the caller stores when it is new.
-pub(super) struct Interner {
+pub(in crate::destination) struct Interner {
     hasher: RandomState,
     slots: Vec<Option<(Box<[u8]>, i64)>>,
     next: i64,
@@ -21,7 +21,7 @@ pub(super) struct Interner {
 
 /// A text's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Interned {
+pub(in crate::destination) enum Interned {
     /// It was stored under this number.
     Known(i64),
     /// It is to be stored under this number.
@@ -30,11 +30,11 @@ pub(super) enum Interned {
 
 impl Interner {
     /// Numbers begin with 1.
-    pub(super) fn new() -> Self {
+    pub(in crate::destination) fn new() -> Self {
         Self { hasher: RandomState::new(), slots: Vec::new(), next: 1 }
     }
 
-    pub(super) fn intern(&mut self, key: &[u8]) -> Interned {
+    pub(in crate::destination) fn intern(&mut self, key: &[u8]) -> Interned {
         if self.slots.is_empty() {
             self.slots.resize(SLOTS, None);
         }

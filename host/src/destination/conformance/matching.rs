@@ -1,7 +1,6 @@
 //! From identifiers to accounts.
 
 use super::*;
-use crate::destination::{Conflict, NameMatch, OnMultiple};
 use crate::object::Share;
 
 fn strategies(list: &[&[MatchKey]]) -> Vec<Identifier> {
@@ -12,17 +11,8 @@ fn accounts(list: &[&[MatchKey]]) -> Accounts {
     Accounts::by(strategies(list), vec![plain("stage")])
 }
 
-/// All accounts, each as its keys.
-fn keys(bed: &Bed) -> Vec<String> {
-    bed.rows(
-        "SELECT (SELECT group_concat(kind || '=' || value, ' ') FROM
-           (SELECT kind, value FROM account_keys k WHERE k.account = a.id ORDER BY kind, value)) FROM accounts a ORDER BY 1",
-    )
-}
-
-#[test]
-fn the_next_strategy_is_tried_on_a_blank_or_no_match() {
-    let bed = Bed::new();
+pub(super) fn the_next_strategy_is_tried_on_a_blank_or_no_match(kind: Kind) {
+    let bed = Bed::new(kind);
     let both = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]]);
     let seed = both.clone().row(&["A", "a.com"], vec![text("seed")]).row(&["B", "b.com"], vec![text("seed")]);
     bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
@@ -38,9 +28,8 @@ fn the_next_strategy_is_tried_on_a_blank_or_no_match() {
     assert_eq!(examples, [(2, "C, zzz.com"), (3, "")]);
 }
 
-#[test]
-fn an_ambiguous_identifier_is_counted_and_not_applied() {
-    let bed = Bed::new();
+pub(super) fn an_ambiguous_identifier_is_counted_and_not_applied(kind: Kind) {
+    let bed = Bed::new(kind);
     let seed = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]])
         .row(&["A", "shared.com"], vec![text("seed")])
         .row(&["B", "shared.com"], vec![text("seed")]);
@@ -53,9 +42,8 @@ fn an_ambiguous_identifier_is_counted_and_not_applied() {
     assert_eq!(bed.fields(), ["A|stage|fine", "B|stage|seed"]);
 }
 
-#[test]
-fn all_keys_of_a_composite_strategy_must_match() {
-    let bed = Bed::new();
+pub(super) fn all_keys_of_a_composite_strategy_must_match(kind: Kind) {
+    let bed = Bed::new(kind);
     let composite = accounts(&[&[MatchKey::Name, MatchKey::Domain]]);
     let seed = composite
         .clone()
@@ -73,9 +61,8 @@ fn all_keys_of_a_composite_strategy_must_match() {
     );
 }
 
-#[test]
-fn an_account_takes_on_the_keys_that_its_records_bring() {
-    let bed = Bed::new();
+pub(super) fn an_account_takes_on_the_keys_that_its_records_bring(kind: Kind) {
+    let bed = Bed::new(kind);
     let both = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]]);
     let one = both
         .clone()
@@ -85,13 +72,12 @@ fn an_account_takes_on_the_keys_that_its_records_bring() {
     let merged = bed.merge(&File::new("one.csv").accounts(one)).unwrap();
     assert_eq!(merged.created, 1);
     bed.merge(&File::new("two.csv").at(2_000).accounts(both.row(&["A", "a.fr"], vec![text("4")]))).unwrap();
-    assert_eq!(keys(&bed), ["crm_id=A domain=a.com domain=a.de domain=a.fr"]);
+    assert_eq!(bed.keys(), ["crm_id=A domain=a.com domain=a.de domain=a.fr"]);
     assert_eq!(bed.rows("SELECT domains, value FROM account_field_values"), ["a.com, a.de, a.fr|4"]);
 }
 
-#[test]
-fn the_id_of_an_account_matches_and_is_never_invented() {
-    let bed = Bed::new();
+pub(super) fn the_id_of_an_account_matches_and_is_never_invented(kind: Kind) {
+    let bed = Bed::new(kind);
     let seed = accounts(&[&[MatchKey::CrmId]]).row(&["A"], vec![text("seed")]);
     bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
     let id = bed.rows("SELECT account_id FROM account_overview").remove(0);
@@ -105,9 +91,8 @@ fn the_id_of_an_account_matches_and_is_never_invented() {
     assert_eq!(bed.fields(), ["A|stage|hit"]);
 }
 
-#[test]
-fn a_field_matches_by_its_current_value() {
-    let bed = Bed::new();
+pub(super) fn a_field_matches_by_its_current_value(kind: Kind) {
+    let bed = Bed::new(kind);
     let fields = vec![field("seats", ValueType::Integer, WriteMode::Overwrite), plain("code")];
     let seed = Accounts::by_crm_id(fields)
         .row(&["A"], vec![Cell::Number(7), text("x")])
@@ -128,9 +113,8 @@ fn a_field_matches_by_its_current_value() {
     assert_eq!(bed.fields(), ["A|code|x", "A|seats|7", "A|stage|code", "B|code|y", "B|seats|8", "B|stage|eight"]);
 }
 
-#[test]
-fn an_account_created_by_a_field_has_that_value() {
-    let bed = Bed::new();
+pub(super) fn an_account_created_by_a_field_has_that_value(kind: Kind) {
+    let bed = Bed::new(kind);
     let by_code = accounts(&[&[MatchKey::Field("code".to_owned())]]);
     let usage = Usage {
         identifiers: strategies(&[&[MatchKey::Field("code".to_owned())], &[MatchKey::Domain]]),
@@ -155,8 +139,8 @@ fn an_account_created_by_a_field_has_that_value() {
 }
 
 /// Two accounts that share a domain, and one that does not.
-fn shared_domain() -> Bed {
-    let bed = Bed::new();
+fn shared_domain(kind: Kind) -> Bed {
+    let bed = Bed::new(kind);
     let seed = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]])
         .row(&["A", "shared.com"], vec![text("seed")])
         .row(&["B", "shared.com"], vec![text("seed")])
@@ -165,35 +149,33 @@ fn shared_domain() -> Bed {
     bed
 }
 
-#[test]
-fn several_accounts_are_skipped_or_the_first_or_all_are_taken_or_the_file_fails() {
+pub(super) fn several_accounts_are_skipped_or_the_first_or_all_are_taken_or_the_file_fails(kind: Kind) {
     let file = |on_multiple| {
         let rows =
             accounts(&[&[MatchKey::Domain]]).row(&["shared.com"], vec![text("new")]).row(&["c.com"], vec![text("new")]);
         File::new("next.csv").at(2_000).matching(Matching { on_multiple, ..Matching::default() }).accounts(rows)
     };
-    let bed = shared_domain();
+    let bed = shared_domain(kind);
     let merged = bed.merge(&file(OnMultiple::Skip)).unwrap();
     assert_eq!((merged.updated, merged.ambiguous), (1, 1));
     assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|seed", "C|stage|new"]);
-    let bed = shared_domain();
+    let bed = shared_domain(kind);
     let merged = bed.merge(&file(OnMultiple::First)).unwrap();
     assert_eq!((merged.updated, merged.ambiguous), (2, 0));
     assert_eq!(bed.fields(), ["A|stage|new", "B|stage|seed", "C|stage|new"]);
-    let bed = shared_domain();
+    let bed = shared_domain(kind);
     let merged = bed.merge(&file(OnMultiple::All)).unwrap();
     assert_eq!((merged.updated, merged.ambiguous), (3, 0));
     assert_eq!(bed.fields(), ["A|stage|new", "B|stage|new", "C|stage|new"]);
-    let bed = shared_domain();
+    let bed = shared_domain(kind);
     let error = bed.merge(&file(OnMultiple::Error)).unwrap_err();
     assert_eq!(error.to_string(), "1 rows matched several accounts; the first is `shared.com`");
     assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|seed", "C|stage|seed"]);
     assert_eq!(bed.preview(&file(OnMultiple::Error)).merged.ambiguous, 1);
 }
 
-#[test]
-fn usage_of_a_row_that_matches_several_accounts_goes_to_all_of_them_if_asked_for() {
-    let bed = shared_domain();
+pub(super) fn usage_of_a_row_that_matches_several_accounts_goes_to_all_of_them_if_asked_for(kind: Kind) {
+    let bed = shared_domain(kind);
     let all = Matching { on_multiple: OnMultiple::All, ..Matching::default() };
     let mut usage = Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
     usage.identifiers = strategies(&[&[MatchKey::Domain]]);
@@ -203,8 +185,7 @@ fn usage_of_a_row_that_matches_several_accounts_goes_to_all_of_them_if_asked_for
     assert_eq!(bed.rows("SELECT crm_id, value FROM usage_records ORDER BY 1"), ["A|7", "B|7"]);
 }
 
-#[test]
-fn identifiers_of_different_accounts_go_by_the_first_or_are_skipped_or_fail_the_file() {
+pub(super) fn identifiers_of_different_accounts_go_by_the_first_or_are_skipped_or_fail_the_file(kind: Kind) {
     let file = |conflict| {
         let rows = accounts(&[&[MatchKey::CrmId], &[MatchKey::Domain]])
             .row(&["A", "c.com"], vec![text("conflict")])
@@ -212,22 +193,21 @@ fn identifiers_of_different_accounts_go_by_the_first_or_are_skipped_or_fail_the_
             .row(&["C", "unknown.com"], vec![text("fine")]);
         File::new("next.csv").at(2_000).matching(Matching { conflict, ..Matching::default() }).accounts(rows)
     };
-    let bed = shared_domain();
+    let bed = shared_domain(kind);
     bed.merge(&file(Conflict::First)).unwrap();
     assert_eq!(bed.fields(), ["A|stage|conflict", "B|stage|fine", "C|stage|fine"]);
-    let bed = shared_domain();
+    let bed = shared_domain(kind);
     let merged = bed.merge(&file(Conflict::Skip)).unwrap();
     assert_eq!((merged.updated, merged.ambiguous), (2, 1));
     assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|fine", "C|stage|fine"]);
-    let bed = shared_domain();
+    let bed = shared_domain(kind);
     let error = bed.merge(&file(Conflict::Error)).unwrap_err();
     let expected = "1 rows matched different accounts by different identifiers; the first is `A, c.com`";
     assert_eq!(error.to_string(), expected);
 }
 
-#[test]
-fn a_row_without_an_account_fails_the_file_if_asked_for() {
-    let bed = shared_domain();
+pub(super) fn a_row_without_an_account_fails_the_file_if_asked_for(kind: Kind) {
+    let bed = shared_domain(kind);
     let strict = Matching { on_no_match: OnNoMatch::Error, ..Matching::default() };
     let rows = accounts(&[&[MatchKey::CrmId]]).row(&["A"], vec![text("new")]).row(&["nobody"], vec![text("new")]);
     let error = bed.merge(&File::new("next.csv").at(2_000).matching(strict).accounts(rows)).unwrap_err();
@@ -239,9 +219,8 @@ fn by_name() -> Accounts {
     accounts(&[&[MatchKey::Name]])
 }
 
-#[test]
-fn names_match_in_normalized_form_and_create_one_account_for_all_spellings() {
-    let bed = Bed::new();
+pub(super) fn names_match_in_normalized_form_and_create_one_account_for_all_spellings(kind: Kind) {
+    let bed = Bed::new(kind);
     let normalized = |on_no_match| Matching { on_no_match, name_match: NameMatch::Normalized, ..Matching::default() };
     let rows = by_name()
         .row(&["Müller & Söhne"], vec![text("1")])
@@ -258,9 +237,8 @@ fn names_match_in_normalized_form_and_create_one_account_for_all_spellings() {
     assert_eq!(bed.rows("SELECT name, value FROM account_field_values ORDER BY 1"), ["MULLER and SOHNE.|4", "Other|3"]);
 }
 
-#[test]
-fn names_that_came_by_another_key_match_in_normalized_form_later() {
-    let bed = Bed::new();
+pub(super) fn names_that_came_by_another_key_match_in_normalized_form_later(kind: Kind) {
+    let bed = Bed::new(kind);
     let seed = accounts(&[&[MatchKey::CrmId], &[MatchKey::Name]]).row(&["A", "ACME Inc."], vec![text("seed")]);
     bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
     let matching = Matching { name_match: NameMatch::Normalized, ..Matching::default() };
@@ -269,9 +247,8 @@ fn names_that_came_by_another_key_match_in_normalized_form_later() {
     assert_eq!(bed.fields(), ["A|stage|next"]);
 }
 
-#[test]
-fn names_that_are_about_the_same_match_unless_two_are_as_near() {
-    let bed = Bed::new();
+pub(super) fn names_that_are_about_the_same_match_unless_two_are_as_near(kind: Kind) {
+    let bed = Bed::new(kind);
     let seed = |names: &[&str]| names.iter().fold(by_name(), |rows, name| rows.row(&[name], vec![text("seed")]));
     let names = ["Acme Shipping GmbH", "Acme Shopping GmbH", "Borealis Optics"];
     bed.merge(&File::new("seed.csv").accounts(seed(&names))).unwrap();
@@ -294,4 +271,18 @@ fn names_that_are_about_the_same_match_unless_two_are_as_near() {
     let next = by_name().row(&["Caledonia Food"], vec![text("near")]);
     bed.merge(&File::new("last.csv").at(4_000).matching(fuzzy).accounts(next)).unwrap();
     assert!(bed.fields().contains(&"Caledonia Foods|stage|near".to_owned()));
+}
+
+pub(super) fn a_name_about_that_of_another_account_is_a_conflict(kind: Kind) {
+    let bed = Bed::new(kind);
+    let both = accounts(&[&[MatchKey::CrmId], &[MatchKey::Name]]);
+    let seed =
+        both.clone().row(&["A", "Acme Shipping"], vec![text("seed")]).row(&["B", "Borealis"], vec![text("seed")]);
+    bed.merge(&File::new("seed.csv").accounts(seed)).unwrap();
+    let name_match = NameMatch::Fuzzy { threshold: Share::of(0.5).unwrap(), margin: Share::of(0.1).unwrap() };
+    let matching = Matching { name_match, conflict: Conflict::Skip, ..Matching::default() };
+    let next = both.row(&["A", "Boralis"], vec![text("conflict")]).row(&["B", "Boreali"], vec![text("fine")]);
+    let merged = bed.merge(&File::new("next.csv").at(2_000).matching(matching).accounts(next)).unwrap();
+    assert_eq!((merged.matched, merged.ambiguous), (1, 1));
+    assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|fine"]);
 }
