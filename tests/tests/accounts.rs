@@ -18,7 +18,7 @@ connection = "main"
 bucket = "exports"
 identifiers = [{ column = "Id", match = "crm_id" }, { column = "Site", match = "domain" }, { column = "Name", match = "name" }]
 fields = [
-  { column = "ARR", field = "arr", type = "decimal" },
+  { column = "ARR", field = "arr", type = "currency" },
   { column = "Key", field = "key_account", type = "boolean" },
   { column = "Tags", field = "tags", type = "text_list" },
 ]
@@ -182,7 +182,7 @@ identifiers = [
   { column = "name", match = "name" },
 ]
 fields = [
-  { column = "arr", field = "arr", type = "decimal" },
+  { column = "arr", field = "arr", type = "currency" },
   { column = "key_account", field = "key_account", type = "boolean" },
   { column = "tags", field = "tags", type = "text_list" },
 ]
