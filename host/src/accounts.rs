@@ -21,8 +21,8 @@
 //!
 //! A load goes to the destination by itself; the daemon need not be able to read the file. This is safe, because nothing
 //! in a store depends on there being one writer: a merge takes SQLite's write lock before it reads anything that it
-//! decides on, others wait for it, staged records lie in files that carry the process's id, and left-overs are deleted
-//! only by a process that stages alone. The files made must belong to the daemon's user, though, so another user is
+//! decides on, others wait for it, staged records lie in files that carry the process's id, left-overs are deleted only by
+//! a process that stages alone, and compiled mappers are written aside and renamed. The files made must belong to the daemon's user, though, so another user is
 //! refused.
 
 use std::fs::{self, File, Metadata};
@@ -162,7 +162,7 @@ pub struct Import {
     destination: std::sync::Arc<dyn Destination>,
     rejects_directory: PathBuf,
     to_replay: Vec<IntegrationName>,
-    /// Holds the compiled mappers and the issue log.
+    /// Holds the issue log.
     scratch: tempfile::TempDir,
 }
 
@@ -183,7 +183,7 @@ impl Import {
         refuse_other_users(&config.daemon.state_dir)?;
         let failed = |source| DestinationError::Io { what: "use", path: "a temporary directory".into(), source };
         let scratch = tempfile::tempdir().map_err(failed).map_err(Failure::from)?;
-        let workshop = Workshop::open(scratch.path(), Launcher::this_binary())
+        let workshop = Workshop::open(&config.daemon.state_dir, Launcher::this_binary())
             .map_err(|source| PartError::Mapper { mapper: "built-in".into(), source })?;
         let recipe = workshop.recipe(config, &settings)?;
         let name = &settings.destination;
