@@ -22,6 +22,7 @@ use crate::control::{self, Client, Refusal, Reply, Request};
 use crate::daemon::{Assembly, AssemblyError, DaemonError, Desk};
 use crate::events::Chain;
 
+mod accounts;
 mod ask;
 mod check;
 mod connection;
@@ -84,6 +85,7 @@ enum Command {
     Backfill(ask::Backfill),
     Peek(peek::Peek),
     Test(test::Test),
+    Accounts(accounts::Accounts),
     Ledger(ledger::Ledger),
     Replay(ledger::Replay),
     Completions(Completions),
@@ -205,6 +207,7 @@ pub fn main() -> ExitCode {
         Command::Backfill(command) => command.run(&shared),
         Command::Peek(command) => command.run(&shared),
         Command::Test(command) => command.run(&shared),
+        Command::Accounts(command) => command.run(&shared),
         Command::Ledger(command) => command.run(&shared),
         Command::Replay(command) => command.run(&shared),
         Command::Completions(command) => {

@@ -132,6 +132,8 @@ pub enum Selection {
     Prefix(String),
     /// The keys whose listed version was last modified on this day or later, in the integration's time zone.
     Since(Date),
+    /// The keys of which rows matched no account (R7).
+    Unmatched,
 }
 
 /// A bucket and a prefix.

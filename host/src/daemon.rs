@@ -29,7 +29,7 @@ mod status;
 
 pub use assembly::{Assembly, AssemblyError, PartError, Workshop};
 pub use desk::Desk;
-pub use destinations::{destination_for_reading, look_at_destination, migrate};
+pub use destinations::{Destinations, destination_for_reading, look_at_destination, migrate};
 pub use schedule::{ScheduleEnd, Scheduled};
 pub use status::{Activity, IntegrationStatus};
 

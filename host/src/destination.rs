@@ -16,6 +16,7 @@ use crate::secrets::SecretError;
 
 use self::postgres::TlsError;
 
+pub mod accounts;
 #[cfg(test)]
 mod conformance;
 pub mod files;
@@ -26,6 +27,7 @@ pub mod postgres;
 mod relational;
 pub mod sqlite;
 
+use accounts::{AccountVisitor, Wanted};
 pub use matching::{Conflict, Matching, NameMatch, OnMultiple, OnNoMatch};
 
 /// What one object brings, before its first record.
@@ -132,6 +134,17 @@ pub trait Destination: Send + Sync {
     /// Whether the tenant has no account yet; none where this destination cannot match (R7, R12).
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError>;
 
+    /// Tells of a tenant's accounts as they stand at one moment. Not every destination can be asked.
+    fn visit_accounts(
+        &self,
+        tenant: &TenantName,
+        wanted: Wanted<'_>,
+        visitor: &mut dyn AccountVisitor,
+    ) -> Result<(), DestinationError> {
+        let _ = (tenant, wanted, visitor);
+        Err(DestinationError::CannotTell)
+    }
+
     /// Begins to stage an object. What an unfinished staging left behind is discarded.
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError>;
 }
@@ -209,6 +222,9 @@ pub enum DestinationError {
         /// The type that came.
         brought: String,
     },
+    /// It keeps records, not accounts.
+    #[error("this destination cannot be asked for its accounts")]
+    CannotTell,
     /// Usage values of one record do not add up within 64 bits.
     #[error("the usage values of one period add up to more than 64 bits hold")]
     Overflow,
@@ -354,7 +370,8 @@ impl DestinationError {
             }
             Self::FieldType { .. } => Some("give the field the stored type, or another key"),
             Self::Schema { .. } => Some("run the version that wrote the store, or a newer one"),
-            Self::Overflow
+            Self::CannotTell
+            | Self::Overflow
             | Self::Sqlite { .. }
             | Self::Connect { .. }
             | Self::Postgres { .. }

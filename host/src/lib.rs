@@ -35,6 +35,7 @@
 //!
 //! # Modules, in reading order
 
+pub mod accounts;
 mod append;
 pub mod batch;
 pub mod cli;

@@ -91,7 +91,8 @@ impl PassError {
             Self::List(error) => error.hint(),
             Self::GivenUp(failure) => failure.hint(),
             Self::NoAccounts => Some(
-                "set `on_no_match = \"create\"` under `matching`, or let another integration create the accounts"
+                "set `on_no_match = \"create\"` under `matching`, let another integration create the accounts, or load them \
+                 with `gristmill accounts import`"
                     .into(),
             ),
             Self::BackfillUndecided { .. } => {

@@ -67,11 +67,33 @@ enum Command {
 ///
 /// What an object brought before is replaced in one transaction by what it brings now.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+After a mapping was mended, or accounts came that were missing before:
+  gristmill replay acme-accounts --key daily/2026-10.csv
+  gristmill replay acme-usage --unmatched")]
 pub struct Replay {
     /// The integration.
     integration: IntegrationName,
     #[command(flatten)]
-    which: Which,
+    which: ReplayWhich,
+}
+
+/// Which objects a replay takes.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ReplayWhich {
+    /// This key.
+    #[arg(long)]
+    key: Option<ObjectKey>,
+    /// All keys that begin so; `--prefix ''` for all there are.
+    #[arg(long)]
+    prefix: Option<String>,
+    /// The keys last modified on this day or later, in the integration's time zone.
+    #[arg(long, value_name = "DATE")]
+    since: Option<Date>,
+    /// The keys of which rows matched no account: completed without them, or failed for them.
+    #[arg(long)]
+    unmatched: bool,
 }
 
 /// Which objects.
@@ -114,7 +136,7 @@ impl Ledger {
                     false => show(&entries, shared),
                 }
             }
-            Command::Forget { integration, which } => again(shared, integration, which, Again::Every),
+            Command::Forget { integration, which } => again(shared, integration, which.selection(), Again::Every),
             Command::Export { file } => export(shared, file),
             Command::Import { file } => import(shared, &file),
         }
@@ -123,19 +145,29 @@ impl Ledger {
 
 impl Replay {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
-        again(shared, self.integration, self.which, Again::Listed)
+        let selection = match self.which {
+            ReplayWhich { unmatched: true, .. } => Selection::Unmatched,
+            ReplayWhich { key, prefix, since, .. } => Which { key, prefix, since }.selection(),
+        };
+        again(shared, self.integration, selection, Again::Listed)
     }
 }
 
-fn again(shared: &Shared, integration: IntegrationName, which: Which, again: Again) -> Result<(), Failed> {
+fn again(shared: &Shared, integration: IntegrationName, selection: Selection, again: Again) -> Result<(), Failed> {
     let running = Client::connect(&load(&shared.config)?.config.daemon.runtime_dir)?.is_some();
-    let request = Request::Again { integration, selection: which.selection(), again };
+    let is_unmatched = selection == Selection::Unmatched;
+    let request = Request::Again { integration, selection, again };
     let asked = super::ask(shared, request, |_| {})?;
-    if asked.get("keys").and_then(Value::as_u64) == Some(0) {
+    let nothing = asked.get("keys").and_then(Value::as_u64) == Some(0);
+    if nothing && !is_unmatched {
         return Err(Failed::new(UNWELL, "nothing matches: no such key has been listed yet"));
     }
     if shared.json {
         output::print_json(&asked);
+        return Ok(());
+    }
+    if nothing {
+        output::print("no file has rows that matched no account");
         return Ok(());
     }
     let examples = asked.get("examples").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

@@ -123,6 +123,7 @@ impl Desk {
                     Selection::Key(key) => Selector::Key(key),
                     Selection::Prefix(prefix) => Selector::Prefix(prefix),
                     Selection::Since(date) => Selector::Since(midnight(settings, date)?),
+                    Selection::Unmatched => Selector::Unmatched,
                 };
                 let asked =
                     ledger.ask_again(&integration, selector, again, SystemClock.now()).await.map_err(refused)?;

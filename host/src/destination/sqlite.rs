@@ -29,12 +29,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::destination::accounts::{AccountVisitor, Wanted};
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary};
 use crate::object::{Identity, TenantName};
 
 use self::staging::{STAGING_SUFFIX, SqliteStaging, staging_path};
 use self::store::{Statements, Store, create_private, create_private_directory, io_error};
 
+mod accounts;
 mod fields;
 mod identifiers;
 mod matching;
@@ -101,6 +103,15 @@ impl Destination for SqliteDestination {
                 .value("look for accounts", "SELECT NOT EXISTS (SELECT 1 FROM accounts)")?,
         };
         Ok(Some(lacks))
+    }
+
+    fn visit_accounts(
+        &self,
+        tenant: &TenantName,
+        wanted: Wanted<'_>,
+        visitor: &mut dyn AccountVisitor,
+    ) -> Result<(), DestinationError> {
+        accounts::visit(self.store(tenant).path(), wanted, visitor)
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

@@ -100,6 +100,8 @@ pub enum Selector {
     Prefix(String),
     /// Every key whose listed version was last modified at that time or later.
     Since(Timestamp),
+    /// Every key whose newest version, as it stands in the bucket, had rows that matched no account (R7).
+    Unmatched,
 }
 
 /// How much of a key is asked for again (R1).
@@ -143,7 +145,7 @@ pub(super) fn ask_again(
                 from.extend_from_slice(&source.number.to_be_bytes());
                 from.extend_from_slice(prefix.as_bytes());
             }
-            Selector::Since(_) => from.extend_from_slice(&source.number.to_be_bytes()),
+            Selector::Since(_) | Selector::Unmatched => from.extend_from_slice(&source.number.to_be_bytes()),
         }
         let start = from.clone();
         loop {
@@ -175,7 +177,7 @@ fn places_from(
         let place = place.value();
         let is_selected = match selector {
             Selector::Key(_) => place == start,
-            Selector::Prefix(_) | Selector::Since(_) => place.starts_with(start),
+            Selector::Prefix(_) | Selector::Since(_) | Selector::Unmatched => place.starts_with(start),
         };
         if !is_selected {
             break;
@@ -200,6 +202,11 @@ fn renew(
     if matches!(selector, Selector::Since(since) if shown.last_modified < *since) {
         return Ok(());
     }
+    // A version that the bucket went back to waits for a person who names it (R4).
+    if *selector == Selector::Unmatched && (shown_arrival != arrivals || !was_unmatched(tables, source, place, &shown)?)
+    {
+        return Ok(());
+    }
     asked.keys += 1;
     if asked.examples.len() < EXAMPLES {
         asked.examples.push(shown.object(&source.connection, &source.bucket, &key_at(place)?));
@@ -216,6 +223,19 @@ fn renew(
         supersede_current(tables, place, arrivals, now)?;
         move_to_front(tables, place, shown_arrival, None, now)
     }
+}
+
+/// Whether a version had rows that matched no account: itself, or the one whose bytes it has again.
+fn was_unmatched(tables: &Tables<'_>, source: &Source, place: &[u8], version: &Version) -> Result<bool, LedgerError> {
+    let Some(State::Skipped { reason: SkipReason::SameContent { of } }) = &version.state else {
+        return Ok(version.had_unmatched_rows());
+    };
+    let key = key_at(place)?;
+    let first = versions_of(&tables.versions, place, |_, version| {
+        let is_it = version.object(&source.connection, &source.bucket, &key).dedup_key() == *of;
+        is_it.then(|| version.had_unmatched_rows())
+    })?;
+    Ok(first.unwrap_or_default())
 }
 
 fn supersede_current(tables: &mut Tables<'_>, place: &[u8], arrivals: u64, now: Timestamp) -> Result<(), LedgerError> {

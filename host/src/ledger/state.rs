@@ -7,6 +7,7 @@ use crate::object::{
     AsOf, BucketName, ConnectionKey, ContentHash, DedupKey, DestinationName, ETag, Generation, Identity,
     IntegrationName, MappingDigest, Object, ObjectKey,
 };
+use crate::retry::ErrorClass;
 
 /// What happened to an object. A registered object without a state is new.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,6 +277,21 @@ impl Version {
                 SkipReason::Superseded | SkipReason::Backfill | SkipReason::Archived { .. } | SkipReason::Gone => false,
             },
             None | Some(State::Delivered { .. } | State::Failed { .. } | State::Quarantined { .. }) => false,
+        }
+    }
+
+    /// Whether rows of it matched no account: it was completed without them, or failed for them (R7).
+    pub fn had_unmatched_rows(&self) -> bool {
+        match &self.state {
+            Some(State::Completed) => {
+                let count = self.summary.as_ref().and_then(|summary| summary.pointer("/merged/unmatched")?.as_u64());
+                count.is_some_and(|rows| rows > 0)
+            }
+            Some(State::Failed { .. } | State::Quarantined { .. }) => {
+                let class = self.failure.as_ref().map(|failure| failure.class.as_str());
+                class == Some(ErrorClass::NoAccountMatched.as_str())
+            }
+            None | Some(State::Delivered { .. } | State::Skipped { .. }) => false,
         }
     }
 

@@ -61,6 +61,46 @@ async fn a_forgotten_key_is_taken_whichever_version_comes() {
     }
 }
 
+/// R7
+#[tokio::test]
+async fn only_files_with_rows_that_matched_no_account_are_unmatched() {
+    let bench = Bench::new();
+    let summary = |unmatched: u64| Some(serde_json::json!({ "merged": { "matched": 1, "unmatched": unmatched } }));
+    let failure = |class: &str| Some(Failure { class: class.to_owned(), message: String::new(), hint: None });
+    let quarantined = || State::Quarantined { reason: "for a test".to_owned() };
+    let cases = [
+        ("complete", State::Completed, summary(0), None),
+        ("in-part", State::Completed, summary(2), None),
+        ("nothing", quarantined(), None, failure("no_account_matched")),
+        ("not-yet", failed(1, HOUR), None, failure("no_account_matched")),
+        ("content", quarantined(), None, failure("content")),
+        ("skipped", skipped(SkipReason::Backfill), None, None),
+    ];
+    for (key, state, summary, failure) in cases {
+        let new = bench.take(object(key, "e", 1)).await;
+        bench.ledger.record(&new, state, Facts { summary, failure, ..Facts::at(at(2)) }).await.unwrap();
+    }
+    // The same bytes under another ETag were left out, and so were their rows.
+    let same = bench.take(object("in-part", "f", 3)).await;
+    let of = object("in-part", "e", 1).dedup_key();
+    bench.ledger.record(&same, skipped(SkipReason::SameContent { of }), Facts::at(at(4))).await.unwrap();
+    bench.list(object("new", "e", 1), &policy(5)).await;
+    // A version that the bucket went back to waits for a person who names it.
+    let older = bench.take(object("reverted", "e", 1)).await;
+    let unmatched = Facts { summary: summary(1), ..Facts::at(at(2)) };
+    bench.ledger.record(&older, State::Completed, unmatched.clone()).await.unwrap();
+    let newer = bench.take(object("reverted", "f", 2)).await;
+    bench.ledger.record(&newer, State::Completed, unmatched).await.unwrap();
+    bench.list(object("reverted", "e", 3), &policy(5)).await;
+
+    let ask = || bench.ledger.ask_again(&bench.integration, Selector::Unmatched, Again::Listed, at(6));
+    let asked = ask().await.unwrap();
+    let taken: Vec<_> = asked.examples.iter().map(|object| (object.key.as_str(), object.etag.as_str())).collect();
+    assert_eq!(taken, [("in-part", "f"), ("not-yet", "e"), ("nothing", "e")]);
+    assert_eq!(asked.keys, 3);
+    assert_eq!(ask().await.unwrap().keys, 0, "they are new again");
+}
+
 #[tokio::test]
 async fn a_selector_takes_its_keys_and_no_others() {
     let prefix = |text: &str| Selector::Prefix(text.to_owned());
