@@ -127,6 +127,15 @@ pub enum ImportError {
     /// What the load needs could not be made.
     #[error(transparent)]
     Part(#[from] PartError),
+    /// More rows were rejected than the integration allows (R11); nothing was merged.
+    #[error("nothing was loaded")]
+    TooManyRejects {
+        /// How many, and the limit.
+        #[source]
+        source: Failure,
+        /// The files that the rows stand in.
+        files: Vec<PathBuf>,
+    },
     /// The load failed; nothing of it was merged.
     #[error("nothing was loaded")]
     Failed(#[from] Failure),
@@ -149,6 +158,10 @@ impl ImportError {
                 Some(format!("run this as that user, so that the daemon can read what it makes: sudo -u '#{owner}' …"))
             }
             Self::Part(error) => error.hint(),
+            Self::TooManyRejects { files, .. } => {
+                let files: Vec<_> = files.iter().map(|file| format!("`{}`", file.display())).collect();
+                Some(format!("every such row is in {}; mend the file or the mapping", files.join(", ")))
+            }
             Self::Failed(failure) => failure.hint(),
             Self::File { .. } | Self::Changed { .. } | Self::Format { .. } => None,
         }
@@ -265,7 +278,8 @@ impl Import {
             reject_files = written.map_err(Failure::from)?.files;
         }
         if let Some(limit) = self.settings.reject_limits.exceeded_by(transformed.rows) {
-            return Err(Failure::TooManyRejects { rows: transformed.rows, limit }.into());
+            let source = Failure::TooManyRejects { rows: transformed.rows, limit };
+            return Err(ImportError::TooManyRejects { source, files: reject_files });
         }
         let now = fs::metadata(path).map_err(|source| ImportError::File { path: path.to_owned(), source })?;
         let stamp = |metadata: &Metadata| (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());

@@ -160,6 +160,14 @@ fn a_row_that_does_not_read_is_refused_alone() {
     let rejects = fs::read_to_string(path).unwrap();
     assert!(rejects.contains("002,beta.example,Beta,seven,no,,3,ARR,seven,"), "{rejects}");
 
+    // With a limit none of it is, and the file is named all the same (R11).
+    bed.configure(&CONFIG.replacen("enabled = false", "enabled = false\nmax_rejects = 0", 1));
+    let refused = import(&bed, "worse.csv", &LIST.replace(",7,", ",eight,"), &[]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.errors.contains("nothing was loaded: 1 of 2 rows were rejected"), "{refused:?}");
+    assert!(refused.errors.contains("rejects/list/worse.csv."), "{refused:?}");
+    assert_eq!(bed.rows("SELECT crm_id FROM account_overview"), ["001"]);
+
     // Mended, the reject file itself is loaded.
     let mended = import(&bed, "mended.csv", &rejects.replacen("seven", "7", 1), &["--json"]);
     assert_eq!((mended.code, counts(&mended)), (0, [1, 1, 0, 0, 0]), "{mended:?}");
