@@ -82,7 +82,8 @@ impl Desk {
             }
             Request::Resume { integration } => {
                 known(&assembly, &integration)?;
-                ledger.change_control(&integration, |control| control.paused = None).await.map_err(refused)?;
+                let now = SystemClock.now();
+                ledger.change_control(&integration, move |control| control.resume(now)).await.map_err(refused)?;
                 self.nudge_if_running(&integration).await;
                 Ok(json!({ "integration": integration, "paused": false }))
             }
@@ -163,9 +164,12 @@ impl Desk {
         for status in &mut integrations {
             let counts = assembly.ledger.counts(&status.integration).await.map_err(refused)?;
             status.objects = counts.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect();
+            if let Some(settings) = assembly.config.integration(&status.integration) {
+                let control = assembly.ledger.control(&status.integration).await.map_err(refused)?;
+                status.expect_files(&control, settings, SystemClock.now());
+            }
         }
-        integrations
-            .sort_by(|one, other| (&one.activity, &one.integration).cmp(&(&other.activity, &other.integration)));
+        integrations.sort_by(|one, other| one.order().cmp(&other.order()));
         Ok(json!({
             "version": env!("CARGO_PKG_VERSION"),
             "daemon": matches!(self.place, Place::Beside(_)),

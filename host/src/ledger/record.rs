@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::admit::{AdmitPolicy, NewObject, OnRevert, register};
 use super::layout::{Source, Tables, corrupt, key_at, key_place, sources_in, version_at, versions_of};
 use super::state::{Facts, SkipReason, State, Version};
-use super::store::{forget_content, move_to_front, position, put};
+use super::store::{control_of, forget_content, move_to_front, position, put, put_control};
 use super::{LedgerError, reading};
-use crate::object::{DestinationName, IntegrationName, MappingDigest, Object, ObjectKey};
+use crate::object::{DestinationName, Generation, IntegrationName, MappingDigest, Object, ObjectKey};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,16 @@ pub(super) fn record(
         State::Delivered { confirmed } => version.confirmed = union(&version.confirmed, confirmed),
         State::Completed | State::Skipped { .. } => version.confirmed.clear(),
         State::Failed { .. } | State::Quarantined { .. } => {}
+    }
+    if state == State::Completed {
+        // Taking an old file again is no new file; a new one that was mended and asked for again is as old as it is.
+        let came = if version.generation == Generation::default() { facts.at } else { version.first_seen };
+        let integration = &new.identity().integration;
+        let mut control = control_of(&tables.controls, integration)?;
+        if control.waiting_since < Some(came) {
+            control.waiting_since = Some(came);
+            put_control(tables, integration, &control)?;
+        }
     }
     version.state = Some(state);
     let mut recorded = Recorded::Stored;
