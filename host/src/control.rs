@@ -87,6 +87,15 @@ pub enum Request {
         /// How much of each key.
         again: Again,
     },
+    /// Objects that were completed under another mapping than today's (R6); the last word counts them.
+    Stale {
+        /// Whose.
+        integration: IntegrationName,
+        /// At most so many are named.
+        limit: usize,
+        /// Of so many of them it is looked up what today's mapping would change, writing nothing.
+        differences: usize,
+    },
     /// What a connection can do.
     ConnectionTest {
         /// Which.
@@ -127,6 +136,8 @@ pub enum Selection {
     Prefix(String),
     /// The keys whose listed version was last modified on this day or later, in the integration's time zone.
     Since(Date),
+    /// Those whose listed version was completed under another mapping than today's (R6).
+    Stale,
 }
 
 /// A bucket and a prefix.

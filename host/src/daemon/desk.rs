@@ -124,6 +124,7 @@ impl Desk {
                     Selection::Key(key) => Selector::Key(key),
                     Selection::Prefix(prefix) => Selector::Prefix(prefix),
                     Selection::Since(date) => Selector::Since(midnight(settings, date)?),
+                    Selection::Stale => Selector::Stale(self.pipeline(&assembly, &integration).await?.recipe.digest()),
                 };
                 let asked =
                     ledger.ask_again(&integration, selector, again, SystemClock.now()).await.map_err(refused)?;
@@ -131,6 +132,10 @@ impl Desk {
                     self.nudge_if_running(&integration).await;
                 }
                 to_value(&asked)
+            }
+            Request::Stale { integration, limit, differences } => {
+                let pipeline = self.pipeline(&assembly, &integration).await?;
+                stale(&pipeline, limit, differences, items).await
             }
             Request::ConnectionTest { connection, target } => {
                 self.test_connection(&assembly, connection, target, items).await
@@ -324,6 +329,38 @@ fn is_at_rest(entry: &Entry) -> bool {
             },
             None | Some(State::Delivered { .. } | State::Failed { .. }) => false,
         }
+}
+
+/// Sends the objects that were completed under another mapping than today's, the first of them with what would change
+/// (R6), and counts them all.
+async fn stale(
+    pipeline: &Arc<Pipeline<S3Source>>,
+    limit: usize,
+    differences: usize,
+    items: &Items,
+) -> Result<Value, Refusal> {
+    let mut filter = Filter { stale_under: Some(pipeline.recipe.digest()), limit: 1_000, ..Filter::default() };
+    let mut count = 0;
+    loop {
+        let listed = pipeline.ledger.list(&pipeline.settings.name, filter.clone()).await.map_err(refused)?;
+        for entry in listed.entries {
+            if count < limit {
+                let mut item = to_value(&entry)?;
+                if let (true, Some(fields)) = (count < differences, item.as_object_mut()) {
+                    match dry_run::of_object(pipeline, entry.object, &Oversight::default()).await {
+                        Ok(found) => fields.insert("today".to_owned(), to_value(&found)?),
+                        Err(error) => fields.insert("refused".to_owned(), Chain(&error).to_string().into()),
+                    };
+                }
+                send(items, item).await?;
+            }
+            count += 1;
+        }
+        filter.after = listed.next;
+        if filter.after.is_none() {
+            return Ok(json!({ "integration": pipeline.settings.name, "count": count }));
+        }
+    }
 }
 
 /// Sends entries page by page, so that a big ledger does not stand in memory. Returns how many.

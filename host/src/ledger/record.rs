@@ -110,6 +110,8 @@ pub enum Selector {
     Prefix(String),
     /// Every key whose listed version was last modified at that time or later.
     Since(Timestamp),
+    /// Every key whose listed version was completed under another mapping than this one (R6).
+    Stale(MappingDigest),
 }
 
 /// How much of a key is asked for again (R1).
@@ -153,7 +155,7 @@ pub(super) fn ask_again(
                 from.extend_from_slice(&source.number.to_be_bytes());
                 from.extend_from_slice(prefix.as_bytes());
             }
-            Selector::Since(_) => from.extend_from_slice(&source.number.to_be_bytes()),
+            Selector::Since(_) | Selector::Stale(_) => from.extend_from_slice(&source.number.to_be_bytes()),
         }
         let start = from.clone();
         loop {
@@ -185,7 +187,7 @@ fn places_from(
         let place = place.value();
         let is_selected = match selector {
             Selector::Key(_) => place == start,
-            Selector::Prefix(_) | Selector::Since(_) => place.starts_with(start),
+            Selector::Prefix(_) | Selector::Since(_) | Selector::Stale(_) => place.starts_with(start),
         };
         if !is_selected {
             break;
@@ -207,7 +209,12 @@ fn renew(
     let (arrivals, _, listed) = position(&tables.keys, place)?.ok_or_else(|| corrupt(place))?;
     let shown_arrival = if listed == 0 { arrivals } else { listed };
     let shown = version_at(&tables.versions, place, shown_arrival)?.ok_or_else(|| corrupt(place))?;
-    if matches!(selector, Selector::Since(since) if shown.last_modified < *since) {
+    let is_selected = match selector {
+        Selector::Key(_) | Selector::Prefix(_) => true,
+        Selector::Since(since) => shown.last_modified >= *since,
+        Selector::Stale(mapping) => shown.is_stale(mapping),
+    };
+    if !is_selected {
         return Ok(());
     }
     asked.keys += 1;

@@ -313,6 +313,11 @@ impl Version {
         }
     }
 
+    /// Whether it was completed under another mapping than this one (R6).
+    pub fn is_stale(&self, mapping: &MappingDigest) -> bool {
+        self.state == Some(State::Completed) && self.mapping.as_ref() != Some(mapping)
+    }
+
     /// The object it is a version of.
     pub fn object(&self, connection: &ConnectionKey, bucket: &BucketName, key: &ObjectKey) -> Object {
         Object {
