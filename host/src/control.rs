@@ -87,6 +87,15 @@ pub enum Request {
         /// How much of each key.
         again: Again,
     },
+    /// Objects that were completed under another mapping than today's (R6); the last word counts them.
+    Stale {
+        /// Whose.
+        integration: IntegrationName,
+        /// At most so many are named.
+        limit: usize,
+        /// Of so many of them it is looked up what today's mapping would change, writing nothing.
+        differences: usize,
+    },
     /// What a connection can do.
     ConnectionTest {
         /// Which.
@@ -134,6 +143,8 @@ pub enum Selection {
     Since(Date),
     /// The keys of which rows matched no account (R7).
     Unmatched,
+    /// Those whose listed version was completed under another mapping than today's (R6).
+    Stale,
 }
 
 /// A bucket and a prefix.

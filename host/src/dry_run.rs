@@ -156,7 +156,15 @@ pub async fn of_key<S: Source>(
     key: &str,
     oversight: &Oversight,
 ) -> Result<DryRun, DryRunError> {
-    let object = find(pipeline, key).await?;
+    of_object(pipeline, find(pipeline, key).await?, oversight).await
+}
+
+/// Tries an object that was listed before.
+pub async fn of_object<S: Source>(
+    pipeline: &Arc<Pipeline<S>>,
+    object: Object,
+    oversight: &Oversight,
+) -> Result<DryRun, DryRunError> {
     let reservation = pipeline.spool.reserve(object.size).map_err(Failure::from)?;
     let fetching = oversight.watch.begin("fetch");
     let spooled = pipeline.source.fetch(&object, reservation, &fetching).await.map_err(Failure::from)?;

@@ -7,8 +7,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
 
+use crate::config::duration_text;
 use crate::destination::Summary;
 use crate::ledger::State;
 use crate::mapper::{LogLevel, LogLine, LogSink};
@@ -167,6 +169,42 @@ impl IntegrationPaused<'_> {
     /// Logs it.
     pub fn emit(self) {
         warn!(event = "integration_paused", integration = %self.integration, reason = self.reason, "paused");
+    }
+}
+
+/// No new file was completed for longer than the integration says (R20).
+pub struct FileOverdue<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Since when.
+    pub since: Timestamp,
+    /// How long it may take.
+    pub within: Duration,
+    /// What a person can do.
+    pub hint: String,
+}
+
+impl FileOverdue<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, since, within, hint } = self;
+        error!(
+            event = "file_overdue", %integration, since = format!("{since:.0}"), within = duration_text(within), hint,
+            "no new file was completed for too long"
+        );
+    }
+}
+
+/// A file came after it had been said that none did (R20).
+pub struct FileArrived<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+}
+
+impl FileArrived<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        info!(event = "file_arrived", integration = %self.integration, "a new file was completed, after a silence");
     }
 }
 

@@ -52,7 +52,7 @@ use crate::object::{ContentHash, IntegrationName, Object, ObjectKey};
 pub use admit::{AdmitPolicy, Admitted, Known, NewObject, OnRevert, SameContent};
 pub use browse::{Counts, Filter, ListPosition, Listed, Versions};
 pub use record::{Again, AskedAgain, Recorded, Selector};
-pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, SkipReason, State, StateName};
+pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Silence, SkipReason, State, StateName};
 pub use transfer::Imported;
 
 use layout::{CONTROLS, META, SCHEMA, Tables};

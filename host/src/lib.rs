@@ -47,6 +47,7 @@ pub mod decode;
 pub mod destination;
 pub mod dry_run;
 pub mod events;
+pub mod expectation;
 pub mod ingest;
 pub mod ledger;
 pub mod mapper;

@@ -431,7 +431,7 @@ async fn decide_backfill<S: Source>(
         }
     }
     let now = pipeline.clock.now();
-    ledger.change_control(integration, move |control| control.settled = Some(now)).await?;
+    ledger.change_control(integration, move |control| control.settle(now)).await?;
     Ok(now)
 }
 

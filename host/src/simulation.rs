@@ -27,6 +27,7 @@ use crate::worker::Launcher;
 
 use world::{Fault, Hand, Step, Stored, World};
 
+mod expectation;
 mod passes;
 mod world;
 

@@ -33,6 +33,9 @@ enum Command {
         /// Only keys that begin so.
         #[arg(long, default_value = "")]
         prefix: String,
+        /// Only objects that were completed under another mapping than today's. Needs the integration.
+        #[arg(long, requires = "integration", conflicts_with_all = ["states", "prefix"])]
+        stale: bool,
         /// At most so many.
         #[arg(long, default_value_t = 1_000)]
         limit: usize,
@@ -75,26 +78,15 @@ pub struct Replay {
     /// The integration.
     integration: IntegrationName,
     #[command(flatten)]
-    which: ReplayWhich,
+    which: Which,
+    /// Say which objects that would be, and of the first what today's mapping would change; nothing is written.
+    #[arg(long, requires = "stale")]
+    dry_run: bool,
 }
 
-/// Which objects a replay takes.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct ReplayWhich {
-    /// This key.
-    #[arg(long)]
-    key: Option<ObjectKey>,
-    /// All keys that begin so; `--prefix ''` for all there are.
-    #[arg(long)]
-    prefix: Option<String>,
-    /// The keys last modified on this day or later, in the integration's time zone.
-    #[arg(long, value_name = "DATE")]
-    since: Option<Date>,
-    /// The keys of which rows matched no account: completed without them, or failed for them.
-    #[arg(long)]
-    unmatched: bool,
-}
+/// How many objects a dry run of a replay names, and of how many of them it looks up what would change.
+const NAMED: usize = 100;
+const COMPARED: usize = 3;
 
 /// Which objects.
 #[derive(Debug, Args)]
@@ -109,14 +101,22 @@ struct Which {
     /// The keys last modified on this day or later, in the integration's time zone.
     #[arg(long, value_name = "DATE")]
     since: Option<Date>,
+    /// The objects that were completed under another mapping than today's.
+    #[arg(long)]
+    stale: bool,
+    /// The keys of which rows matched no account: completed without them, or failed for them.
+    #[arg(long)]
+    unmatched: bool,
 }
 
 impl Which {
     fn selection(self) -> Selection {
-        match (self.key, self.prefix, self.since) {
-            (Some(key), _, _) => Selection::Key(key),
-            (_, _, Some(date)) => Selection::Since(date),
-            (_, prefix, _) => Selection::Prefix(prefix.unwrap_or_default()),
+        match self {
+            Self { stale: true, .. } => Selection::Stale,
+            Self { unmatched: true, .. } => Selection::Unmatched,
+            Self { key: Some(key), .. } => Selection::Key(key),
+            Self { since: Some(date), .. } => Selection::Since(date),
+            Self { prefix, .. } => Selection::Prefix(prefix.unwrap_or_default()),
         }
     }
 }
@@ -124,7 +124,11 @@ impl Which {
 impl Ledger {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         match self.command {
-            Command::List { integration, states, prefix, limit } => {
+            Command::List { integration: Some(integration), stale: true, limit, .. } => {
+                let entries = collect(shared, Request::Stale { integration, limit, differences: 0 })?;
+                show(&entries, shared)
+            }
+            Command::List { integration, states, prefix, limit, stale: _ } => {
                 let entries = collect(shared, Request::LedgerList { integration, states, prefix, limit })?;
                 show(&entries, shared)
             }
@@ -136,7 +140,7 @@ impl Ledger {
                     false => show(&entries, shared),
                 }
             }
-            Command::Forget { integration, which } => again(shared, integration, which.selection(), Again::Every),
+            Command::Forget { integration, which } => again(shared, integration, which, Again::Every),
             Command::Export { file } => export(shared, file),
             Command::Import { file } => import(shared, &file),
         }
@@ -145,15 +149,41 @@ impl Ledger {
 
 impl Replay {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
-        let selection = match self.which {
-            ReplayWhich { unmatched: true, .. } => Selection::Unmatched,
-            ReplayWhich { key, prefix, since, .. } => Which { key, prefix, since }.selection(),
-        };
-        again(shared, self.integration, selection, Again::Listed)
+        if self.dry_run {
+            return differences(shared, self.integration);
+        }
+        again(shared, self.integration, self.which, Again::Listed)
     }
 }
 
-fn again(shared: &Shared, integration: IntegrationName, selection: Selection, again: Again) -> Result<(), Failed> {
+/// What a replay of stale objects would take, and change (R6).
+fn differences(shared: &Shared, integration: IntegrationName) -> Result<(), Failed> {
+    let mut entries = Vec::new();
+    let request = Request::Stale { integration, limit: NAMED, differences: COMPARED };
+    let last = super::ask(shared, request, |entry| entries.push(entry))?;
+    if shared.json {
+        entries.iter().for_each(output::print_json);
+        output::print_json(&last);
+        return Ok(());
+    }
+    for entry in &entries {
+        match (entry.get("today"), entry.get("refused").and_then(Value::as_str)) {
+            (Some(report), _) => super::test::show(report),
+            (None, Some(refused)) => output::print(format!("{}: {}", key(entry), output::printable(refused))),
+            (None, None) => output::print(format!("again: {}", key(entry))),
+        }
+    }
+    let count = last.get("count").and_then(Value::as_u64).unwrap_or_default();
+    output::print(match count {
+        0 => "every completed object was made by today's mapping".to_owned(),
+        1 => "one completed object was made by another mapping than today's; nothing was written".to_owned(),
+        count => format!("{count} completed objects were made by another mapping than today's; nothing was written"),
+    });
+    Ok(())
+}
+
+fn again(shared: &Shared, integration: IntegrationName, which: Which, again: Again) -> Result<(), Failed> {
+    let selection = which.selection();
     let running = Client::connect(&load(&shared.config)?.config.daemon.runtime_dir)?.is_some();
     let is_unmatched = selection == Selection::Unmatched;
     let request = Request::Again { integration, selection, again };

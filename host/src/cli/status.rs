@@ -34,7 +34,11 @@ impl Status {
 }
 
 fn is_unhealthy(status: &Value) -> bool {
-    matches!(text(status, "activity"), "disabled" | "failing") || count(status, "quarantined") > 0
+    matches!(text(status, "activity"), "disabled" | "failing") || count(status, "quarantined") > 0 || is_overdue(status)
+}
+
+fn is_overdue(status: &Value) -> bool {
+    status.get("overdue").is_some_and(Value::is_object)
 }
 
 fn count(status: &Value, state: &str) -> u64 {
@@ -58,6 +62,7 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
         let activity = text(status, "activity");
         let painted = match activity {
             "disabled" | "failing" => paint.red(activity),
+            _ if is_overdue(status) => paint.red("overdue"),
             "paused" => paint.yellow(activity),
             _ => paint.green(activity),
         };

@@ -73,7 +73,8 @@ fn local(shared: &Shared, integration: &IntegrationName, path: PathBuf) -> Resul
     serde_json::to_value(&report).map_err(|error| Failed::of(super::BUG, &error))
 }
 
-fn show(report: &Value) {
+/// A dry run as a person reads it.
+pub(super) fn show(report: &Value) {
     let paint = Paint::of(&std::io::stdout());
     let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or_default();
     output::print(paint.bold(&printable(text(report, "sample"))));

@@ -31,6 +31,9 @@ pub struct Integration {
     /// The time from one pass to the next; at least a second.
     #[serde(serialize_with = "super::units::serialize_duration")]
     pub poll_interval: Duration,
+    /// How long it may take from one new file to the next; none where none is expected (R20). At least a second.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::units::serialize_optional_duration")]
+    pub expect_file_within: Option<Duration>,
     /// Where its days begin (R8).
     pub timezone: Timezone,
     /// Whether bytes count beside ETags (R5).

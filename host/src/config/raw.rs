@@ -25,7 +25,7 @@ pub(super) const LATER: [(&str, &[&str]); 10] = [
     ("connections.*.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.access_key.secret_access_key", LATER_SECRETS),
     ("connections.*.access_key.session_token", LATER_SECRETS),
-    ("integrations.*", &["expect_file_within", "listing", "max_unmatched_ratio", "notify", "renamed_from"]),
+    ("integrations.*", &["listing", "max_unmatched_ratio", "notify", "renamed_from"]),
     ("integrations.*.usage", &["timezone"]),
     ("mappers.*", &["signature"]),
     ("destinations.*.postgres.password", LATER_SECRETS),

@@ -87,6 +87,17 @@ pub(super) fn serialize_duration<S: Serializer>(duration: &Duration, serializer:
     serializer.collect_str(&duration_text(*duration))
 }
 
+/// The same where there may be none.
+pub(super) fn serialize_optional_duration<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => serialize_duration(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

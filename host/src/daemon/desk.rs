@@ -82,7 +82,8 @@ impl Desk {
             }
             Request::Resume { integration } => {
                 known(&assembly, &integration)?;
-                ledger.change_control(&integration, |control| control.paused = None).await.map_err(refused)?;
+                let now = SystemClock.now();
+                ledger.change_control(&integration, move |control| control.resume(now)).await.map_err(refused)?;
                 self.nudge_if_running(&integration).await;
                 Ok(json!({ "integration": integration, "paused": false }))
             }
@@ -124,6 +125,7 @@ impl Desk {
                     Selection::Prefix(prefix) => Selector::Prefix(prefix),
                     Selection::Since(date) => Selector::Since(midnight(settings, date)?),
                     Selection::Unmatched => Selector::Unmatched,
+                    Selection::Stale => Selector::Stale(self.pipeline(&assembly, &integration).await?.recipe.digest()),
                 };
                 let asked =
                     ledger.ask_again(&integration, selector, again, SystemClock.now()).await.map_err(refused)?;
@@ -131,6 +133,10 @@ impl Desk {
                     self.nudge_if_running(&integration).await;
                 }
                 to_value(&asked)
+            }
+            Request::Stale { integration, limit, differences } => {
+                let pipeline = self.pipeline(&assembly, &integration).await?;
+                stale(&pipeline, limit, differences, items).await
             }
             Request::ConnectionTest { connection, target } => {
                 self.test_connection(&assembly, connection, target, items).await
@@ -165,9 +171,12 @@ impl Desk {
         for status in &mut integrations {
             let counts = assembly.ledger.counts(&status.integration).await.map_err(refused)?;
             status.objects = counts.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect();
+            if let Some(settings) = assembly.config.integration(&status.integration) {
+                let control = assembly.ledger.control(&status.integration).await.map_err(refused)?;
+                status.expect_files(&control, settings, SystemClock.now());
+            }
         }
-        integrations
-            .sort_by(|one, other| (&one.activity, &one.integration).cmp(&(&other.activity, &other.integration)));
+        integrations.sort_by(|one, other| one.order().cmp(&other.order()));
         Ok(json!({
             "version": env!("CARGO_PKG_VERSION"),
             "daemon": matches!(self.place, Place::Beside(_)),
@@ -322,6 +331,38 @@ fn is_at_rest(entry: &Entry) -> bool {
             },
             None | Some(State::Delivered { .. } | State::Failed { .. }) => false,
         }
+}
+
+/// Sends the objects that were completed under another mapping than today's, the first of them with what would change
+/// (R6), and counts them all.
+async fn stale(
+    pipeline: &Arc<Pipeline<S3Source>>,
+    limit: usize,
+    differences: usize,
+    items: &Items,
+) -> Result<Value, Refusal> {
+    let mut filter = Filter { stale_under: Some(pipeline.recipe.digest()), limit: 1_000, ..Filter::default() };
+    let mut count = 0;
+    loop {
+        let listed = pipeline.ledger.list(&pipeline.settings.name, filter.clone()).await.map_err(refused)?;
+        for entry in listed.entries {
+            if count < limit {
+                let mut item = to_value(&entry)?;
+                if let (true, Some(fields)) = (count < differences, item.as_object_mut()) {
+                    match dry_run::of_object(pipeline, entry.object, &Oversight::default()).await {
+                        Ok(found) => fields.insert("today".to_owned(), to_value(&found)?),
+                        Err(error) => fields.insert("refused".to_owned(), Chain(&error).to_string().into()),
+                    };
+                }
+                send(items, item).await?;
+            }
+            count += 1;
+        }
+        filter.after = listed.next;
+        if filter.after.is_none() {
+            return Ok(json!({ "integration": pipeline.settings.name, "count": count }));
+        }
+    }
 }
 
 /// Sends entries page by page, so that a big ledger does not stand in memory. Returns how many.

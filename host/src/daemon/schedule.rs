@@ -1,5 +1,6 @@
 //! One integration's task: assemble, then a pass whenever one is due, asked for, or overdue after a failure.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::status::{Activity, Board};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
 use crate::events;
+use crate::expectation;
 use crate::ingest::Pipeline;
 use crate::ledger::LedgerError;
 use crate::oversight::{Oversight, Stop};
@@ -60,6 +62,7 @@ impl Scheduled {
             board: board.clone(),
             oversight: oversight.clone(),
             nudge: Arc::clone(&nudge),
+            pass_ended: Notify::new(),
         };
         let task = tokio::spawn(schedule.run(publish));
         Self { settings, board, pipeline, oversight, nudge, task }
@@ -103,10 +106,34 @@ struct Schedule {
     board: Board,
     oversight: Oversight,
     nudge: Arc<Notify>,
+    pass_ended: Notify,
 }
 
 impl Schedule {
     async fn run(self, publish: watch::Sender<Option<Arc<Pipeline<S3Source>>>>) -> Result<(), LedgerError> {
+        tokio::select! {
+            ended = self.work(publish) => ended,
+            Err(error) = self.expect_files() => Err(error),
+        }
+    }
+
+    /// Says when no new file comes (R20), from the end of the first pass on: what came while nobody looked is taken in
+    /// it. Ends with the ledger alone.
+    async fn expect_files(&self) -> Result<Infallible, LedgerError> {
+        if self.settings.expect_file_within.is_none() {
+            return std::future::pending().await;
+        }
+        self.pass_ended.notified().await;
+        loop {
+            let look = expectation::look(&self.assembly.ledger, &self.settings, &SystemClock).await?;
+            tokio::select! {
+                () = tokio::time::sleep(look.again_in) => {}
+                () = self.pass_ended.notified() => {}
+            }
+        }
+    }
+
+    async fn work(&self, publish: watch::Sender<Option<Arc<Pipeline<S3Source>>>>) -> Result<(), LedgerError> {
         let Some(pipeline) = self.assemble().await else { return Ok(()) };
         publish.send_replace(Some(Arc::clone(&pipeline)));
         let mut failures = 0;
@@ -144,6 +171,7 @@ impl Schedule {
                     pause = self.pass_failed(&error, failures);
                 }
             }
+            self.pass_ended.notify_one();
         }
         Ok(())
     }

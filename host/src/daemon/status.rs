@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::clock::{Clock, SystemClock};
+use crate::config::{Integration, duration_text};
+use crate::expectation::{self, Overdue};
+use crate::ledger::Control;
 use crate::object::{IntegrationName, TenantName};
 use crate::pass::PassReport;
 
@@ -54,8 +57,32 @@ pub struct IntegrationStatus {
     pub last_pass_at: Option<Timestamp>,
     /// When the next one is due.
     pub next_pass_at: Option<Timestamp>,
+    /// Set while a new file is overdue (R20).
+    pub overdue: Option<Overdue>,
     /// Objects by state, from the ledger.
     pub objects: BTreeMap<String, u64>,
+}
+
+impl IntegrationStatus {
+    /// Says what there is to say of a file that is waited for (R20), beside what else there is.
+    pub fn expect_files(&mut self, control: &Control, settings: &Integration, now: Timestamp) {
+        let Some(within) = settings.expect_file_within.map(duration_text) else { return };
+        if let Some(paused) = &control.paused {
+            self.reason = Some(format!("{}; no alarm is raised for a missing file meanwhile", paused.reason));
+            return;
+        }
+        self.overdue = expectation::overdue(control, settings, now);
+        if let Some(Overdue { since }) = self.overdue {
+            let silence = format!("no new file was completed since {since:.0}, and one is expected within {within}");
+            self.reason = Some(self.reason.take().map_or(silence.clone(), |reason| format!("{reason}; {silence}")));
+            self.hint.get_or_insert_with(|| expectation::hint(settings));
+        }
+    }
+
+    /// The unhealthy first, then by what they are doing, then by name.
+    pub fn order(&self) -> (bool, &Activity, &IntegrationName) {
+        (!self.activity.is_unhealthy() && self.overdue.is_none(), &self.activity, &self.integration)
+    }
 }
 
 /// A status that its integration writes and others read.
@@ -74,6 +101,7 @@ impl Board {
             last_pass: None,
             last_pass_at: None,
             next_pass_at: None,
+            overdue: None,
             objects: BTreeMap::new(),
         })))
     }
@@ -106,7 +134,7 @@ impl Board {
 }
 
 /// An integration that no daemon is running.
-pub fn idle(settings: &crate::config::Integration) -> IntegrationStatus {
+pub fn idle(settings: &Integration) -> IntegrationStatus {
     let board = Board::new(settings.name.clone(), settings.tenant.clone());
     board.turn(Activity::Waiting, None, None);
     board.read()

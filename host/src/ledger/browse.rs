@@ -11,7 +11,7 @@ use super::layout::{
 };
 use super::state::{Entry, State, StateName, Version};
 use super::{LedgerError, reading};
-use crate::object::{IntegrationName, ObjectKey};
+use crate::object::{IntegrationName, MappingDigest, ObjectKey};
 
 /// Which entries a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Filter {
     pub prefix: String,
     /// States; empty for all.
     pub states: Vec<StateName>,
+    /// Only those that were completed under another mapping than this one (R6).
+    pub stale_under: Option<MappingDigest>,
     /// Whether older versions of a key are shown too.
     pub versions: Versions,
     /// At most so many; 0 for the most there can be in one answer, 10,000.
@@ -116,6 +118,9 @@ pub(super) fn list(
             }
             let version = decode_version(place, stored.value())?;
             if !filter.states.is_empty() && !filter.states.contains(&State::name(version.state.as_ref())) {
+                continue;
+            }
+            if filter.stale_under.is_some_and(|mapping| !version.is_stale(&mapping)) {
                 continue;
             }
             found.entries.push(entry(source, &key_at(key_place)?, arrival, version, &index));

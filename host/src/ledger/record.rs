@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::admit::{AdmitPolicy, NewObject, OnRevert, register};
 use super::layout::{Source, Tables, corrupt, key_at, key_place, sources_in, version_at, versions_of};
 use super::state::{Facts, SkipReason, State, Version};
-use super::store::{forget_content, move_to_front, position, put};
+use super::store::{control_of, forget_content, move_to_front, position, put, put_control};
 use super::{LedgerError, reading};
-use crate::object::{DestinationName, IntegrationName, MappingDigest, Object, ObjectKey};
+use crate::object::{DestinationName, Generation, IntegrationName, MappingDigest, Object, ObjectKey};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,16 @@ pub(super) fn record(
         State::Delivered { confirmed } => version.confirmed = union(&version.confirmed, confirmed),
         State::Completed | State::Skipped { .. } => version.confirmed.clear(),
         State::Failed { .. } | State::Quarantined { .. } => {}
+    }
+    if state == State::Completed {
+        // Taking an old file again is no new file; a new one that was mended and asked for again is as old as it is.
+        let came = if version.generation == Generation::default() { facts.at } else { version.first_seen };
+        let integration = &new.identity().integration;
+        let mut control = control_of(&tables.controls, integration)?;
+        if control.waiting_since < Some(came) {
+            control.waiting_since = Some(came);
+            put_control(tables, integration, &control)?;
+        }
     }
     version.state = Some(state);
     let mut recorded = Recorded::Stored;
@@ -102,6 +112,8 @@ pub enum Selector {
     Since(Timestamp),
     /// Every key whose newest version, as it stands in the bucket, had rows that matched no account (R7).
     Unmatched,
+    /// Every key whose listed version was completed under another mapping than this one (R6).
+    Stale(MappingDigest),
 }
 
 /// How much of a key is asked for again (R1).
@@ -145,7 +157,9 @@ pub(super) fn ask_again(
                 from.extend_from_slice(&source.number.to_be_bytes());
                 from.extend_from_slice(prefix.as_bytes());
             }
-            Selector::Since(_) | Selector::Unmatched => from.extend_from_slice(&source.number.to_be_bytes()),
+            Selector::Since(_) | Selector::Unmatched | Selector::Stale(_) => {
+                from.extend_from_slice(&source.number.to_be_bytes());
+            }
         }
         let start = from.clone();
         loop {
@@ -177,7 +191,9 @@ fn places_from(
         let place = place.value();
         let is_selected = match selector {
             Selector::Key(_) => place == start,
-            Selector::Prefix(_) | Selector::Since(_) | Selector::Unmatched => place.starts_with(start),
+            Selector::Prefix(_) | Selector::Since(_) | Selector::Unmatched | Selector::Stale(_) => {
+                place.starts_with(start)
+            }
         };
         if !is_selected {
             break;
@@ -199,7 +215,12 @@ fn renew(
     let (arrivals, _, listed) = position(&tables.keys, place)?.ok_or_else(|| corrupt(place))?;
     let shown_arrival = if listed == 0 { arrivals } else { listed };
     let shown = version_at(&tables.versions, place, shown_arrival)?.ok_or_else(|| corrupt(place))?;
-    if matches!(selector, Selector::Since(since) if shown.last_modified < *since) {
+    let is_selected = match selector {
+        Selector::Key(_) | Selector::Prefix(_) | Selector::Unmatched => true,
+        Selector::Since(since) => shown.last_modified >= *since,
+        Selector::Stale(mapping) => shown.is_stale(mapping),
+    };
+    if !is_selected {
         return Ok(());
     }
     // A version that the bucket went back to waits for a person who names it (R4).

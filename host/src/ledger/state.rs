@@ -329,6 +329,11 @@ impl Version {
         }
     }
 
+    /// Whether it was completed under another mapping than this one (R6).
+    pub fn is_stale(&self, mapping: &MappingDigest) -> bool {
+        self.state == Some(State::Completed) && self.mapping.as_ref() != Some(mapping)
+    }
+
     /// The object it is a version of.
     pub fn object(&self, connection: &ConnectionKey, bucket: &BucketName, key: &ObjectKey) -> Object {
         Object {
@@ -355,6 +360,38 @@ pub struct Control {
     /// When what was there first had been dealt with as decided; from then on every new object is taken (R16).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<Timestamp>,
+    /// From when on a new file is waited for (R20): when the newest one was completed, else the first pass; or when a
+    /// pause ended, if that was later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Timestamp>,
+    /// The silence that was said to be too long, until its end is said as well (R20).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Silence>,
+}
+
+impl Control {
+    /// What there was first had been dealt with.
+    pub fn settle(&mut self, now: Timestamp) {
+        self.settled = Some(now);
+        self.waiting_since.get_or_insert(now);
+    }
+
+    /// Ends a pause. No file could come meanwhile, so that the wait for one begins anew.
+    pub fn resume(&mut self, now: Timestamp) {
+        if self.paused.take().is_some() && self.waiting_since.is_some() {
+            self.waiting_since = Some(now);
+            self.silence = None;
+        }
+    }
+}
+
+/// A wait for a file that was said to be too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// From when on a file was waited for.
+    pub since: Timestamp,
+    /// When it was last said.
+    pub said: Timestamp,
 }
 
 /// Why an integration does not run.

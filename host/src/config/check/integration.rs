@@ -114,6 +114,8 @@ fn check_one(
     let bucket = report.parsed(&place, written, bucket);
     let place = path.key("poll_interval");
     let poll_interval = super::duration(report, &place, raw.poll_interval, Duration::from_secs(1));
+    let place = path.key("expect_file_within");
+    let expect_file_within = super::duration(report, &place, raw.expect_file_within, Duration::from_secs(1));
     let decode = super::decode::check(report, path, raw.csv, raw.excel, raw.limits);
     let zone = timezone.as_ref().map_or(TimeZone::UTC, |timezone| timezone.zone.clone());
     let backfill = backfill(report, &path.key("backfill"), raw.backfill, &zone);
@@ -130,6 +132,7 @@ fn check_one(
         prefix: raw.prefix.unwrap_or_default(),
         destination: destination?,
         poll_interval: poll_interval.unwrap_or(names.poll_interval),
+        expect_file_within,
         timezone: timezone?,
         content_hash: if raw.content_hash.unwrap_or(true) { ContentHashing::On } else { ContentHashing::Off },
         on_revert: match raw.on_revert {

@@ -54,6 +54,15 @@ tables! {
         /// poll_interval = "15m"
         /// ```
         poll_interval: String,
+        /// How long it may take from one new file to the next. When no new file was completed for that long, the integration
+        /// is unhealthy: `gristmill status` shows it first and exits non-zero, and the log says so once a day until a file
+        /// comes. A new integration counts from its first pass; one that is paused by hand raises no alarm. The default is
+        /// not to expect any.
+        ///
+        /// ```toml
+        /// expect_file_within = "26h"
+        /// ```
+        expect_file_within: String,
         /// The time zone (IANA name) in which a file's day is reckoned and dates without an offset are read. The
         /// machine's own does not matter.
         ///
