@@ -132,7 +132,7 @@ pub enum ImportError {
     TooManyRejects {
         /// How many, and the limit.
         #[source]
-        source: Failure,
+        source: Box<Failure>,
         /// The files that the rows stand in.
         files: Vec<PathBuf>,
     },
@@ -278,7 +278,7 @@ impl Import {
             reject_files = written.map_err(Failure::from)?.files;
         }
         if let Some(limit) = self.settings.reject_limits.exceeded_by(transformed.rows) {
-            let source = Failure::TooManyRejects { rows: transformed.rows, limit };
+            let source = Box::new(Failure::TooManyRejects { rows: transformed.rows, limit });
             return Err(ImportError::TooManyRejects { source, files: reject_files });
         }
         let now = fs::metadata(path).map_err(|source| ImportError::File { path: path.to_owned(), source })?;

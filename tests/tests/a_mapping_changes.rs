@@ -1,7 +1,5 @@
 //! What was completed under another mapping stays as it is until a person asks (R6).
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use gristmill_loopback_s3::{Config, Server};
 use gristmill_tests::daemon::Bed;
 
