@@ -81,7 +81,7 @@ fn is_key_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn secret(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecret) -> Option<SecretReference> {
+pub(super) fn secret(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecret) -> Option<SecretReference> {
     match raw {
         RawSecret::Reference(raw) => reference(report, path, raw),
         RawSecret::PlainText => {
@@ -100,7 +100,11 @@ fn secret(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecret) -> Optio
 }
 
 /// Nothing of the texts is repeated: one of them may be the secret itself, in the wrong place.
-fn reference(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecretReference) -> Option<SecretReference> {
+pub(super) fn reference(
+    report: &mut Report<'_, '_>,
+    path: &TomlPath,
+    raw: RawSecretReference,
+) -> Option<SecretReference> {
     let mut refuse = |key: &str, message: String| {
         report.wrong(&path.key(key), message, Advice::Example);
         None
