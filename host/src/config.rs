@@ -22,7 +22,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::destination::postgres::PostgresSettings;
-use crate::object::{ComponentDigest, ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+use crate::object::{
+    ComponentDigest, ConnectionKey, DestinationName, IntegrationName, MapperName, NotifyName, TenantName,
+};
 use crate::secrets::SecretReference;
 
 mod check;
@@ -103,6 +105,9 @@ pub struct Config {
     pub mappers: BTreeMap<MapperName, Mapper>,
     /// The destinations without a problem.
     pub destinations: BTreeMap<DestinationName, Destination>,
+    /// Who is told of alarms (R20), without a problem.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub notify: BTreeMap<NotifyName, Notify>,
     /// The integrations that run: switched on, and without a problem in them or in what they use.
     pub integrations: BTreeMap<IntegrationName, Integration>,
     /// The integrations with `enabled = false`, as far as they are in order.
@@ -243,6 +248,28 @@ impl Default for MapperLimits {
             compile_memory: ByteSize::from_bytes(2 << 30),
         }
     }
+}
+
+/// A webhook that is told of alarms (R20).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notify {
+    /// The only tenant whose integrations it is told of; none for all (R13).
+    pub tenant: Option<TenantName>,
+    /// Its address.
+    pub url: NotifyUrl,
+    /// What its notices are signed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretReference>,
+}
+
+/// The address of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotifyUrl {
+    /// The address itself, which may be posted to.
+    Text(String),
+    /// Where it stands, since it lets in whoever has it.
+    Reference(SecretReference),
 }
 
 /// Where records go.

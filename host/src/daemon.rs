@@ -89,6 +89,7 @@ pub async fn run(config_path: PathBuf, loaded: Loaded, log: Box<dyn ChangesLog>)
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
     let problems = say_problems(&loaded);
     let assembly = open(loaded.config).await?;
+    assembly.open_outbox().await;
     let runtime_directory = assembly.config.daemon.runtime_dir.clone();
     let (stall_after, allowed) = watch::channel(assembly.config.daemon.stall_after);
     let watch = Watch::default();
@@ -114,7 +115,13 @@ pub async fn run(config_path: PathBuf, loaded: Loaded, log: Box<dyn ChangesLog>)
 
     let ended = daemon.serve(&mut signals).await;
     notify::tell(&[NotifyState::Stopping]);
+    let began = Instant::now();
     let drained = daemon.drain().await;
+    let (outbox, grace) = {
+        let running = daemon.running.lock().await;
+        (running.assembly.outbox.clone(), running.assembly.config.daemon.shutdown_grace)
+    };
+    outbox.drain(grace.saturating_sub(began.elapsed())).await;
     socket.abort();
     ended.and(drained)
 }
@@ -126,6 +133,7 @@ pub async fn run_once(
 ) -> Result<Vec<(IntegrationName, Result<PassReport, OnceError>)>, DaemonError> {
     say_problems(&loaded);
     let assembly = open(loaded.config).await?;
+    assembly.open_outbox().await;
     let (_stall_after, allowed) = watch::channel(assembly.config.daemon.stall_after);
     let stalls = tokio::spawn(notify::look_for_stalls(oversight.watch.clone(), allowed));
     let mut passes = tokio::task::JoinSet::new();
@@ -146,6 +154,7 @@ pub async fn run_once(
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
+    assembly.outbox.drain(assembly.config.daemon.shutdown_grace).await;
     stalls.abort();
     reports.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(reports)
@@ -262,6 +271,7 @@ impl Daemon {
         self.stall_after.send_replace(assembly.config.daemon.stall_after);
         let changed = running.changed(&assembly.config);
         running.assembly = Arc::new(assembly);
+        running.assembly.open_outbox().await;
         running.deferred = self.log.change(&running.assembly.config.daemon.log);
         for key in &running.deferred {
             events::ConfigDeferred { key }.emit();

@@ -14,6 +14,7 @@ use crate::config::duration_text;
 use crate::destination::Summary;
 use crate::ledger::State;
 use crate::mapper::{LogLevel, LogLine, LogSink};
+use crate::notify::Notice;
 use crate::object::{ComponentDigest, ConnectionKey, IntegrationName, Object};
 use crate::secrets::SecretWarning;
 
@@ -205,6 +206,64 @@ impl FileArrived<'_> {
     /// Logs it.
     pub fn emit(self) {
         info!(event = "file_arrived", integration = %self.integration, "a new file was completed, after a silence");
+    }
+}
+
+/// Objects of an integration failed before, and a pass has now merged some and failed none (R20).
+pub struct IntegrationRecovered<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// When the first of them failed.
+    pub since: Timestamp,
+}
+
+impl IntegrationRecovered<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, since } = self;
+        info!(event = "integration_recovered", %integration, since = format!("{since:.0}"), "files are merged again");
+    }
+}
+
+/// A webhook took a notice.
+pub struct NoticeTold<'a> {
+    /// The webhook's name.
+    pub notify: &'a str,
+    /// What it was told.
+    pub notice: &'a Notice,
+    /// At which attempt.
+    pub attempt: u32,
+}
+
+impl NoticeTold<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { notify, notice, attempt } = self;
+        debug!(
+            event = "notice_told", notify, kind = ?notice.kind, id = notice.id, integration = %notice.integration, attempt,
+            "notice told"
+        );
+    }
+}
+
+/// A webhook will not be told of something.
+pub struct NoticeLost<'a> {
+    /// The webhook's name.
+    pub notify: &'a str,
+    /// What it was to be told.
+    pub notice: &'a Notice,
+    /// Why; never its address.
+    pub reason: &'a str,
+}
+
+impl NoticeLost<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { notify, notice, reason } = self;
+        error!(
+            event = "notice_lost", notify, kind = ?notice.kind, id = notice.id, integration = %notice.integration, reason,
+            "a notice could not be told"
+        );
     }
 }
 

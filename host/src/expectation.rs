@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Integration;
 use crate::events;
 use crate::ledger::{Control, Ledger, LedgerError, Silence};
+use crate::notify::{Kind, Notice, Outbox};
 
 /// How long a silence lasts before it is said again.
 const AGAIN: SignedDuration = SignedDuration::from_hours(24);
@@ -63,7 +64,12 @@ fn due(control: &Control, settings: &Integration) -> Option<Timestamp> {
 }
 
 /// Looks whether a new file is overdue, and says what there is to say.
-pub async fn look(ledger: &Ledger, settings: &Integration, clock: &dyn Clock) -> Result<Look, LedgerError> {
+pub async fn look(
+    ledger: &Ledger,
+    settings: &Integration,
+    outbox: &Outbox,
+    clock: &dyn Clock,
+) -> Result<Look, LedgerError> {
     let integration = &settings.name;
     let control = ledger.control(integration).await?;
     let now = clock.now();
@@ -80,12 +86,19 @@ pub async fn look(ledger: &Ledger, settings: &Integration, clock: &dyn Clock) ->
         Said::Overdue(Overdue { since }) => {
             let within = settings.expect_file_within.unwrap_or_default();
             events::FileOverdue { integration, since, within, hint: hint(settings) }.emit();
+            // Each day's is another.
+            let about = format!("{since} {}", now.duration_since(since).as_hours() / 24);
+            let notice = Notice::new(Kind::Overdue, &settings.tenant, integration, &about, now);
+            outbox.tell(&Notice { since: Some(since), ..notice });
             ledger
                 .change_control(integration, move |control| control.silence = Some(Silence { since, said: now }))
                 .await?;
         }
         Said::Arrived => {
             events::FileArrived { integration }.emit();
+            let since = control.silence.map(|silence| silence.since);
+            let notice = Notice::new(Kind::Arrived, &settings.tenant, integration, &format!("{since:?}"), now);
+            outbox.tell(&Notice { since, ..notice });
             ledger.change_control(integration, |control| control.silence = None).await?;
         }
     }

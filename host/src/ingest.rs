@@ -15,6 +15,7 @@ use crate::destination::{Delivery, Destination, DestinationError, RowCounts, Sum
 use crate::events;
 use crate::ledger::{Ledger, LedgerError, NewObject, SameContent, SkipReason};
 use crate::mapper::{Blame, Mapper, MapperError};
+use crate::notify::Outbox;
 use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
 use crate::oversight::Oversight;
 use crate::rejects::{self, IssueLog, RejectsError};
@@ -43,6 +44,8 @@ pub struct Pipeline<S> {
     pub spool: Spool,
     /// Where reject files go.
     pub rejects_directory: PathBuf,
+    /// Who is told of what goes wrong.
+    pub outbox: Outbox,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }

@@ -51,6 +51,7 @@ pub mod expectation;
 pub mod ingest;
 pub mod ledger;
 pub mod mapper;
+pub mod notify;
 pub mod object;
 pub mod oversight;
 pub mod pass;

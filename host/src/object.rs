@@ -127,6 +127,10 @@ text_type!(
     DestinationName, "destination name", plain
 );
 text_type!(
+    /// The name of a webhook that is told of alarms: letters, digits, `_` and `-`, at most 64 bytes.
+    NotifyName, "notify name", plain
+);
+text_type!(
     /// The name of a bucket. Servers differ in what they allow; the text is passed on as it is.
     BucketName, "bucket name", |text, what| bounded(text, what, 255)
 );

@@ -15,12 +15,14 @@ use serde::Serialize;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::config;
-use crate::destination::{DestinationError, OnNoMatch};
+use crate::destination::{DestinationError, OnNoMatch, RowCounts};
 use crate::events;
 use crate::ingest::{Failure, Outcome, Pipeline, ingest};
 use crate::ledger::{self, AdmitPolicy, Backfill, Facts, LedgerError, NewObject, Recorded, SkipReason, State};
+use crate::notify::{Kind, Notice};
 use crate::object::Object;
 use crate::oversight::{Oversight, Watch};
+use crate::rejects;
 use crate::retry::{self, ErrorClass, Step};
 use crate::source::{Ignored, Page, PageToken, Source, SourceError};
 
@@ -116,7 +118,40 @@ pub async fn pass<S: Source>(
     let begun = pass.begin(slots).await;
     // Whatever ended the listing, what was begun is finished and recorded first.
     let report = pass.finish().await?;
-    begun.map(|()| report)
+    begun?;
+    say_recovered(pipeline, &report).await?;
+    Ok(report)
+}
+
+/// R20: objects failed before, and now some were merged and none failed.
+async fn say_recovered<S>(pipeline: &Pipeline<S>, report: &PassReport) -> Result<(), LedgerError> {
+    if report.failed > 0 || report.succeeded + report.partial == 0 {
+        return Ok(());
+    }
+    let (ledger, integration) = (&pipeline.ledger, &pipeline.settings.name);
+    if let Some(since) = ledger.control(integration).await?.failing_since {
+        events::IntegrationRecovered { integration, since }.emit();
+        let (tenant, now) = (&pipeline.settings.tenant, pipeline.clock.now());
+        let notice = Notice::new(Kind::Recovered, tenant, integration, &since.to_string(), now);
+        pipeline.outbox.tell(&Notice { since: Some(since), ..notice });
+        ledger.change_control(integration, |control| control.failing_since = None).await?;
+    }
+    Ok(())
+}
+
+/// Tells of an object that was merged in part or failed.
+fn tell<S>(pipeline: &Pipeline<S>, new: &NewObject, kind: Kind, rows: Option<RowCounts>, state: &State, facts: &Facts) {
+    let (identity, object) = (new.identity(), new.object());
+    let about = format!("{} {} {}", identity.dedup_key, identity.generation.0, new.attempts());
+    let notice = Notice::new(kind, &pipeline.settings.tenant, &identity.integration, &about, facts.at);
+    pipeline.outbox.tell(&Notice {
+        object: Some(object.clone()),
+        rows,
+        rejects: rejects::files_of(&pipeline.rejects_directory, identity, object),
+        failure: facts.failure.clone(),
+        state: Some(state.clone()),
+        ..notice
+    });
 }
 
 struct Pass<'a, S> {
@@ -360,10 +395,20 @@ async fn record<S: Source>(
             facts.failure = Some(ledger::Failure { class: class.to_string(), message, hint: hint.clone() });
             let class = class.as_str();
             events::ObjectFailed { integration, object, class, error: &failure, hint, state: &state }.emit();
+            if attempts == 1 || matches!(state, State::Quarantined { .. }) {
+                let rows = match &failure {
+                    Failure::TooManyRejects { rows, .. } => Some(*rows),
+                    _ => None,
+                };
+                tell(pipeline, new, Kind::Failed, rows, &state, &facts);
+            }
             pipeline.ledger.record(new, state, facts).await?;
             return Ok(Ended::Failed);
         }
     };
+    if let (Outcome::Merged(summary), Ended::Partial) = (&outcome, &ended) {
+        tell(pipeline, new, Kind::Partial, Some(summary.rows), &state, &facts);
+    }
     let recorded = pipeline.ledger.record(new, state, facts).await?;
     match outcome {
         Outcome::Merged(summary) if recorded == Recorded::Stored => {

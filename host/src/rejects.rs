@@ -122,6 +122,23 @@ pub struct Rejected {
     pub files: Vec<PathBuf>,
 }
 
+/// The reject files of an object that were written below `directory`. Reads the integration's folder.
+pub fn files_of(directory: &Path, identity: &Identity, object: &Object) -> Vec<PathBuf> {
+    let path = directory.join(name::of(identity, object, None));
+    let Some((folder, name)) = path.parent().zip(path.file_name().and_then(std::ffi::OsStr::to_str)) else {
+        return Vec::new();
+    };
+    let begins = name.strip_suffix("rejects.csv").unwrap_or(name);
+    let is_its_own = |path: &PathBuf| {
+        let name = path.file_name().and_then(std::ffi::OsStr::to_str);
+        name.is_some_and(|name| name.starts_with(begins) && name.ends_with(".csv"))
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map_while(Result::ok);
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_its_own).collect();
+    files.sort();
+    files
+}
+
 /// Writes the reject files of an object below `directory`, and hands each reject over as well, in bounded pieces.
 ///
 /// `parts` decodes the object again, from its start. It is read no further than the last reject.

@@ -18,6 +18,7 @@ use crate::ingest::{Pipeline, Recipe, Transform};
 use crate::ledger::disk::{self, Disk, Fails};
 use crate::ledger::{Again, Entry, LedgerError, Selector, SkipReason, State};
 use crate::mapper::{Mapper, MapperHost};
+use crate::notify::Outbox;
 use crate::object::{ContentHash, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::pass::{Keeping, PassError, PassReport, Slots, pass};
@@ -161,6 +162,7 @@ impl Simulation {
             ledger,
             spool: self.spool.clone(),
             rejects_directory: self.directory.path().join("rejects"),
+            outbox: Outbox::default(),
             clock: Arc::new(hand.clone()),
         });
         Ok(Process { hand, pipeline, disk })

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+
 use gristmill_loopback_s3::{Config, Server};
 use gristmill_tests::daemon::Bed;
 
@@ -19,6 +23,58 @@ fn integration(name: &str, more: &str) -> String {
          matching = {{ on_no_match = \"create\" }}\n{more}\nidentifiers = [{{ column = \"id\", match = \"crm_id\" }}]\n\
          fields = [{{ column = \"stage\", field = \"stage\", type = \"text\" }}]\n"
     )
+}
+
+/// A webhook on this machine that takes everything: its address, and the bodies it was sent.
+fn webhook() -> (String, Receiver<serde_json::Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/night?token=hush-hush", listener.local_addr().unwrap());
+    let (send, told) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(&stream);
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).unwrap() > 2 {
+                let header = line.trim_end().to_ascii_lowercase();
+                length = header.strip_prefix("content-length: ").map_or(length, |length| length.parse().unwrap());
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            (&stream).write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            send.send(serde_json::from_slice(&body).unwrap()).unwrap();
+        }
+    });
+    (url, told)
+}
+
+/// R20
+#[test]
+fn a_webhook_is_told_of_partial_and_failed_files_and_of_the_recovery() {
+    let (server, bed) = ground();
+    let (url, told) = webhook();
+    bed.configure(&format!("{}[notify.night]\nurl = \"{url}\"\n", integration("daily", "")));
+    server.put(BUCKET, "daily/1.csv", "id,stage\n1,won\n,nobody\n").unwrap();
+    let mut output = bed.once().errors;
+    let partial = told.try_recv().unwrap();
+    assert_eq!((&partial["kind"], &partial["integration"]), (&"partial".into(), &"daily".into()));
+    assert_eq!(partial["object"]["key"], "daily/1.csv");
+    assert_eq!(partial["rows"], serde_json::json!({ "read": 2, "rejected": 1 }));
+    assert!(std::fs::read_to_string(partial["rejects"][0].as_str().unwrap()).unwrap().contains("nobody"));
+
+    server.put(BUCKET, "daily/2.csv", "neither,of,them\n1,2,3\n").unwrap();
+    output += &bed.once().errors;
+    let failed = told.try_recv().unwrap();
+    assert_eq!((&failed["kind"], &failed["failure"]["class"]), (&"failed".into(), &"content".into()), "{failed}");
+    assert!(failed["state"]["quarantined"].is_object(), "{failed}");
+    assert_eq!(bed.once().code, 0, "nothing is new");
+    assert!(told.try_recv().is_err(), "nothing more is told");
+
+    server.put(BUCKET, "daily/3.csv", "id,stage\n3,won\n").unwrap();
+    let last = bed.once();
+    assert_eq!(last.events("integration_recovered").len(), 1, "{last:?}");
+    assert_eq!(told.try_recv().unwrap()["kind"], "recovered");
+    assert!(!(output + &last.errors).contains("hush-hush"), "the address is nobody's business");
 }
 
 /// R20

@@ -27,6 +27,7 @@ mod integration;
 mod mapper;
 mod mapping;
 mod matching;
+mod notify;
 
 /// The process's environment, or another in tests.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -52,6 +53,8 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
     }
     destination::check_paths(&mut report, &mut destinations);
 
+    let notify = tables(&mut report, "notify", notify::check);
+
     let names = integration::Names {
         connections: &connections,
         mappers: &mappers,
@@ -65,6 +68,7 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
         connections: connections.named,
         mappers: mappers.named,
         destinations: destinations.named,
+        notify: notify.named,
         integrations: integrations.active,
         switched_off: integrations.switched_off,
     };

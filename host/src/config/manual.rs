@@ -13,10 +13,11 @@ use super::raw::mapping::{
     RawBoolean, RawConcat, RawDateColumn, RawField, RawFilePart, RawIdentifier, RawIdentifierPart, RawLong, RawLookup,
     RawMetric, RawNumber, RawProduct, RawRegexReplacement, RawReplace, RawSplit, RawTransform, RawUsage, RawUser,
 };
+use super::raw::notify::RawNotify;
 use super::raw::{Documented, KeyDocs, LATER, RawSecretReference};
 
 /// The tables at the root, in the order of the example file.
-pub(super) const SECTIONS: [&str; 5] = ["daemon", "connections", "integrations", "mappers", "destinations"];
+pub(super) const SECTIONS: [&str; 6] = ["daemon", "connections", "integrations", "mappers", "destinations", "notify"];
 
 /// One kind of table.
 struct Table {
@@ -42,7 +43,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 46] = [
+static TABLES: [Table; 49] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawConnection>("connections.*", Shown::Live("[connections.acme]")),
@@ -89,6 +90,9 @@ static TABLES: [Table; 46] = [
     table::<RawSecretReference>("destinations.*.postgres.password", Shown::Inline),
     table::<RawSecretReference>("destinations.*.postgres.url", Shown::Inline),
     table::<RawFiles>("destinations.*.files", Shown::Alternative("[destinations.main.files]")),
+    table::<RawNotify>("notify.*", Shown::Live("[notify.night-shift]")),
+    table::<RawSecretReference>("notify.*.url", Shown::Inline),
+    table::<RawSecretReference>("notify.*.secret", Shown::Inline),
 ];
 
 /// TOML that would be valid at a path: the manual's example of that key or table, else that of what is nearest round it.

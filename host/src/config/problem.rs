@@ -49,6 +49,8 @@ pub enum Scope {
     Mapper(String),
     /// One destination, and the integrations that use it.
     Destination(String),
+    /// One webhook that would be told of alarms.
+    Notify(String),
     /// One integration.
     Integration(String),
 }
@@ -62,6 +64,7 @@ impl Scope {
                 "connections" => Self::Connection(name.clone()),
                 "mappers" => Self::Mapper(name.clone()),
                 "destinations" => Self::Destination(name.clone()),
+                "notify" => Self::Notify(name.clone()),
                 "integrations" => Self::Integration(name.clone()),
                 _ => Self::Syntax,
             },
@@ -74,7 +77,9 @@ impl Scope {
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::Syntax | Self::Daemon => true,
-            Self::Connection(_) | Self::Mapper(_) | Self::Destination(_) | Self::Integration(_) => false,
+            Self::Connection(_) | Self::Mapper(_) | Self::Destination(_) | Self::Notify(_) | Self::Integration(_) => {
+                false
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::events;
 use crate::ingest::{Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
+use crate::notify::{self, Outbox, Webhook};
 use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
@@ -26,6 +27,8 @@ pub struct Assembly {
     pub ledger: Ledger,
     /// Places for files at work.
     pub slots: Slots,
+    /// Who is told of what goes wrong.
+    pub outbox: Outbox,
     spool: Spool,
     workshop: Arc<Workshop>,
     destinations: Arc<Destinations>,
@@ -210,6 +213,7 @@ impl Assembly {
             config,
             ledger,
             slots,
+            outbox: Outbox::default(),
             spool,
             workshop,
             destinations,
@@ -227,11 +231,59 @@ impl Assembly {
             config,
             ledger: self.ledger.clone(),
             slots: self.slots.clone(),
+            outbox: self.outbox.clone(),
             spool: self.spool.clone(),
             workshop: Arc::clone(&self.workshop),
             secrets: Secrets::from_environment(),
             http: self.http.clone(),
         }
+    }
+
+    /// Begins to tell whom the configuration names. One whose address or secret cannot be read is left out, loudly.
+    pub async fn open_outbox(self: &Arc<Self>) {
+        let assembly = Arc::clone(self);
+        // A secret may stand on a slow or hanging file system.
+        let webhooks = tokio::task::spawn_blocking(move || assembly.webhooks()).await.unwrap_or_default();
+        self.outbox.open(webhooks);
+    }
+
+    fn webhooks(&self) -> Vec<Webhook> {
+        let mut webhooks = Vec::new();
+        for (name, settings) in &self.config.notify {
+            let part = format!("notify.{name}");
+            let secret = |reference: &SecretReference| match self.secrets.resolve(reference) {
+                Ok(resolved) => Some(resolved.value),
+                Err(error) => {
+                    events::PartDisabled { part: &part, problem: &events::Chain(&error) }.emit();
+                    None
+                }
+            };
+            let url = match &settings.url {
+                config::NotifyUrl::Text(text) => Some(SecretString::from(text.clone())),
+                config::NotifyUrl::Reference(reference) => secret(reference),
+            };
+            let Some(url) = url else { continue };
+            if !notify::is_allowed(url.expose_secret()) {
+                let problem = &"its address does not begin with `https://`, nor with `http://` for this machine";
+                events::PartDisabled { part: &part, problem }.emit();
+                continue;
+            }
+            // Not without the signature that was asked for.
+            let signed_with = match &settings.secret {
+                Some(reference) => match secret(reference) {
+                    Some(value) => Some(value),
+                    None => continue,
+                },
+                None => None,
+            };
+            webhooks.push(Webhook {
+                name: name.to_string(),
+                tenant: settings.tenant.clone(),
+                url,
+                secret: signed_with,
+            });
+        }
+        webhooks
     }
 
     /// Where mappers are compiled.
@@ -259,6 +311,7 @@ impl Assembly {
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
             rejects_directory: self.config.daemon.state_dir.join("rejects"),
+            outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
         }))
     }

@@ -125,7 +125,8 @@ impl Schedule {
         }
         self.pass_ended.notified().await;
         loop {
-            let look = expectation::look(&self.assembly.ledger, &self.settings, &SystemClock).await?;
+            let look =
+                expectation::look(&self.assembly.ledger, &self.settings, &self.assembly.outbox, &SystemClock).await?;
             tokio::select! {
                 () = tokio::time::sleep(look.again_in) => {}
                 () = self.pass_ended.notified() => {}

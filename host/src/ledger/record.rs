@@ -59,6 +59,14 @@ pub(super) fn record(
             put_control(tables, integration, &control)?;
         }
     }
+    if matches!(state, State::Failed { .. } | State::Quarantined { .. }) {
+        let integration = &new.identity().integration;
+        let mut control = control_of(&tables.controls, integration)?;
+        if control.failing_since.is_none() {
+            control.failing_since = Some(facts.at);
+            put_control(tables, integration, &control)?;
+        }
+    }
     version.state = Some(state);
     let mut recorded = Recorded::Stored;
     if arrival != arrivals && version.is_unfinished() {

@@ -367,6 +367,9 @@ pub struct Control {
     /// The silence that was said to be too long, until its end is said as well (R20).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silence: Option<Silence>,
+    /// When an object first failed since a pass merged some and failed none (R20).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
 }
 
 impl Control {

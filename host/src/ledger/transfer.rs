@@ -31,7 +31,7 @@ struct First {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
-    Integration { name: IntegrationName, control: Control },
+    Integration { name: IntegrationName, control: Box<Control> },
     Object(Box<ObjectLine>),
 }
 

@@ -18,8 +18,8 @@ fn waiting() -> (Simulation, Process, Timestamp) {
 
 impl Simulation {
     fn look(&self, process: &Process) -> Look {
-        let Pipeline { ledger, settings, clock, .. } = process.pipeline.as_ref();
-        self.runtime.block_on(look(ledger, settings, clock.as_ref())).unwrap()
+        let Pipeline { ledger, settings, outbox, clock, .. } = process.pipeline.as_ref();
+        self.runtime.block_on(look(ledger, settings, outbox, clock.as_ref())).unwrap()
     }
 
     fn let_pass(&self, time: SignedDuration) {

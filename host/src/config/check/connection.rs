@@ -100,7 +100,11 @@ pub(super) fn secret(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecre
 }
 
 /// Nothing of the texts is repeated: one of them may be the secret itself, in the wrong place.
-fn reference(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecretReference) -> Option<SecretReference> {
+pub(super) fn reference(
+    report: &mut Report<'_, '_>,
+    path: &TomlPath,
+    raw: RawSecretReference,
+) -> Option<SecretReference> {
     let mut refuse = |key: &str, message: String| {
         report.wrong(&path.key(key), message, Advice::Example);
         None

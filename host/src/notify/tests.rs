@@ -1,0 +1,118 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+
+use super::*;
+
+/// What a receiver was sent: headers in lower case, and the body.
+type Got = (Vec<String>, String);
+
+/// A receiver on this machine that gives these answers, one a connection.
+fn receiver(answers: &'static [&'static str]) -> (String, mpsc::Receiver<Got>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook?token=hush", listener.local_addr().unwrap());
+    let (send, got) = mpsc::channel();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut headers = Vec::new();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                match line.trim_end() {
+                    "" => break,
+                    line => headers.push(line.to_ascii_lowercase()),
+                }
+            }
+            let length = headers.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            reader.read_exact(&mut body).unwrap();
+            write!(stream, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            send.send((headers, String::from_utf8(body).unwrap())).unwrap();
+        }
+    });
+    (url, got)
+}
+
+fn webhook(url: &str, tenant: Option<&str>) -> Webhook {
+    Webhook {
+        name: "night".into(),
+        tenant: tenant.map(|tenant| tenant.parse().unwrap()),
+        url: SecretString::from(url.to_owned()),
+        secret: Some(SecretString::from("shared".to_owned())),
+    }
+}
+
+fn notice(about: &str) -> Notice {
+    let (tenant, integration) = ("acme".parse().unwrap(), "daily".parse().unwrap());
+    Notice::new(Kind::Overdue, &tenant, &integration, about, Timestamp::UNIX_EPOCH)
+}
+
+/// R20
+#[tokio::test]
+async fn a_notice_is_tried_again_until_it_is_taken_under_one_id_and_signed() {
+    const BUSY: &str = "503 Busy\r\nretry-after: 0";
+    let (url, got) = receiver(&[BUSY, BUSY, "204 Taken"]);
+    let outbox = Outbox::default();
+    outbox.open(vec![webhook(&url, None)]);
+    outbox.tell(&notice("one"));
+    outbox.drain(Duration::from_secs(60)).await;
+    let all: Vec<Got> = got.iter().collect();
+    assert_eq!(all.len(), 3);
+    for (headers, body) in &all {
+        let header = |name: &str| headers.iter().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+        assert_eq!(headers[0], "post /hook?token=hush http/1.1");
+        assert_eq!(header("gristmill-id: "), notice("one").id);
+        let signed = header("gristmill-signature: t=");
+        let (seconds, hex) = signed.split_once(",v1=").unwrap();
+        let seconds: i64 = seconds.parse().unwrap();
+        assert!(SystemClock.now().as_second() - seconds < 120);
+        assert_eq!(hex, signature(&SecretString::from("shared".to_owned()), seconds, body));
+        let told: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&told["kind"], &told["integration"]), (&"overdue".into(), &"daily".into()));
+    }
+}
+
+#[test]
+fn a_signature_is_the_hmac_of_time_and_body() {
+    let secret = SecretString::from("key".to_owned());
+    let expected = "91b5374b153842ad05b2c4eab9349b8321b14703165bd3fb8b034dfb8be98ae5";
+    assert_eq!(signature(&secret, 1, "body"), expected);
+    assert_ne!(signature(&secret, 2, "body"), expected);
+}
+
+/// R13
+#[tokio::test]
+async fn nobody_is_told_of_another_tenants_integration() {
+    let (url, got) = receiver(&["200 OK"]);
+    let outbox = Outbox::default();
+    outbox.open(vec![webhook(&url, Some("acme")), webhook("http://127.0.0.1:1/", Some("other"))]);
+    outbox.tell(&notice("one"));
+    outbox.drain(Duration::from_secs(60)).await;
+    assert_eq!(got.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_not_tried_again() {
+    let (url, got) = receiver(&["307 Elsewhere\r\nlocation: http://127.0.0.1:1/", "200 OK"]);
+    let outbox = Outbox::default();
+    outbox.open(vec![webhook(&url, None)]);
+    outbox.tell(&notice("one"));
+    outbox.tell(&notice("two"));
+    outbox.drain(Duration::from_secs(60)).await;
+    let ids: Vec<serde_json::Value> = got.iter().map(|(_, body)| serde_json::from_str(&body).unwrap()).collect();
+    assert_eq!(ids[0]["id"], notice("one").id);
+    assert_eq!(ids[1]["id"], notice("two").id);
+}
+
+#[test]
+fn plain_http_goes_to_this_machine_alone() {
+    for url in ["https://example.com/x", "http://127.0.0.1:8080/", "http://[::1]/", "http://localhost:1/x?y"] {
+        assert!(is_allowed(url), "{url}");
+    }
+    for url in ["http://example.com/", "http://127.0.0.1@example.com/", "http://10.0.0.1/", "https://", "ftp://x/", ""]
+    {
+        assert!(!is_allowed(url), "{url}");
+    }
+}
