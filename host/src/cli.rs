@@ -27,6 +27,7 @@ mod ask;
 mod check;
 mod connection;
 mod destination;
+mod follow;
 mod ledger;
 mod logging;
 mod output;

@@ -350,6 +350,9 @@ fn the_command_line_asks_the_daemon_and_opens_the_files_itself_when_none_runs() 
     assert_eq!(list(&["ledger", "list"]), 6);
     assert_eq!(list(&["ledger", "list", "big", "--prefix", "big/3"]), 1);
     assert_eq!(bed.json(&["ledger", "show", "first", "first/a.csv"])[0]["generation"], 1);
+    assert_eq!(bed.json(&["replay", "big", "--prefix", "", "--wait"])[0]["keys"], 5);
+    let taken = bed.json(&["ledger", "list", "big"]);
+    assert!(taken.iter().all(|entry| entry["generation"] == 1 && entry["state"] == "completed"), "{taken:?}");
     let probed = bed.json(&["connection", "test", "acme"]);
     assert!(!probed.is_empty());
     bed.server.faults().next(Operation::ListObjectsV2, 1, Fault::access_denied());

@@ -82,6 +82,12 @@ pub struct Replay {
     /// Say which objects that would be, and of the first what today's mapping would change; nothing is written.
     #[arg(long, requires = "stale")]
     dry_run: bool,
+    /// Wait until a running daemon has taken them. On a terminal that is the default, with a bar.
+    #[arg(long, conflicts_with = "no_wait")]
+    wait: bool,
+    /// Return at once, on a terminal too.
+    #[arg(long)]
+    no_wait: bool,
 }
 
 /// How many objects a dry run of a replay names, and of how many of them it looks up what would change.
@@ -140,7 +146,7 @@ impl Ledger {
                     false => show(&entries, shared),
                 }
             }
-            Command::Forget { integration, which } => again(shared, integration, which, Again::Every),
+            Command::Forget { integration, which } => again(shared, integration, which, Again::Every).map(drop),
             Command::Export { file } => export(shared, file),
             Command::Import { file } => import(shared, &file),
         }
@@ -152,8 +158,21 @@ impl Replay {
         if self.dry_run {
             return differences(shared, self.integration);
         }
-        again(shared, self.integration, self.which, Again::Listed)
+        let waits = self.wait || super::draws_progress(shared) && !self.no_wait;
+        let integration = self.integration.clone();
+        let asked = again(shared, self.integration, self.which, Again::Listed)?;
+        match asked.by_daemon && waits && asked.keys > 0 {
+            true => super::follow::follow(shared, &integration, asked.keys),
+            false => Ok(()),
+        }
     }
+}
+
+/// What was asked for again.
+struct Asked {
+    keys: u64,
+    /// A daemon is running, and takes it.
+    by_daemon: bool,
 }
 
 /// What a replay of stale objects would take, and change (R6).
@@ -182,23 +201,25 @@ fn differences(shared: &Shared, integration: IntegrationName) -> Result<(), Fail
     Ok(())
 }
 
-fn again(shared: &Shared, integration: IntegrationName, which: Which, again: Again) -> Result<(), Failed> {
+fn again(shared: &Shared, integration: IntegrationName, which: Which, again: Again) -> Result<Asked, Failed> {
     let selection = which.selection();
     let running = Client::connect(&load(&shared.config)?.config.daemon.runtime_dir)?.is_some();
     let is_unmatched = selection == Selection::Unmatched;
     let request = Request::Again { integration, selection, again };
     let asked = super::ask(shared, request, |_| {})?;
-    let nothing = asked.get("keys").and_then(Value::as_u64) == Some(0);
+    let keys = asked.get("keys").and_then(Value::as_u64).unwrap_or_default();
+    let nothing = keys == 0;
     if nothing && !is_unmatched {
         return Err(Failed::new(UNWELL, "nothing matches: no such key has been listed yet"));
     }
+    let done = Asked { keys, by_daemon: running };
     if shared.json {
         output::print_json(&asked);
-        return Ok(());
+        return Ok(done);
     }
     if nothing {
         output::print("no file has rows that matched no account");
-        return Ok(());
+        return Ok(done);
     }
     let examples = asked.get("examples").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for object in examples {
@@ -209,7 +230,7 @@ fn again(shared: &Shared, integration: IntegrationName, which: Which, again: Aga
         (true, Again::Every) => "the daemon takes them at its next poll",
         (false, _) => "no daemon is running: `gristmill run --once` takes them",
     });
-    Ok(())
+    Ok(done)
 }
 
 fn parse_state(name: &str) -> Result<StateName, String> {
