@@ -1,6 +1,6 @@
 //! Watching a daemon take what was asked for again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -10,8 +10,10 @@ use super::{Failed, Shared, UNWELL};
 use crate::control::Request;
 use crate::object::IntegrationName;
 
-/// Between two looks.
+/// Between two looks, at the least. One reads the whole index of the ledger, so that a big one is looked at less often.
 const LOOK: Duration = Duration::from_millis(200);
+/// How many times as long as a look the pause after it is.
+const PAUSE: u32 = 9;
 /// After so many looks at an integration that waits for its next pass, what is left waits for that as well.
 const PATIENCE: u32 = 10;
 
@@ -23,6 +25,7 @@ pub(super) fn follow(shared: &Shared, integration: &IntegrationName, keys: u64) 
     let bar = super::draws_progress(shared).then(|| bar(keys));
     let mut looks_at_rest = 0;
     loop {
+        let began = Instant::now();
         let answer = super::ask(shared, Request::Status, |_| {})?;
         let all = answer.get("integrations").and_then(Value::as_array).into_iter().flatten();
         let status = all.into_iter().find(|status| text(status, "integration") == integration.as_str());
@@ -44,7 +47,7 @@ pub(super) fn follow(shared: &Shared, integration: &IntegrationName, keys: u64) 
             );
             return Err(Failed::new(UNWELL, format!("{left} of {keys} wait for a later pass")).hint(Some(hint)));
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(LOOK.max(began.elapsed() * PAUSE));
     }
 }
 
