@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::task::{JoinError, JoinSet};
 
@@ -18,16 +18,20 @@ use crate::config;
 use crate::destination::{DestinationError, OnNoMatch, RowCounts};
 use crate::events;
 use crate::ingest::{Failure, Outcome, Pipeline, ingest};
-use crate::ledger::{self, AdmitPolicy, Backfill, Facts, LedgerError, NewObject, Recorded, SkipReason, State};
+use crate::ledger::{self, AdmitPolicy, Facts, LedgerError, NewObject, Recorded, State};
 use crate::notify::{Kind, Notice};
 use crate::object::Object;
-use crate::oversight::{Oversight, Watch};
+use crate::oversight::Oversight;
 use crate::rejects;
 use crate::retry::{self, ErrorClass, Step};
-use crate::source::{Ignored, Page, PageToken, Source, SourceError};
+use crate::source::{Ignored, Page, Source, SourceError};
 
+mod backfill;
+mod listing;
 mod slots;
 
+use backfill::{HeldBack, Turn, decide_backfill};
+use listing::Listing;
 pub use slots::{Keeping, Lane, Slot, Slots};
 
 /// What a pass found and did.
@@ -50,12 +54,6 @@ pub struct PassReport {
     /// Whether objects of a backfill were left to the next pass, which follows at once (R16).
     pub unfinished: bool,
 }
-
-/// What is held of a backfill while its listing goes on. A bigger one is listed again (I6), in tests soon.
-const HELD_BACK: usize = if cfg!(test) { 4 } else { 1_000 };
-
-/// How long a backfill is worked on, at the least, before the bucket is listed for new arrivals again.
-const BACKFILL_TURN: SignedDuration = SignedDuration::from_secs(60);
 
 /// Why a pass ended early.
 #[derive(Debug, thiserror::Error)]
@@ -170,37 +168,6 @@ struct Pass<'a, S> {
 enum Going {
     On,
     Ends,
-}
-
-/// Objects of a backfill that wait for the end of the listing.
-#[derive(Debug, Default)]
-struct HeldBack {
-    objects: Vec<NewObject>,
-    too_many: bool,
-}
-
-impl HeldBack {
-    fn push(&mut self, new: NewObject) {
-        if self.objects.len() < HELD_BACK {
-            self.objects.push(new);
-        } else {
-            self.too_many = true;
-        }
-    }
-}
-
-/// How long this pass has been at its backfill, from its first object on: it gets on however long the listing takes.
-#[derive(Debug, Default)]
-struct Turn {
-    began: Option<Timestamp>,
-}
-
-impl Turn {
-    fn is_over<S>(&self, pipeline: &Pipeline<S>) -> bool {
-        let interval = SignedDuration::try_from(pipeline.settings.poll_interval).unwrap_or(SignedDuration::MAX);
-        let lasts = |began| pipeline.clock.now().duration_since(began) >= interval.max(BACKFILL_TURN);
-        self.began.is_some_and(lasts)
-    }
 }
 
 /// How an object that was at work counts.
@@ -440,95 +407,5 @@ async fn refuse_empty_store<S: Source>(pipeline: &Arc<Pipeline<S>>, oversight: &
     match tokio::task::spawn_blocking(lacks_accounts).await?? {
         Some(true) => Err(PassError::NoAccounts),
         Some(false) | None => Ok(()),
-    }
-}
-
-/// R16: the first pass over a big bucket waits for a person; what is left out is recorded, never a time bookmark. Gives
-/// the time at which what was there first had been dealt with.
-async fn decide_backfill<S: Source>(
-    pipeline: &Arc<Pipeline<S>>,
-    oversight: &Oversight,
-) -> Result<Timestamp, PassError> {
-    let (ledger, integration) = (&pipeline.ledger, &pipeline.settings.name);
-    let control = ledger.control(integration).await?;
-    if let Some(settled) = control.settled {
-        return Ok(settled);
-    }
-    let decided = match (control.backfill, pipeline.settings.backfill) {
-        (Some(decided), _) => decided,
-        (None, config::Backfill::None) => Backfill::None,
-        (None, config::Backfill::Since(since)) => Backfill::Since(since),
-        (None, config::Backfill::All) => {
-            refuse_big_backfill(pipeline, oversight).await?;
-            Backfill::All
-        }
-    };
-    let taken_from = match decided {
-        Backfill::All => Timestamp::MIN,
-        Backfill::None => Timestamp::MAX,
-        Backfill::Since(since) => since,
-    };
-    if taken_from > Timestamp::MIN {
-        let mut listing = Listing::begin(pipeline, oversight);
-        while let Some(page) = listing.next().await? {
-            let left_out = page.objects.into_iter().filter(|object| object.last_modified < taken_from).collect();
-            ledger.skip_all(integration, left_out, SkipReason::Backfill, pipeline.clock.now()).await?;
-        }
-    }
-    let now = pipeline.clock.now();
-    ledger.change_control(integration, move |control| control.settle(now)).await?;
-    Ok(now)
-}
-
-async fn refuse_big_backfill<S: Source>(pipeline: &Arc<Pipeline<S>>, oversight: &Oversight) -> Result<(), PassError> {
-    let limit = pipeline.settings.backfill_limit;
-    let mut listing = Listing::begin(pipeline, oversight);
-    let mut found = 0;
-    while let Some(page) = listing.next().await? {
-        found += page.objects.len() as u64;
-        if found > limit {
-            return Err(PassError::BackfillUndecided { limit });
-        }
-    }
-    Ok(())
-}
-
-/// The pages of one listing, the next of which is fetched while one is worked.
-struct Listing<S> {
-    pipeline: Arc<Pipeline<S>>,
-    watch: Watch,
-    next: Option<tokio::task::JoinHandle<Result<Page, SourceError>>>,
-}
-
-impl<S: Source> Listing<S> {
-    fn begin(pipeline: &Arc<Pipeline<S>>, oversight: &Oversight) -> Self {
-        let mut listing = Self { pipeline: Arc::clone(pipeline), watch: oversight.watch.clone(), next: None };
-        listing.fetch(None);
-        listing
-    }
-
-    fn fetch(&mut self, after: Option<PageToken>) {
-        let (pipeline, watch) = (Arc::clone(&self.pipeline), self.watch.clone());
-        self.next = Some(tokio::spawn(async move {
-            let _listing = watch.begin("listing");
-            pipeline.source.list(after.as_ref()).await
-        }));
-    }
-
-    async fn next(&mut self) -> Result<Option<Page>, PassError> {
-        let Some(next) = self.next.take() else { return Ok(None) };
-        let page = next.await??;
-        if page.next.is_some() {
-            self.fetch(page.next.clone());
-        }
-        Ok(Some(page))
-    }
-}
-
-impl<S> Drop for Listing<S> {
-    fn drop(&mut self) {
-        if let Some(next) = &self.next {
-            next.abort();
-        }
     }
 }
