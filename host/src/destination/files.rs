@@ -45,6 +45,7 @@ use manifest::{Manifest, Table};
 use place::STAGING;
 use records::{AccountRecords, Lines, UsageRecords};
 
+mod behind;
 mod json;
 mod late;
 mod manifest;

@@ -4,12 +4,12 @@
 //! one buffer.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use arrow_array::{Array, StringArray};
 use arrow_buffer::BooleanBuffer;
 
+use super::behind::WriteBehind;
 use super::failed;
 use super::json::{Column, Texts, write_integer, write_iso, write_text};
 use crate::append::Piece;
@@ -25,7 +25,7 @@ const FULL: usize = 256 << 10;
 /// A file of records, and how many it has.
 #[derive(Debug)]
 pub(super) struct Lines {
-    file: File,
+    file: WriteBehind<File>,
     path: PathBuf,
     buffer: Vec<u8>,
     pub records: u64,
@@ -34,7 +34,7 @@ pub(super) struct Lines {
 impl Lines {
     pub fn create(path: PathBuf) -> Result<Self, DestinationError> {
         let file = File::create_new(&path).map_err(failed("make", &path))?;
-        Ok(Self { file, path, buffer: Vec::with_capacity(FULL + (FULL >> 2)), records: 0 })
+        Ok(Self { file: WriteBehind::new(file), path, buffer: Vec::with_capacity(FULL + (FULL >> 2)), records: 0 })
     }
 
     pub fn path(&self) -> &Path {
@@ -43,15 +43,16 @@ impl Lines {
 
     /// Hands everything to the operating system.
     pub fn flush(&mut self) -> Result<(), DestinationError> {
-        self.file.write_all(&self.buffer).map_err(failed("write", &self.path))?;
-        self.buffer.clear();
-        Ok(())
+        self.file.flush(&mut self.buffer).map_err(failed("write", &self.path))
     }
 
     fn end_record(&mut self) -> Result<(), DestinationError> {
         self.buffer.extend_from_slice(b"}\n");
         self.records += 1;
-        if self.buffer.len() < FULL { Ok(()) } else { self.flush() }
+        if self.buffer.len() < FULL {
+            return Ok(());
+        }
+        self.file.write(&mut self.buffer).map_err(failed("write", &self.path))
     }
 }
 
