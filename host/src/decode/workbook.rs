@@ -150,7 +150,10 @@ impl Workbook {
         if !sent.issues.iter().all(inside) {
             return Err(out_of_place());
         }
-        Ok(Batch { first_row, lines: sent.lines, columns: decoded, issues: issues(&sent.issues) })
+        let mut sent_issues = sent.issues;
+        // What is in a column that nobody reads is no reason to refuse a row.
+        sent_issues.retain(|issue| usize::try_from(issue.column).map_or(true, is_wanted));
+        Ok(Batch { first_row, lines: sent.lines, columns: decoded, issues: issues(&sent_issues) })
     }
 
     fn frame(&mut self) -> Result<Option<Frame>, DecodeError> {

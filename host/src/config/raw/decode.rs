@@ -104,7 +104,8 @@ tables! {
         /// first_row = 4
         /// ```
         first_row: i64,
-        /// A cell that holds an error such as `#REF!` is a reason to `reject` its row, or is taken as `blank`.
+        /// A cell that holds an error such as `#REF!` in a column that is read is a reason to `reject` its row, or is
+        /// taken as `blank`.
         ///
         /// ```toml
         /// error_cells = "reject"
