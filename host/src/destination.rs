@@ -203,7 +203,7 @@ pub enum DestinationError {
         rows: u64,
     },
     /// Some rows matched none, or no one, and the integration wants all to.
-    #[error("{rows} rows matched {what}; the first is `{first}`")]
+    #[error("{rows} {} matched {what}; the first is `{first}`", if *rows == 1 { "row" } else { "rows" })]
     NotMatched {
         /// How many.
         rows: u64,

@@ -125,7 +125,8 @@ fn outcome(key: &str, entry: &Value) -> String {
     let counts = [("rejected", &rows["rejected"])].into_iter().chain(COUNTS.map(|name| (name, &merged[name])));
     let counts = counts.filter(|(_, count)| **count != 0);
     let counts: String = counts.map(|(name, count)| format!(", {count} {}", name.replace('_', " "))).collect();
-    format!("{key}: {state}; {} rows{counts}\n", rows["read"])
+    let read = rows["read"].as_u64().unwrap();
+    format!("{key}: {state}; {read} {}{counts}\n", if read == 1 { "row" } else { "rows" })
 }
 
 fn store(bed: &Bed) -> String {

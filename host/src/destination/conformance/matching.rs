@@ -169,7 +169,7 @@ pub(super) fn several_accounts_are_skipped_or_the_first_or_all_are_taken_or_the_
     assert_eq!(bed.fields(), ["A|stage|new", "B|stage|new", "C|stage|new"]);
     let bed = shared_domain(kind);
     let error = bed.merge(&file(OnMultiple::Error)).unwrap_err();
-    assert_eq!(error.to_string(), "1 rows matched several accounts; the first is `shared.com`");
+    assert_eq!(error.to_string(), "1 row matched several accounts; the first is `shared.com`");
     assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|seed", "C|stage|seed"]);
     assert_eq!(bed.preview(&file(OnMultiple::Error)).merged.ambiguous, 1);
 }
@@ -202,7 +202,7 @@ pub(super) fn identifiers_of_different_accounts_go_by_the_first_or_are_skipped_o
     assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|fine", "C|stage|fine"]);
     let bed = shared_domain(kind);
     let error = bed.merge(&file(Conflict::Error)).unwrap_err();
-    let expected = "1 rows matched different accounts by different identifiers; the first is `A, c.com`";
+    let expected = "1 row matched different accounts by different identifiers; the first is `A, c.com`";
     assert_eq!(error.to_string(), expected);
 }
 
@@ -211,7 +211,7 @@ pub(super) fn a_row_without_an_account_fails_the_file_if_asked_for(kind: Kind) {
     let strict = Matching { on_no_match: OnNoMatch::Error, ..Matching::default() };
     let rows = accounts(&[&[MatchKey::CrmId]]).row(&["A"], vec![text("new")]).row(&["nobody"], vec![text("new")]);
     let error = bed.merge(&File::new("next.csv").at(2_000).matching(strict).accounts(rows)).unwrap_err();
-    assert_eq!(error.to_string(), "1 rows matched no account; the first is `nobody`");
+    assert_eq!(error.to_string(), "1 row matched no account; the first is `nobody`");
     assert_eq!(bed.fields()[0], "A|stage|seed");
 }
 
