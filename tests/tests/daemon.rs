@@ -353,6 +353,14 @@ fn the_command_line_asks_the_daemon_and_opens_the_files_itself_when_none_runs() 
     assert_eq!(bed.json(&["replay", "big", "--prefix", "", "--wait"])[0]["keys"], 5);
     let taken = bed.json(&["ledger", "list", "big"]);
     assert!(taken.iter().all(|entry| entry["generation"] == 1 && entry["state"] == "completed"), "{taken:?}");
+    let key = taken[0]["object"]["key"].as_str().unwrap();
+    bed.server.faults().always_of(Operation::GetObject, key, Fault::access_denied());
+    let failed = bed.gristmill(&["replay", "big", "--key", key, "--wait"]);
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    assert!(text(&failed.stderr).contains(&format!("one file failed; `{key}`: ")), "{failed:?}");
+    bed.server.faults().clear();
+    let taken = bed.gristmill(&["replay", "big", "--key", key, "--wait"]);
+    assert!(text(&taken.stdout).ends_with("one file taken again\n"), "{taken:?}");
     let probed = bed.json(&["connection", "test", "acme"]);
     assert!(!probed.is_empty());
     bed.server.faults().next(Operation::ListObjectsV2, 1, Fault::access_denied());

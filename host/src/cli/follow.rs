@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::output::text;
+use super::output::{self, text};
 use super::{Failed, Shared, UNWELL};
 use crate::control::Request;
+use crate::ledger::StateName;
 use crate::object::IntegrationName;
 
 /// Between two looks, at the least. One reads the whole index of the ledger, so that a big one is looked at less often.
@@ -20,8 +22,46 @@ const PATIENCE: u32 = 10;
 /// Waits until the objects that were asked for again have been worked on, with a bar where there is a terminal.
 ///
 /// # Errors
-/// When the integration is not at work, or its pass leaves some for the next one.
-pub(super) fn follow(shared: &Shared, integration: &IntegrationName, keys: u64) -> Result<(), Failed> {
+/// When the integration is not at work, its pass leaves some for the next one, or some failed.
+pub(super) fn follow(
+    shared: &Shared,
+    integration: &IntegrationName,
+    keys: u64,
+    asked: Timestamp,
+) -> Result<(), Failed> {
+    wait(shared, integration, keys)?;
+    let request = Request::LedgerList {
+        integration: Some(integration.clone()),
+        states: vec![StateName::Failed, StateName::Quarantined],
+        prefix: String::new(),
+        limit: usize::MAX,
+    };
+    let (mut failed, mut first) = (0, None);
+    super::ask(shared, request, |entry| {
+        let changed = text(&entry, "changed").parse::<Timestamp>();
+        if changed.is_ok_and(|changed| changed >= asked) {
+            failed += 1;
+            first.get_or_insert(entry);
+        }
+    })?;
+    let Some(first) = first else {
+        if !shared.json {
+            output::print(format!("{} taken again", files(keys)));
+        }
+        return Ok(());
+    };
+    let of = |outer: &str, name: &str| first.get(outer).map_or_else(String::new, |inner| text(inner, name).to_owned());
+    let (key, why) = (of("object", "key"), of("failure", "message"));
+    let message = format!("{} failed; `{}`: {}", files(failed), output::printable(&key), output::printable(&why));
+    let hint = format!("gristmill ledger list {integration} --state failed,quarantined");
+    Err(Failed::new(UNWELL, message).hint(Some(hint)))
+}
+
+fn files(count: u64) -> String {
+    if count == 1 { "one file".to_owned() } else { format!("{count} files") }
+}
+
+fn wait(shared: &Shared, integration: &IntegrationName, keys: u64) -> Result<(), Failed> {
     let bar = super::draws_progress(shared).then(|| bar(keys));
     let mut looks_at_rest = 0;
     loop {

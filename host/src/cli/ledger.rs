@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::output::text;
 use super::{Failed, LEDGER, Shared, UNWELL, load, output};
+use crate::clock::{Clock, SystemClock};
 use crate::control::{Client, Request, Selection};
 use crate::ledger::{Again, StateName};
 use crate::object::{IntegrationName, ObjectKey};
@@ -27,8 +28,8 @@ enum Command {
     List {
         /// Only this integration's.
         integration: Option<IntegrationName>,
-        /// Only objects in this state; may be given several times.
-        #[arg(long = "state", value_name = "STATE", value_parser = parse_state)]
+        /// Only objects in one of these states, with commas between them.
+        #[arg(long = "state", value_name = "STATE", value_parser = parse_state, value_delimiter = ',')]
         states: Vec<StateName>,
         /// Only keys that begin so.
         #[arg(long, default_value = "")]
@@ -160,9 +161,10 @@ impl Replay {
         }
         let waits = self.wait || super::draws_progress(shared) && !self.no_wait;
         let integration = self.integration.clone();
+        let now = SystemClock.now();
         let asked = again(shared, self.integration, self.which, Again::Listed)?;
         match asked.by_daemon && waits && asked.keys > 0 {
-            true => super::follow::follow(shared, &integration, asked.keys),
+            true => super::follow::follow(shared, &integration, asked.keys, now),
             false => Ok(()),
         }
     }
