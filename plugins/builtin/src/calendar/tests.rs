@@ -106,3 +106,55 @@ fn usage_without_a_date_belongs_to_the_last_full_period() {
     );
     check_automatic(Period::Yearly, &[("2024-12-31", "2023-01-01"), ("2024-01-01", "2023-01-01")]);
 }
+
+const WEEKDAYS: [Weekday; 7] = [
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+    Weekday::Sunday,
+];
+const PERIODS: [Period; 5] = [Period::Daily, Period::Weekly, Period::Monthly, Period::Quarterly, Period::Yearly];
+
+/// Whether a period begins on a day, as a calendar on the wall shows it.
+fn begins(period: Period, week_start: Weekday, (month, date): (i32, i32), weekday: Weekday) -> bool {
+    match period {
+        Period::Single => unreachable!("a point has no beginning"),
+        Period::Daily => true,
+        Period::Weekly => weekday == week_start,
+        Period::Monthly => date == 1,
+        Period::Quarterly => date == 1 && month % 3 == 1,
+        Period::Yearly => (month, date) == (1, 1),
+    }
+}
+
+/// Each day from 1970 to 2100, every period and first day of the week, against a calendar that is turned day by day.
+#[test]
+fn every_period_agrees_with_a_calendar_turned_day_by_day() {
+    for period in PERIODS {
+        for week_start in WEEKDAYS {
+            let (mut this, mut before) = (None, None);
+            let mut today = days(1970, 1, 1).unwrap();
+            // A Thursday.
+            let mut weekdays = WEEKDAYS.into_iter().cycle().skip(3);
+            for year in 1970..=2100 {
+                for month in 1..=12 {
+                    for date in 1..=days_in_month(year, month) {
+                        if begins(period, week_start, (month, date), weekdays.next().unwrap()) {
+                            before = this.replace(today);
+                        }
+                        if let Some(this) = this {
+                            assert_eq!(period_start(today, period, week_start), this, "{period:?} {today}");
+                        }
+                        if let Some(before) = before {
+                            assert_eq!(automatic_date(today, period, week_start), before, "{period:?} {today}");
+                        }
+                        today += 1;
+                    }
+                }
+            }
+        }
+    }
+}
