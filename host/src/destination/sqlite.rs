@@ -39,6 +39,7 @@ use self::store::{Statements, Store, create_private, create_private_directory, i
 mod accounts;
 mod fields;
 mod identifiers;
+mod log;
 mod matching;
 mod merge;
 mod preview;
@@ -89,10 +90,13 @@ impl SqliteDestination {
 impl Destination for SqliteDestination {
     fn confirmed(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Summary>, DestinationError> {
         let store = self.store(tenant);
-        match store.reader()? {
-            None => Ok(None),
-            Some(reader) => merge::confirmed(&Statements::new(&reader, store.path()), identity),
+        let Some(reader) = store.reader()? else { return Ok(None) };
+        let known = merge::confirmed(&Statements::new(&reader, store.path()), identity)?;
+        drop(reader);
+        if known.is_some() {
+            store.settle_all()?;
         }
+        Ok(known)
     }
 
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {

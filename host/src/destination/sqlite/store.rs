@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params};
 
+use super::log::Log;
 use crate::destination::DestinationError;
 use crate::destination::relational::similar::Names;
 
@@ -30,12 +31,14 @@ pub(super) struct Store {
     path: PathBuf,
     writer: Mutex<Option<Connection>>,
     reader: OnceLock<Mutex<Connection>>,
+    log: Log,
     names: Names,
 }
 
 impl Store {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, writer: Mutex::new(None), reader: OnceLock::new(), names: Names::default() }
+        let log = Log::of(&path);
+        Self { path, writer: Mutex::new(None), reader: OnceLock::new(), log, names: Names::default() }
     }
 
     /// Where the database is, whether or not it exists yet.
@@ -52,7 +55,8 @@ impl Store {
         self.path.exists()
     }
 
-    /// Works with the writing connection, one at a time. The first call makes the file.
+    /// Works with the writing connection, one at a time, and returns when what was written is on disk. The first call
+    /// makes the file.
     pub(super) fn write<T>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, DestinationError>,
@@ -63,13 +67,44 @@ impl Store {
             Some(connection) => connection,
             None => self.open_writer()?,
         };
+        if self.log.is_in_doubt() {
+            self.write_back(&connection)?;
+        }
         // After a failure it is closed instead of kept, which takes back whatever was left open.
         let value = work(&mut connection)?;
         // A tenant that rests holds no pages, so that memory does not grow with the number of tenants.
         // Whether that worked says nothing of the work.
         let _ = connection.release_memory();
         *kept = Some(connection);
+        let commit = self.log.committed();
+        // The next one writes while this one waits for the disk.
+        drop(kept);
+        self.settle(commit)?;
         Ok(value)
+    }
+
+    /// Waits until everything that was committed is on disk: what a reader sees may not be yet.
+    pub(super) fn settle_all(&self) -> Result<(), DestinationError> {
+        match self.log.is_in_doubt() {
+            true => self.write(|_| Ok(())),
+            false => self.settle(self.log.commits()),
+        }
+    }
+
+    fn settle(&self, commit: u64) -> Result<(), DestinationError> {
+        self.log.settle(commit).map_err(|source| io_error("flush", self.log.path(), source))
+    }
+
+    /// Writes all of the log into the database, which is flushed then.
+    fn write_back(&self, connection: &Connection) -> Result<(), DestinationError> {
+        let what = "write the log back";
+        let busy: bool = Statements::new(connection, &self.path).value(what, "PRAGMA wal_checkpoint(TRUNCATE)")?;
+        if busy {
+            let source = std::io::Error::new(std::io::ErrorKind::ResourceBusy, "another process reads the database");
+            return Err(io_error(what, &self.path, source));
+        }
+        self.log.written_back();
+        Ok(())
     }
 
     fn open_writer(&self) -> Result<Connection, DestinationError> {
@@ -132,9 +167,9 @@ pub(super) fn create_private_directory(directory: &Path) -> Result<(), Destinati
 }
 
 fn configure_writer(connection: &Connection, path: &Path) -> Result<(), DestinationError> {
-    // FULL: a confirmed ingestion is on disk. The limit gives the space of a huge merge's log back afterwards.
+    // NORMAL, because `Log` flushes what is committed. The limit gives the space of a huge merge's log back afterwards.
     let pragmas = format!(
-        "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+        "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
          PRAGMA temp_store = FILE; PRAGMA cache_size = -{WRITER_CACHE}; PRAGMA journal_size_limit = 67108864;"
     );
     Statements::new(connection, path).batch("set up the database", &pragmas)

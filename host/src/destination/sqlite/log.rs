@@ -1,0 +1,190 @@
+//! Makes commits durable, many with one flush.
+//!
+//! SQLite is told not to flush its write-ahead log at every commit (`synchronous = NORMAL`); it still does so before
+//! what stands in it goes into the database, and when it begins anew. What `FULL` would add, a flush after each commit,
+//! happens here once the next merge has the connection, for all commits that wait. A commit that was not flushed is lost
+//! in a power cut together with all later ones, never without them; nobody is told of it before.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The write-ahead log of one database, as far as this process writes it.
+#[derive(Debug)]
+pub(super) struct Log {
+    path: PathBuf,
+    state: Mutex<State>,
+    flushed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Commits so far.
+    commits: u64,
+    /// As many of them are on disk.
+    durable: u64,
+    is_flushing: bool,
+    /// A flush has failed. The kernel forgets what it could not write, so that another one proves nothing.
+    is_in_doubt: bool,
+    /// The file whose directory entry is on disk.
+    inode: Option<u64>,
+}
+
+impl Log {
+    /// Of the database at this path.
+    pub(super) fn of(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        Self { path: path.into(), state: Mutex::default(), flushed: Condvar::new() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Counts a commit; whoever calls has the writing connection.
+    pub(super) fn committed(&self) -> u64 {
+        let mut state = self.state();
+        state.commits += 1;
+        state.commits
+    }
+
+    /// How many commits there are.
+    pub(super) fn commits(&self) -> u64 {
+        self.state().commits
+    }
+
+    /// Whether commits may have been lost for the disk, although the file shows them.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.state().is_in_doubt
+    }
+
+    /// Everything in the log has been written and flushed elsewhere.
+    pub(super) fn written_back(&self) {
+        let mut state = self.state();
+        state.is_in_doubt = false;
+        state.durable = state.commits;
+    }
+
+    /// Waits until so many commits are on disk.
+    pub(super) fn settle(&self, commits: u64) -> io::Result<()> {
+        self.settle_with(commits, |known| self.flush(known))
+    }
+
+    fn settle_with(&self, commits: u64, flush: impl FnOnce(Option<u64>) -> io::Result<Option<u64>>) -> io::Result<()> {
+        let mut state = self.state();
+        while state.is_flushing && state.durable < commits {
+            state = self.flushed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.durable >= commits {
+            return Ok(());
+        }
+        if state.is_in_doubt {
+            return Err(io::Error::other("an earlier flush has failed"));
+        }
+        state.is_flushing = true;
+        let (all, inode) = (state.commits, state.inode);
+        drop(state);
+        let flushed = flush(inode);
+        let mut state = self.state();
+        state.is_flushing = false;
+        match &flushed {
+            Ok(inode) => {
+                state.inode = *inode;
+                state.durable = state.durable.max(all);
+            }
+            Err(_) => state.is_in_doubt = true,
+        }
+        self.flushed.notify_all();
+        flushed.map(drop)
+    }
+
+    /// Flushes the file, and the directory where it is another one than last time.
+    fn flush(&self, known: Option<u64>) -> io::Result<Option<u64>> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            // The last connection closed, and wrote everything back before it took the log away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        file.sync_data()?;
+        let inode = file.metadata()?.ino();
+        if known != Some(inode)
+            && let Some(directory) = self.path.parent()
+        {
+            fs::File::open(directory)?.sync_all()?;
+        }
+        Ok(Some(inode))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Plain values: whoever panicked left them whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc::sync_channel;
+
+    fn log() -> Log {
+        Log::of(Path::new("/nowhere/default.db"))
+    }
+
+    #[test]
+    fn commits_that_wait_share_one_flush() {
+        let log = log();
+        let flushes = AtomicU32::new(0);
+        let (begun, waits) = sync_channel(0);
+        let (go_on, going) = sync_channel(0);
+        let first = log.committed();
+        std::thread::scope(|scope| {
+            let (log, flushes) = (&log, &flushes);
+            let flushing = scope.spawn(move || {
+                log.settle_with(first, |_| {
+                    flushes.fetch_add(1, Ordering::Relaxed);
+                    begun.send(()).unwrap();
+                    going.recv().unwrap();
+                    Ok(None)
+                })
+            });
+            waits.recv().unwrap();
+            // These came after that flush began: it says nothing of them.
+            let later: Vec<_> = (0..5).map(|_| log.committed()).collect();
+            let waiting: Vec<_> = later
+                .into_iter()
+                .map(|commit| {
+                    scope.spawn(move || {
+                        log.settle_with(commit, |_| {
+                            flushes.fetch_add(1, Ordering::Relaxed);
+                            Ok(None)
+                        })
+                    })
+                })
+                .collect();
+            go_on.send(()).unwrap();
+            flushing.join().unwrap().unwrap();
+            waiting.into_iter().for_each(|waiting| waiting.join().unwrap().unwrap());
+        });
+        assert_eq!(flushes.into_inner(), 2);
+    }
+
+    #[test]
+    fn after_a_failed_flush_nothing_is_durable_until_all_was_written_back() {
+        let log = log();
+        let first = log.committed();
+        log.settle_with(first, |_| Err(io::ErrorKind::Other.into())).unwrap_err();
+        assert!(log.is_in_doubt());
+        let second = log.committed();
+        log.settle_with(first, |_| Ok(None)).unwrap_err();
+        log.settle_with(second, |_| Ok(None)).unwrap_err();
+        log.written_back();
+        log.settle_with(second, |_| panic!("it is on disk")).unwrap();
+        let third = log.committed();
+        log.settle_with(third, |_| Ok(None)).unwrap();
+    }
+}
