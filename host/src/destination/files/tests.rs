@@ -13,6 +13,9 @@ use crate::batch::{
 use crate::destination::Matching;
 use crate::object::{AsOf, ContentHash, Generation, MappingDigest, Object};
 
+const ACCOUNTS: &str = "accounts.ndjson";
+const USAGE: &str = "usage.ndjson";
+
 fn delivery(key: &str, generation: u32) -> Delivery {
     let object = Object {
         connection: "acme".parse().unwrap(),
@@ -113,7 +116,7 @@ fn both_series() -> Vec<Series> {
 }
 
 fn open(root: &Path) -> FilesDestination {
-    FilesDestination::open(root).unwrap()
+    FilesDestination::open(root, Form::default()).unwrap()
 }
 
 /// Stages one table with one batch of each kind.
