@@ -94,9 +94,7 @@ pub fn destination_for_reading(
     let kind = match kind {
         DestinationKind::Sqlite { path } => DestinationKind::Sqlite { path: there(path, "store") },
         DestinationKind::Postgres(settings) => DestinationKind::Postgres(settings.clone()),
-        DestinationKind::Files { path, form } => {
-            DestinationKind::Files { path: there(path, "files"), form: *form }
-        },
+        DestinationKind::Files { path, form } => DestinationKind::Files { path: there(path, "files"), form: *form },
     };
     open_destination(&kind, scratch.join("staging"))
 }

@@ -1,14 +1,16 @@
-//! Records as files of JSON lines: one directory for each object, whole or not there.
+//! Records as files, lines of JSON or typed columns: one directory for each object, whole or not there.
 //!
 //! # Layout
 //!
 //! ```text
 //! {directory}/{tenant}/{integration}/{end of the key}.{32 digits of BLAKE3 of the dedup key}/
-//!     accounts.ndjson    where the mapper makes account records
+//!     accounts.ndjson    where the mapper makes account records; .ndjson.gz, .ndjson.zst, .parquet in other forms
 //!     usage.ndjson       where it makes usage records
 //!     ingestion.json     identity, object, `as_of`, mapping digest, counts, and the layout of each table
 //! {directory}/.staging/  what is not whole yet
 //! ```
+//!
+//! # Lines
 //!
 //! A line of `accounts.ndjson` is `{"table":0,"row":7,"account":[{"crm_id":"001"},…],"fields":{"arr":12.50,…}}`: the
 //! table of the object and the row of the table, both from 0; the identifiers as they are (R12), one object for each
@@ -20,6 +22,33 @@
 //! "unit":"…","aggregate":"sum","repeat":"replace"}`. Values of one account and period are not aggregated, since there is
 //! nobody to say which identifiers are the same account; `aggregate` and `repeat` say how the reader has to do it.
 //! Values are written as `json` says; a decimal is a number with all its digits.
+//!
+//! # Columns
+//!
+//! The same records in Parquet, whatever can be named by a mapping as a column of its own. What is ours begins with `_`
+//! where names of others stand beside it; a name that is taken already, but for capital letters, gets `_2`, `_3`, …
+//!
+//! | column | type | what it says |
+//! |---|---|---|
+//! | `_table`, `_row` | integer | the table of the object and the row of the table, from 0 |
+//! | `_crm_id`, `_domain`, `_name`, `_id`, `_field:KEY` | text | one for each part of each strategy, in the order in which they are to be tried; null where a part of its strategy is blank |
+//! | accounts: `_clear` | list of texts | the columns whose stored value is to be erased; null where there is none |
+//! | accounts: each field | its own | null where the stored value is to be kept, or erased |
+//! | usage: `_user_id`, `_user_email`, `_user_name` | text | the user, where usage is kept by user |
+//! | usage: `period_start`, `date` | date | |
+//! | usage: `product`, `metric`, `period`, `unit`, `aggregate`, `repeat` | text | |
+//! | usage: `value` | double | any number, as near as 64 bits in binary come |
+//! | usage: `exact_value` | decimal(38, 18) | an integer or a decimal, with all its digits |
+//! | usage: `text_value` | text | a text; a date, a moment or a list as lines have it |
+//! | usage: `boolean_value` | boolean | |
+//!
+//! A field's type is that of its mapping: text and picklists UTF-8, integers 64 bits, decimals (currencies, too) decimals
+//! of 19 digits with the mapping's scale, which holds each of ours exactly and which readers add up without a detour,
+//! dates `DATE`, moments `TIMESTAMP` in microseconds UTC, text lists lists of UTF-8. A mapper, a custom one as well,
+//! announces its fields before the first row of a table, so none comes as a surprise. Tables whose columns are not the same
+//! stand in files of their own, `accounts-2.parquet`, `usage-2.parquet` and so on.
+//!
+//! # Versions
 //!
 //! Each version of a key has a directory of its own: `as_of` in `ingestion.json` orders what they say about the same
 //! thing (R2).
@@ -40,10 +69,10 @@ use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::destination::{Delivery, Destination, DestinationError, Merged, Preview, RowCounts, Staging, Summary};
 use crate::object::{Identity, TenantName};
 
+use self::parquet::Parquet;
 use late::Rows;
 use manifest::{Manifest, Table};
 use ndjson::Ndjson;
-use self::parquet::Parquet;
 use place::STAGING;
 
 pub use form::{Compression, Form, Format};

@@ -37,7 +37,10 @@ enum Values<'a> {
     Boolean(&'a BooleanBuffer),
     Date(&'a [i32]),
     Timestamp(&'a [i64]),
-    TextList { offsets: &'a [i32], items: Texts<'a> },
+    TextList {
+        offsets: &'a [i32],
+        items: Texts<'a>,
+    },
 }
 
 /// Texts of which it is known whether any holds a character that JSON escapes.

@@ -67,9 +67,8 @@ impl Output {
 
 impl Lines {
     pub fn create(path: PathBuf, compression: Compression) -> Result<Self, DestinationError> {
-        let output = File::create_new(&path)
-            .and_then(|file| Output::over(file, compression))
-            .map_err(failed("make", &path))?;
+        let output =
+            File::create_new(&path).and_then(|file| Output::over(file, compression)).map_err(failed("make", &path))?;
         Ok(Self { output, compression, path, buffer: Vec::with_capacity(FULL + (FULL >> 2)), records: 0 })
     }
 

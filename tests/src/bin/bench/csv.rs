@@ -84,7 +84,15 @@ impl<'a> Bench<'a> {
             size: bytes,
             last_modified: jiff::Timestamp::now(),
         };
-        Ok(Self { bed, settings, recipe, destination: FilesDestination::open(&bed.path("out"), Form::default())?, object, source, rows })
+        Ok(Self {
+            bed,
+            settings,
+            recipe,
+            destination: FilesDestination::open(&bed.path("out"), Form::default())?,
+            object,
+            source,
+            rows,
+        })
     }
 
     /// Mapping alone, from batches in memory: the component with everything that a call of it costs, the twin without.

@@ -70,14 +70,12 @@ impl AccountColumns {
         let clears = |field: &FieldColumn, row: usize| {
             field.values.is_null(row) && field.clear.as_ref().is_some_and(|clear| clear.value(row))
         };
-        let may_clear =
-            |field: &FieldColumn| field.clear.as_ref().is_some_and(|clear| clear.count_set_bits() > 0);
+        let may_clear = |field: &FieldColumn| field.clear.as_ref().is_some_and(|clear| clear.count_set_bits() > 0);
         let fields: Vec<_> = self.fields.iter().zip(&batch.fields).filter(|(_, field)| may_clear(field)).collect();
         if fields.is_empty() {
             return arrow_array::new_null_array(&ValueType::TextList.arrow(), batch.len());
         }
-        let mut lists =
-            ListBuilder::new(StringBuilder::new()).with_field(Field::new_list_field(DataType::Utf8, false));
+        let mut lists = ListBuilder::new(StringBuilder::new()).with_field(Field::new_list_field(DataType::Utf8, false));
         for row in 0..batch.len() {
             let mut is_any = false;
             for ((name, _), _) in fields.iter().filter(|(_, field)| clears(field, row)) {

@@ -70,8 +70,7 @@ impl Origin {
             let says = |row: usize| these.iter().all(|part| part.is_valid(row) && part.value_length(row) > 0);
             let said = NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), says));
             for part in these {
-                let texts =
-                    StringArray::try_new(part.offsets().clone(), part.values().clone(), Some(said.clone()))?;
+                let texts = StringArray::try_new(part.offsets().clone(), part.values().clone(), Some(said.clone()))?;
                 columns.push(Arc::new(texts));
             }
         }

@@ -47,7 +47,8 @@ impl UsageColumns {
         if let Some(name) = user {
             columns.push(Field::new(names.add(name), DataType::Utf8, true));
         }
-        let mut add = |name: &str, data_type, is_nullable| columns.push(Field::new(names.add(name), data_type, is_nullable));
+        let mut add =
+            |name: &str, data_type, is_nullable| columns.push(Field::new(names.add(name), data_type, is_nullable));
         add("period_start", DataType::Date32, true);
         add("date", DataType::Date32, true);
         for name in OF_SERIES {
@@ -74,12 +75,7 @@ impl UsageColumns {
     }
 
     /// One record for each value of a block.
-    pub fn records(
-        &self,
-        batch: &UsageBatch,
-        block: &ValueBlock,
-        rejected: &[u32],
-    ) -> Result<RecordBatch, ArrowError> {
+    pub fn records(&self, batch: &UsageBatch, block: &ValueBlock, rejected: &[u32]) -> Result<RecordBatch, ArrowError> {
         // All series of a block have its type.
         let Some(first) = block.series_of.first() else {
             return Ok(RecordBatch::new_empty(self.schema()));
@@ -162,9 +158,7 @@ fn values(values: &ArrayRef, value_type: ValueType) -> Result<[ArrayRef; 4], Arr
             number(Arc::new(near), decimals(unscaled, factor, WIDEST, SCALE.cast_signed())?)
         }
         ValueType::Float => number(Arc::clone(values), none(&exact_type)),
-        ValueType::Boolean => {
-            [none(&DataType::Float64), none(&exact_type), none(&DataType::Utf8), Arc::clone(values)]
-        }
+        ValueType::Boolean => [none(&DataType::Float64), none(&exact_type), none(&DataType::Utf8), Arc::clone(values)],
         ValueType::Text => text(values.as_string_opt::<i32>().ok_or_else(mistyped)?.clone()),
         ValueType::Date => {
             let days = values.as_primitive_opt::<Date32Type>().ok_or_else(mistyped)?;
