@@ -57,10 +57,10 @@ fn bed(server: &Server) -> Bed {
 }
 
 fn names(directory: &Path) -> Vec<String> {
-    files_below(directory)
-        .into_iter()
-        .map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned())
-        .collect()
+    let name = |(path, _): (PathBuf, _)| path.file_name().unwrap().to_string_lossy().into_owned();
+    let mut names: Vec<_> = files_below(directory).into_iter().map(name).collect();
+    names.sort_unstable();
+    names
 }
 
 /// The one file of this name.
@@ -117,9 +117,7 @@ fn a_bucket_ends_in_columns_that_others_read() {
     assert_eq!(ran.counts("to-lines"), [1, 0, 0, 1, 0, 0], "{ran:?}");
     let columns = bed.state().join("columns");
     assert_eq!(names(&columns), ["accounts.parquet", "ingestion.json", "usage.parquet"]);
-    let mut lines = names(&bed.state().join("lines"));
-    lines.sort_unstable();
-    assert_eq!(lines, ["accounts.ndjson.zst", "ingestion.json", "usage.ndjson.zst"]);
+    assert_eq!(names(&bed.state().join("lines")), ["accounts.ndjson.zst", "ingestion.json", "usage.ndjson.zst"]);
 
     let accounts = read(&only(&columns, "accounts.parquet"));
     assert_eq!(texts(&accounts, "_crm_id"), [Some("0012".to_owned()), None]);

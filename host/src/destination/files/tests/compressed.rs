@@ -106,8 +106,10 @@ fn a_replay_takes_the_place_of_files_in_another_form() {
         let delivery = delivery("a", generation as u32);
         assert_eq!(destination.confirmed(&delivery.tenant, &delivery.identity).unwrap(), None);
         staged(&destination, delivery, &[]).merge(RowCounts::default()).unwrap();
-        let names: Vec<_> =
-            everything(root.path()).into_keys().map(|path| path.file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> = everything(root.path())
+            .into_keys()
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
         let extension = match (form.format, form.compression) {
             (Format::Parquet, _) => "parquet",
             (Format::Ndjson, Compression::None) => "ndjson",
