@@ -1,6 +1,8 @@
 //! The whole way from a bucket into files of columns and of compressed lines, by the built binary; read by the Parquet
 //! crate, and by DuckDB and Polars where the benchmark's peers are installed.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;

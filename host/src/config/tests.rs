@@ -246,7 +246,13 @@ fn files_are_plain_lines_or_small_columns_unless_it_is_said() {
 #[test]
 fn a_form_that_there_is_not_is_refused_with_those_there_are() {
     let loaded = loaded("[destinations.a.files]\npath = 'a'\nformat = 'avro'\ncompression = 'snappy'");
-    assert_eq!(problems(&loaded), [""; 0]);
+    assert_eq!(
+        problems(&loaded),
+        [
+            "destinations.a.files.compression: this is not one of the choices: `none`, `gzip`, `zstd`",
+            "destinations.a.files.format: this is not one of the choices: `ndjson` or `parquet`",
+        ]
+    );
 }
 
 /// R15
