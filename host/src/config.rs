@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::destination::files::Form;
 use crate::destination::postgres::PostgresSettings;
 use crate::object::{
     ComponentDigest, ConnectionKey, DestinationName, IntegrationName, MapperName, NotifyName, TenantName,
@@ -292,10 +293,13 @@ pub enum DestinationKind {
     },
     /// A PostgreSQL store.
     Postgres(PostgresSettings),
-    /// NDJSON files in a directory.
+    /// Files of records in a directory.
     Files {
         /// The directory.
         path: PathBuf,
+        /// What the files are.
+        #[serde(flatten)]
+        form: Form,
     },
 }
 
@@ -303,7 +307,7 @@ impl DestinationKind {
     /// The directory that it has to itself, where it is one.
     pub fn directory(&self) -> Option<&Path> {
         match self {
-            Self::Sqlite { path } | Self::Files { path } => Some(path),
+            Self::Sqlite { path } | Self::Files { path, .. } => Some(path),
             Self::Postgres(_) => None,
         }
     }

@@ -1,6 +1,6 @@
 //! `kill -9` at a hundred moments: nothing is lost and nothing doubled (I1, I3).
 //!
-//! Two integrations take the same fifty files, one to SQLite and one to files. Whenever the process has been killed, its
+//! Three integrations take the same fifty files, one to SQLite, one to lines and one to columns. Whenever the process has been killed, its
 //! crash image is looked at from a copy, so that the next start and nobody else recovers it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -41,8 +41,10 @@ usage = [{ product = "Core", period = "monthly", date = { column = "Month" }, me
 fn parts() -> String {
     let integration =
         |name: &str, destination: &str| MAPPING.replace("INTEGRATION", name).replace("DESTINATION", destination);
-    let destinations = "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n";
-    format!("{destinations}{}{}", integration("to-store", "store"), integration("to-lines", "lines"))
+    let destinations = "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n\
+                        [destinations.columns]\nfiles = { path = \"columns\", format = \"parquet\" }\n";
+    let integrations = ["store", "lines", "columns"].map(|name| integration(&format!("to-{name}"), name));
+    format!("{destinations}{}", integrations.concat())
 }
 
 /// Files that meet in the same accounts, values and usage, so that a doubled or lost one shows; every seventh row of
@@ -68,6 +70,7 @@ fn fill(bed: &Bed) {
 struct Left {
     store: BTreeMap<&'static str, Vec<String>>,
     lines: Vec<(PathBuf, String)>,
+    columns: Vec<(PathBuf, String)>,
     rejects: Vec<(PathBuf, String)>,
     ledger: BTreeSet<String>,
 }
@@ -104,13 +107,18 @@ fn left(bed: &Bed) -> Left {
     let store = Connection::open(state.join("store/default.db")).unwrap();
     let checked: String = store.query_one("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(checked, "ok");
-    let text = |content: Vec<u8>| String::from_utf8(content).unwrap();
+    // What is no text is told apart by its hash.
+    let text = |content: Vec<u8>| match String::from_utf8(content) {
+        Ok(text) => text,
+        Err(other) => blake3::hash(other.as_bytes()).to_string(),
+    };
     let texts = |directory: &str| {
         files_below(&state.join(directory)).into_iter().map(|(path, content)| (path, text(content))).collect::<Vec<_>>()
     };
     Left {
         store: QUERIES.map(|(what, query)| (what, rows(&store, query))).into(),
         lines: texts("lines"),
+        columns: texts("columns"),
         rejects: texts("rejects"),
         ledger: states(&bed.json(&["ledger", "list"]))
             .into_iter()
@@ -169,7 +177,8 @@ impl Image {
             let places = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
             image.confirmed.extend(places.map(Result::unwrap));
         }
-        for (path, content) in files_below(&bed.state().join("lines/default")) {
+        let files = ["lines/default", "columns/default"].map(|directory| files_below(&bed.state().join(directory)));
+        for (path, content) in files.into_iter().flatten() {
             if path.ends_with("ingestion.json") {
                 let manifest: Value = serde_json::from_slice(&content).unwrap();
                 image.confirmed.insert(place(&manifest["identity"]["integration"], &manifest["object"]["key"]));
@@ -229,7 +238,7 @@ fn a_run_killed_at_a_hundred_moments_leaves_what_an_undisturbed_one_leaves() {
     assert_eq!(undisturbed.ended(), 0, "{}", undisturbed.text());
     println!("undisturbed: {} ms", began.elapsed().as_millis());
     let expected = left(&bed);
-    assert_eq!(expected.ledger.len(), 2 * FILES);
+    assert_eq!(expected.ledger.len(), 3 * FILES);
     assert!(expected.ledger.iter().all(|entry| entry.ends_with(" completed")), "{:?}", expected.ledger);
     assert!(expected.store.values().all(|rows| !rows.is_empty()), "every query finds something to compare");
 
@@ -238,7 +247,7 @@ fn a_run_killed_at_a_hundred_moments_leaves_what_an_undisturbed_one_leaves() {
     let (mut killed, mut rounds, mut first_merge) = (0, 0, Duration::from_millis(200));
     while killed < KILLS {
         // A run that was completed is begun anew; only the compiled mappers stay.
-        for part in ["ledger.redb", "store", "lines", "rejects", "staging", "spool"] {
+        for part in ["ledger.redb", "store", "lines", "columns", "rejects", "staging", "spool"] {
             let path = bed.state().join(part);
             if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
         }
@@ -320,8 +329,10 @@ fn assert_same(found: &Left, expected: &Left) {
         let (lost, extra) = differences(found, rows);
         assert!(lost.is_empty() && extra.is_empty(), "{what}: lost {lost:#?}, too many {extra:#?}");
     }
-    let (lost, extra) = differences(&found.lines, &expected.lines);
-    assert!(lost.is_empty() && extra.is_empty(), "files: lost {lost:#?}, too many {extra:#?}");
+    for (found, expected) in [(&found.lines, &expected.lines), (&found.columns, &expected.columns)] {
+        let (lost, extra) = differences(found, expected);
+        assert!(lost.is_empty() && extra.is_empty(), "files: lost {lost:#?}, too many {extra:#?}");
+    }
     assert_eq!(found.rejects, expected.rejects);
     assert_eq!(found.ledger, expected.ledger);
 }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use gristmill::config::{self, Config};
 use gristmill::daemon::Workshop;
-use gristmill::destination::files::FilesDestination;
+use gristmill::destination::files::{FilesDestination, Form};
 use gristmill::destination::{Delivery, Destination};
 use gristmill::ingest::{self, Again};
 use gristmill::object::{AsOf, ContentHash, Generation, Identity, Object};
@@ -99,7 +99,7 @@ fn come_out(case: &Path, workshop: &Workshop) -> Output {
         matching: settings.matching,
     };
     let records = place.path().join("records");
-    let mut staging = FilesDestination::open(&records).unwrap().stage(delivery).unwrap();
+    let mut staging = FilesDestination::open(&records, Form::default()).unwrap().stage(delivery).unwrap();
     let issues = IssueLog::create(place.path()).unwrap();
     let file = || File::open(&input).unwrap();
     let transformed = ingest::transform(&recipe, &object, file(), staging.as_mut(), issues, &Oversight::default());

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::path::TomlPath;
 use super::*;
+use crate::destination::files::{Compression, Format};
 
 /// Rewrites the golden files and the example file instead of comparing them.
 const REWRITE: &str = "GRISTMILL_REWRITE";
@@ -224,6 +225,34 @@ fn a_mistake_in_a_destination_disables_the_integrations_that_use_it() {
         mapper = {}";
     let bad = ["destinations.bad.files.path", "integrations.bad.fields", "integrations.bad.destination"];
     check_only_good_is_left(more, &bad);
+}
+
+#[test]
+fn files_are_plain_lines_or_small_columns_unless_it_is_said() {
+    let form = |keys: &str| {
+        let loaded = loaded(&format!("[destinations.a.files]\npath = 'a'\n{keys}"));
+        assert_eq!(problems(&loaded), [""; 0]);
+        match loaded.config.destinations[&"a".parse().unwrap()].kind {
+            DestinationKind::Files { form: Form { format, compression }, .. } => (format, compression),
+            ref other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(form(""), (Format::Ndjson, Compression::None));
+    assert_eq!(form("format = 'parquet'"), (Format::Parquet, Compression::Zstd));
+    assert_eq!(form("format = 'parquet'\ncompression = 'none'"), (Format::Parquet, Compression::None));
+    assert_eq!(form("compression = 'gzip'"), (Format::Ndjson, Compression::Gzip));
+}
+
+#[test]
+fn a_form_that_there_is_not_is_refused_with_those_there_are() {
+    let loaded = loaded("[destinations.a.files]\npath = 'a'\nformat = 'avro'\ncompression = 'snappy'");
+    assert_eq!(
+        problems(&loaded),
+        [
+            "destinations.a.files.compression: this is not one of the choices: `none`, `gzip`, `zstd`",
+            "destinations.a.files.format: this is not one of the choices: `ndjson` or `parquet`",
+        ]
+    );
 }
 
 /// R15

@@ -67,7 +67,7 @@ fn open_destination(kind: &DestinationKind, staging: PathBuf) -> Result<Arc<dyn 
     Ok(match kind {
         DestinationKind::Sqlite { path } => Arc::new(SqliteDestination::open(path.clone(), staging)?),
         DestinationKind::Postgres(settings) => Arc::new(postgres(settings)?),
-        DestinationKind::Files { path } => Arc::new(FilesDestination::open(path)?),
+        DestinationKind::Files { path, form } => Arc::new(FilesDestination::open(path, *form)?),
     })
 }
 
@@ -94,7 +94,7 @@ pub fn destination_for_reading(
     let kind = match kind {
         DestinationKind::Sqlite { path } => DestinationKind::Sqlite { path: there(path, "store") },
         DestinationKind::Postgres(settings) => DestinationKind::Postgres(settings.clone()),
-        DestinationKind::Files { path } => DestinationKind::Files { path: there(path, "files") },
+        DestinationKind::Files { path, form } => DestinationKind::Files { path: there(path, "files"), form: *form },
     };
     open_destination(&kind, scratch.join("staging"))
 }

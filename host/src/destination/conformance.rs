@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value as Stored;
 use tempfile::TempDir;
 
-use super::files::FilesDestination;
+use super::files::{Compression, FilesDestination, Form, Format};
 use super::postgres::{Address, PostgresDestination, PostgresSettings, Tls};
 use super::sqlite::SqliteDestination;
 use super::*;
@@ -41,7 +41,24 @@ mod usage;
 pub(super) enum Kind {
     Sqlite,
     Postgres,
-    Files,
+    /// Lines of JSON as they are.
+    FilesNdjson,
+    /// The same, compressed.
+    FilesNdjsonZstd,
+    FilesParquet,
+}
+
+impl Kind {
+    /// The form of its files, where it is files.
+    fn form(self) -> Option<Form> {
+        let (format, compression) = match self {
+            Self::Sqlite | Self::Postgres => return None,
+            Self::FilesNdjson => (Format::Ndjson, Compression::None),
+            Self::FilesNdjsonZstd => (Format::Ndjson, Compression::Zstd),
+            Self::FilesParquet => (Format::Parquet, Compression::Zstd),
+        };
+        Some(Form { format, compression })
+    }
 }
 
 /// A destination in a place of its own.
@@ -101,7 +118,7 @@ impl Bed {
         match self.kind {
             Kind::Sqlite => sqlite_rows(&self.database(), sql),
             Kind::Postgres => PostgresServer::shared().query(&self.schema, sql),
-            Kind::Files => unreachable!("files are not asked in SQL"),
+            _ => unreachable!("files are not asked in SQL"),
         }
     }
 
@@ -112,7 +129,7 @@ impl Bed {
             Kind::Postgres => {
                 self.rows("SELECT (SELECT count(*) FROM ingestions) + (SELECT count(*) FROM tenants)") == ["0"]
             }
-            Kind::Files => self.files().is_empty(),
+            _ => self.files().is_empty(),
         }
     }
 
@@ -146,7 +163,7 @@ impl Bed {
                 "account_user",
                 "CASE aggregate WHEN 'avg' THEN value::double precision::text ELSE coalesce(value::text, text_value) END",
             ),
-            Kind::Sqlite | Kind::Files => ("user", "value"),
+            _ => ("user", "value"),
         };
         self.rows(&format!(
             "SELECT coalesce(crm_id, domains), {user}, metric, period_start, {value} FROM usage_records
@@ -158,7 +175,7 @@ impl Bed {
     fn keys(&self) -> Vec<String> {
         let together = match self.kind {
             Kind::Postgres => "string_agg(kind || '=' || value, ' ' ORDER BY kind, value)",
-            Kind::Sqlite | Kind::Files => "group_concat(kind || '=' || value, ' ' ORDER BY kind, value)",
+            _ => "group_concat(kind || '=' || value, ' ' ORDER BY kind, value)",
         };
         self.rows(&format!(
             "SELECT (SELECT {together} FROM account_keys k WHERE k.account = a.id) FROM accounts a ORDER BY 1"
@@ -191,7 +208,7 @@ fn open(kind: Kind, directory: &TempDir, schema: &str) -> Result<Box<dyn Destina
             Box::new(SqliteDestination::open(directory.path().join("stores"), directory.path().join("staging"))?)
         }
         Kind::Postgres => Box::new(PostgresDestination::new(postgres_settings(schema), Secrets::new(None))?),
-        Kind::Files => Box::new(FilesDestination::open(&directory.path().join("files"))?),
+        _ => Box::new(FilesDestination::open(&directory.path().join("files"), kind.form().unwrap())?),
     })
 }
 
@@ -567,8 +584,8 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         a_sum_beyond_64_bits_fails_the_file;
 } }
 
-// This one keeps records as they come, and matches none.
-conform! { files: Files => {
+// These keep records as they come, and match none.
+conform! { files_ndjson: FilesNdjson, files_ndjson_zstd: FilesNdjsonZstd, files_parquet: FilesParquet => {
     confirming:
         an_identity_is_confirmed_once_whatever_it_brings_later
         a_staging_that_was_dropped_leaves_nothing

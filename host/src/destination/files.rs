@@ -1,14 +1,16 @@
-//! Records as files of JSON lines: one directory for each object, whole or not there.
+//! Records as files, lines of JSON or typed columns: one directory for each object, whole or not there.
 //!
 //! # Layout
 //!
 //! ```text
 //! {directory}/{tenant}/{integration}/{end of the key}.{32 digits of BLAKE3 of the dedup key}/
-//!     accounts.ndjson    where the mapper makes account records
+//!     accounts.ndjson    where the mapper makes account records; .ndjson.gz, .ndjson.zst, .parquet in other forms
 //!     usage.ndjson       where it makes usage records
 //!     ingestion.json     identity, object, `as_of`, mapping digest, counts, and the layout of each table
 //! {directory}/.staging/  what is not whole yet
 //! ```
+//!
+//! # Lines
 //!
 //! A line of `accounts.ndjson` is `{"table":0,"row":7,"account":[{"crm_id":"001"},…],"fields":{"arr":12.50,…}}`: the
 //! table of the object and the row of the table, both from 0; the identifiers as they are (R12), one object for each
@@ -21,6 +23,33 @@
 //! nobody to say which identifiers are the same account; `aggregate` and `repeat` say how the reader has to do it.
 //! Values are written as `json` says; a decimal is a number with all its digits.
 //!
+//! # Columns
+//!
+//! The same records in Parquet, whatever can be named by a mapping as a column of its own. What is ours begins with `_`
+//! where names of others stand beside it; a name that is taken already, but for capital letters, gets `_2`, `_3`, …
+//!
+//! | column | type | what it says |
+//! |---|---|---|
+//! | `_table`, `_row` | integer | the table of the object and the row of the table, from 0 |
+//! | `_crm_id`, `_domain`, `_name`, `_id`, `_field:KEY` | text | one for each part of each strategy, in the order in which they are to be tried; null where a part of its strategy is blank |
+//! | accounts: `_clear` | list of texts | the columns whose stored value is to be erased; null where there is none |
+//! | accounts: each field | its own | null where the stored value is to be kept, or erased |
+//! | usage: `_user_id`, `_user_email`, `_user_name` | text | the user, where usage is kept by user |
+//! | usage: `period_start`, `date` | date | |
+//! | usage: `product`, `metric`, `period`, `unit`, `aggregate`, `repeat` | text | |
+//! | usage: `value` | double | any number, as near as 64 bits in binary come |
+//! | usage: `exact_value` | decimal(38, 18) | an integer or a decimal, with all its digits |
+//! | usage: `text_value` | text | a text; a date, a moment or a list as lines have it |
+//! | usage: `boolean_value` | boolean | |
+//!
+//! A field's type is that of its mapping: text and picklists UTF-8, integers 64 bits, decimals (currencies, too) decimals
+//! of 19 digits with the mapping's scale, which holds each of ours exactly and which readers add up without a detour,
+//! dates `DATE`, moments `TIMESTAMP` in microseconds UTC, text lists lists of UTF-8. A mapper, a custom one as well,
+//! announces its fields before the first row of a table, so none comes as a surprise. Tables whose columns are not the same
+//! stand in files of their own, `accounts-2.parquet`, `usage-2.parquet` and so on.
+//!
+//! # Versions
+//!
 //! Each version of a key has a directory of its own: `as_of` in `ingestion.json` orders what they say about the same
 //! thing (R2).
 //!
@@ -32,7 +61,7 @@
 //! process that ended left behind, and nothing else.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -40,23 +69,28 @@ use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::destination::{Delivery, Destination, DestinationError, Merged, Preview, RowCounts, Staging, Summary};
 use crate::object::{Identity, TenantName};
 
+use self::parquet::Parquet;
 use late::Rows;
 use manifest::{Manifest, Table};
+use ndjson::Ndjson;
 use place::STAGING;
-use records::{AccountRecords, Lines, UsageRecords};
+
+pub use form::{Compression, Form, Format};
 
 mod behind;
+mod form;
 mod json;
 mod late;
+mod lines;
 mod manifest;
+mod ndjson;
+mod parquet;
 mod place;
 mod records;
 
 #[cfg(test)]
 mod tests;
 
-const ACCOUNTS: &str = "accounts.ndjson";
-const USAGE: &str = "usage.ndjson";
 const MANIFEST: &str = "ingestion.json";
 /// At most so many records of a kind are shown by a preview.
 const EXAMPLES: usize = 20;
@@ -70,16 +104,18 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Destinat
 #[derive(Debug)]
 pub struct FilesDestination {
     directory: PathBuf,
+    form: Form,
 }
 
 impl FilesDestination {
-    /// Opens it, makes it where it is missing, and removes what a process that ended left unfinished.
-    pub fn open(directory: &Path) -> Result<Self, DestinationError> {
+    /// Opens it, makes it where it is missing, and removes what a process that ended left unfinished. The form is that of
+    /// what is written from now on; what is there stays as it is.
+    pub fn open(directory: &Path, form: Form) -> Result<Self, DestinationError> {
         let staging = directory.join(STAGING);
         fs::create_dir_all(&staging).map_err(failed("make", &staging))?;
         place::sync_directory(directory)?;
         place::recover(directory)?;
-        Ok(Self { directory: directory.to_owned() })
+        Ok(Self { directory: directory.to_owned(), form })
     }
 }
 
@@ -99,15 +135,16 @@ impl Destination for FilesDestination {
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {
         let staged = self.directory.join(STAGING).join(delivery.identity.digest());
         let lock = make_and_lock(&staged)?;
+        let writer: Box<dyn Writer> = match self.form.format {
+            Format::Ndjson => Box::new(Ndjson::new(staged.clone(), self.form.compression)),
+            Format::Parquet => Box::new(Parquet::new(staged.clone(), self.form.compression)),
+        };
         Ok(Box::new(FilesStaging {
             directory: self.directory.clone(),
             staged,
             delivery,
-            accounts: None,
-            usage: None,
+            writer,
             tables: Vec::new(),
-            account_records: None,
-            usage_records: None,
             late: Rows::default(),
             _lock: lock,
         }))
@@ -137,17 +174,43 @@ fn make_and_lock(staged: &Path) -> Result<File, DestinationError> {
     }
 }
 
+/// Writes one object's records in one format.
+trait Writer: Send {
+    /// Begins the next table.
+    fn open_table(
+        &mut self,
+        table: u32,
+        accounts: Option<&AccountLayout>,
+        usage: Option<&UsageLayout>,
+    ) -> Result<(), DestinationError>;
+
+    /// Writes account records of the open table, less those of `rejected` rows.
+    fn accounts(&mut self, batch: &AccountBatch, rejected: &[u32]) -> Result<(), DestinationError>;
+
+    /// Writes usage records of the open table, less those of `rejected` rows.
+    fn usage(&mut self, batch: &UsageBatch, rejected: &[u32]) -> Result<(), DestinationError>;
+
+    /// Brings the files to their final content, less the records of rows that were rejected late.
+    fn settle(&mut self, late: &Rows) -> Result<Settled, DestinationError>;
+
+    /// Adds the first records of the settled files.
+    fn show(&self, preview: &mut Preview) -> Result<(), DestinationError>;
+}
+
+/// What stands in files that have their final content.
+struct Settled {
+    accounts: u64,
+    usage: u64,
+    files: Vec<PathBuf>,
+}
+
 /// One object's records on their way into their directory.
-#[derive(Debug)]
 struct FilesStaging {
     directory: PathBuf,
     staged: PathBuf,
     delivery: Delivery,
-    accounts: Option<Lines>,
-    usage: Option<Lines>,
+    writer: Box<dyn Writer>,
     tables: Vec<Table>,
-    account_records: Option<AccountRecords>,
-    usage_records: Option<UsageRecords>,
     late: Rows,
     _lock: File,
 }
@@ -165,27 +228,10 @@ impl FilesStaging {
         u32::try_from(self.tables.len().saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
-    /// The mapper announces series as they come, so a table's are complete when it ends.
-    fn end_table(&mut self) {
-        self.account_records = None;
-        if let (Some(usage), Some(table)) = (self.usage_records.take(), self.tables.last_mut()) {
-            table.series = usage.announced;
-        }
-    }
-
-    /// Brings both files to their final content, and counts.
-    fn settle(&mut self) -> Result<Merged, DestinationError> {
-        self.end_table();
-        let late = std::mem::take(&mut self.late);
-        for lines in [&mut self.accounts, &mut self.usage].into_iter().flatten() {
-            lines.flush()?;
-            if !late.is_empty() {
-                lines.records = lines.records.saturating_sub(late::take_out(lines.path(), &late)?);
-            }
-        }
-        let count = |lines: &Option<Lines>| lines.as_ref().map_or(0, |lines| lines.records);
-        let (accounts, usage) = (count(&self.accounts), count(&self.usage));
-        Ok(Merged { delivered: accounts, usage_values: usage, usage_records: usage, ..Merged::default() })
+    fn settle(&mut self) -> Result<(Merged, Vec<PathBuf>), DestinationError> {
+        let Settled { accounts, usage, files } = self.writer.settle(&std::mem::take(&mut self.late))?;
+        let merged = Merged { delivered: accounts, usage_values: usage, usage_records: usage, ..Merged::default() };
+        Ok((merged, files))
     }
 }
 
@@ -195,32 +241,19 @@ impl Staging for FilesStaging {
         accounts: Option<&AccountLayout>,
         usage: Option<&UsageLayout>,
     ) -> Result<(), DestinationError> {
-        self.end_table();
         self.tables.push(Table { accounts: accounts.cloned(), usage: usage.cloned(), series: Vec::new() });
-        let table = self.table();
-        self.account_records = accounts.map(|layout| AccountRecords::of(table, layout));
-        self.usage_records = usage.map(|layout| UsageRecords::of(table, layout));
-        if accounts.is_some() && self.accounts.is_none() {
-            self.accounts = Some(Lines::create(self.staged.join(ACCOUNTS))?);
-        }
-        if usage.is_some() && self.usage.is_none() {
-            self.usage = Some(Lines::create(self.staged.join(USAGE))?);
-        }
-        Ok(())
+        self.writer.open_table(self.table(), accounts, usage)
     }
 
     fn accounts(&mut self, batch: &AccountBatch, rejected: &[u32]) -> Result<(), DestinationError> {
-        match (&self.account_records, &mut self.accounts) {
-            (Some(records), Some(lines)) => records.write(batch, rejected, lines),
-            (None, _) | (_, None) => Ok(()),
-        }
+        self.writer.accounts(batch, rejected)
     }
 
     fn usage(&mut self, batch: &UsageBatch, rejected: &[u32]) -> Result<(), DestinationError> {
-        match (&mut self.usage_records, &mut self.usage) {
-            (Some(records), Some(lines)) => records.write(batch, rejected, lines),
-            (None, _) | (_, None) => Ok(()),
+        if let Some(table) = self.tables.last_mut() {
+            table.series.extend_from_slice(&batch.announced);
         }
+        self.writer.usage(batch, rejected)
     }
 
     fn reject_row(&mut self, row: u32) -> Result<(), DestinationError> {
@@ -230,16 +263,14 @@ impl Staging for FilesStaging {
 
     /// The records have no `change`: this destination cannot tell.
     fn preview(mut self: Box<Self>) -> Result<Preview, DestinationError> {
-        let merged = self.settle()?;
-        let first = |lines: &Option<Lines>| match lines {
-            Some(lines) => first_records(lines.path()),
-            None => Ok(Vec::new()),
-        };
-        Ok(Preview { merged, accounts: first(&self.accounts)?, usage: first(&self.usage)? })
+        let mut preview = Preview { merged: self.settle()?.0, ..Preview::default() };
+        self.writer.show(&mut preview)?;
+        Ok(preview)
     }
 
     fn merge(mut self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError> {
-        let summary = Summary { content: self.delivery.content, rows, merged: self.settle()? };
+        let (merged, files) = self.settle()?;
+        let summary = Summary { content: self.delivery.content, rows, merged };
         let Delivery { tenant, identity, .. } = &self.delivery;
         let place = place::of(&self.directory, tenant, identity);
         let standing = manifest::read(&place.join(MANIFEST))?;
@@ -249,21 +280,10 @@ impl Staging for FilesStaging {
         let tables = std::mem::take(&mut self.tables);
         let manifest = self.staged.join(MANIFEST);
         Manifest::new(&self.delivery, summary.clone(), tables).write(&manifest)?;
-        let records = [&self.accounts, &self.usage].into_iter().flatten().map(Lines::path);
-        place::sync_files(records.chain([manifest.as_path()]))?;
+        place::sync_files(files.iter().map(PathBuf::as_path).chain([manifest.as_path()]))?;
         place::sync_directory(&self.staged)?;
         place::make_directories(&self.directory, place.parent().unwrap_or(&self.directory))?;
         place::put(&self.staged, &place)?;
         Ok(summary)
     }
-}
-
-fn first_records(path: &Path) -> Result<Vec<serde_json::Value>, DestinationError> {
-    let lines = BufReader::new(File::open(path).map_err(failed("read", path))?).lines();
-    let mut records = Vec::new();
-    for line in lines.take(EXAMPLES) {
-        let line = line.map_err(failed("read", path))?;
-        records.push(serde_json::from_str(&line).map_err(|error| failed("read", path)(error.into()))?);
-    }
-    Ok(records)
 }

@@ -10,6 +10,7 @@ use crate::config::path::TomlPath;
 use crate::config::raw::destination::{RawDestination, RawPostgres};
 use crate::config::report::{Advice, Report};
 use crate::config::{Destination, DestinationKind};
+use crate::destination::files::Form;
 use crate::destination::postgres::{Address, PostgresSettings, Tls};
 use crate::object::DestinationName;
 
@@ -27,7 +28,10 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, state_dir: &Pa
         (None, None, Some(files)) => {
             let place = path.key("files").key("path");
             let written = report.required(&place, files.path);
-            DestinationKind::Files { path: directory(report, &place, written, state_dir)? }
+            let format = files.format.unwrap_or_default();
+            let compression = files.compression.unwrap_or(format.usual_compression());
+            let path = directory(report, &place, written, state_dir)?;
+            DestinationKind::Files { path, form: Form { format, compression } }
         }
         (None, None, None) => {
             if !report.refused_within(path) {

@@ -1,6 +1,7 @@
 //! `[destinations.NAME]`.
 
 use super::{RawSecret, tables};
+use crate::destination::files::{Compression, Format};
 use crate::destination::postgres::Tls;
 
 tables! {
@@ -106,7 +107,7 @@ tables! {
         connections: i64,
     }
 
-    /// NDJSON files of account and usage records, one directory for each object taken.
+    /// Files of account and usage records, one directory for each object taken.
     struct RawFiles {
         /// Their directory. A relative path begins at the state directory. Required.
         ///
@@ -114,5 +115,19 @@ tables! {
         /// path = "records"
         /// ```
         path: String,
+        /// What the files are: `ndjson`, lines of JSON; `parquet`, typed columns. What is there stays as it is until its
+        /// object is replayed. The default is `ndjson`.
+        ///
+        /// ```toml
+        /// format = "ndjson"
+        /// ```
+        format: Format,
+        /// How the files are compressed: `none`, `gzip` or `zstd`. Lines as a whole, so that their names end in `.gz` or
+        /// `.zst`; Parquet page by page, as its readers expect it. The default is `none` for lines, `zstd` for Parquet.
+        ///
+        /// ```toml
+        /// compression = "none"
+        /// ```
+        compression: Compression,
     }
 }

@@ -19,8 +19,8 @@ pub(super) struct WriteBehind<W>(State<W>);
 enum State<W> {
     Here(W),
     There(Behind<W>),
-    /// A write has failed and its error was told.
-    Failed,
+    /// A write has failed and its error was told, or the writer was given back.
+    Ended,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl<W: Write + Send + 'static> WriteBehind<W> {
         let behind = match self.take() {
             State::Here(writer) => Behind::begin(writer, buffer.capacity())?,
             State::There(behind) => behind,
-            State::Failed => return Err(given_up()),
+            State::Ended => return Err(given_up()),
         };
         // A closed channel means that the thread has ended, which it does early for a failed write alone.
         let Ok(mut empty) = behind.written.recv() else { return behind.end().and_then(|_| Err(given_up())) };
@@ -56,25 +56,24 @@ impl<W: Write + Send + 'static> WriteBehind<W> {
         Ok(())
     }
 
-    /// Writes the bytes of `buffer` and waits until the operating system has everything.
+    /// Writes the bytes of `buffer`, waits until everything is written, and gives the writer back. Nothing can be written
+    /// here any more.
     ///
     /// # Errors
     /// What a write since the last call met.
-    pub fn flush(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+    pub fn finish(&mut self, buffer: &mut Vec<u8>) -> io::Result<W> {
         let mut writer = match self.take() {
             State::Here(writer) => writer,
             State::There(behind) => behind.end()?,
-            State::Failed => return Err(given_up()),
+            State::Ended => return Err(given_up()),
         };
         writer.write_all(buffer)?;
-        writer.flush()?;
         buffer.clear();
-        self.0 = State::Here(writer);
-        Ok(())
+        Ok(writer)
     }
 
     fn take(&mut self) -> State<W> {
-        std::mem::replace(&mut self.0, State::Failed)
+        std::mem::replace(&mut self.0, State::Ended)
     }
 }
 
@@ -108,7 +107,7 @@ fn write_all<W: Write>(mut writer: W, full: &Receiver<Vec<u8>>, written: &SyncSe
 }
 
 fn given_up() -> io::Error {
-    io::Error::other("an earlier write has failed")
+    io::Error::other("an earlier write has failed, or was the last")
 }
 
 #[cfg(test)]
@@ -151,13 +150,12 @@ mod tests {
 
     #[test]
     fn what_is_written_behind_stands_in_order_and_whole() {
-        let (sink, mut whole) = (Sink::default(), String::new());
-        let mut writer = WriteBehind::new(sink.clone());
-        for part in 0..3 {
-            write(&mut writer, part * 100..part * 100 + 100, &mut whole).unwrap();
-            let mut last = format!("end of {part}\n").into_bytes();
-            whole.push_str(std::str::from_utf8(&last).unwrap());
-            writer.flush(&mut last).unwrap();
+        for texts in [0, 1, 2, 100] {
+            let (sink, mut whole) = (Sink::default(), String::new());
+            let mut writer = WriteBehind::new(sink.clone());
+            write(&mut writer, 0..texts, &mut whole).unwrap();
+            whole.push_str("the end");
+            writer.finish(&mut b"the end".to_vec()).unwrap();
             assert_eq!(*sink.bytes.lock().unwrap(), whole.as_bytes());
         }
     }
@@ -169,7 +167,7 @@ mod tests {
         let told = write(&mut writer, 1000..2000, &mut String::new()).unwrap_err();
         assert_eq!(told.kind(), io::ErrorKind::StorageFull);
         let held = sink.bytes.lock().unwrap().len();
-        assert_eq!(writer.flush(&mut b"more".to_vec()).unwrap_err().to_string(), given_up().to_string());
+        assert_eq!(writer.finish(&mut b"more".to_vec()).err().unwrap().to_string(), given_up().to_string());
         assert_eq!((held, sink.bytes.lock().unwrap().len()), (100, 100));
     }
 
@@ -178,6 +176,6 @@ mod tests {
         let sink = Sink { room: Some(3), ..Sink::default() };
         let mut writer = WriteBehind::new(sink);
         writer.write(&mut b"four".to_vec()).unwrap();
-        assert_eq!(writer.flush(&mut Vec::new()).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(writer.finish(&mut Vec::new()).err().unwrap().kind(), io::ErrorKind::StorageFull);
     }
 }

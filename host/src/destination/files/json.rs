@@ -12,9 +12,10 @@
 //! | text list | array of strings |
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
+use arrow_schema::DataType;
 
 use crate::append::append_part;
 use crate::batch::ValueType;
@@ -30,11 +31,16 @@ enum Values<'a> {
     Text(Texts<'a>),
     Integer(&'a [i64]),
     Decimal(&'a [i64], u8),
+    /// As a file of columns has them.
+    WideDecimal(&'a [i128], u8),
     Float(&'a [f64]),
     Boolean(&'a BooleanBuffer),
     Date(&'a [i32]),
     Timestamp(&'a [i64]),
-    TextList { offsets: &'a [i32], items: Texts<'a> },
+    TextList {
+        offsets: &'a [i32],
+        items: Texts<'a>,
+    },
 }
 
 /// Texts of which it is known whether any holds a character that JSON escapes.
@@ -102,6 +108,25 @@ impl<'a> Column<'a> {
         Some(Self { nulls: array.nulls(), values })
     }
 
+    /// A column by its Arrow type alone, where decimals are decimals. None for a type that no column of ours has.
+    pub fn of_array(array: &'a ArrayRef) -> Option<Self> {
+        let value_type = match array.data_type() {
+            DataType::Utf8 => ValueType::Text,
+            DataType::Int64 => ValueType::Integer,
+            DataType::Float64 => ValueType::Float,
+            DataType::Boolean => ValueType::Boolean,
+            DataType::Date32 => ValueType::Date,
+            DataType::Timestamp(..) => ValueType::Timestamp,
+            DataType::List(_) => ValueType::TextList,
+            DataType::Decimal128(_, scale) => {
+                let values = array.as_primitive_opt::<Decimal128Type>()?.values();
+                return Some(Self { nulls: array.nulls(), values: Values::WideDecimal(values, scale.cast_unsigned()) });
+            }
+            _ => return None,
+        };
+        Self::of(array, value_type)
+    }
+
     pub fn is_null(&self, row: usize) -> bool {
         self.nulls.is_some_and(|nulls| nulls.is_null(row))
     }
@@ -112,6 +137,11 @@ impl<'a> Column<'a> {
             Values::Text(texts) => texts.write(row, out),
             Values::Integer(values) => write_integer(values[row], out),
             Values::Decimal(values, scale) => write_decimal(values[row], *scale, out),
+            Values::WideDecimal(values, scale) => {
+                let mut digits = itoa::Buffer::new();
+                let digits = digits.format(values[row].unsigned_abs()).as_bytes();
+                write_digits(values[row] < 0, digits, *scale, out);
+            }
             Values::Float(values) => write_float(values[row], out),
             Values::Boolean(values) => out.extend_from_slice(if values.value(row) { b"true" } else { b"false" }),
             Values::Date(values) => write_iso(Iso::date(values[row]), out),
@@ -166,17 +196,23 @@ fn write_decimal(unscaled: i64, scale: u8, out: &mut Vec<u8>) {
     if scale == 0 {
         return write_integer(unscaled, out);
     }
-    if unscaled < 0 {
+    let mut digits = itoa::Buffer::new();
+    write_digits(unscaled < 0, digits.format(unscaled.unsigned_abs()).as_bytes(), scale, out);
+}
+
+/// Digits with a point before the last `scale` of them.
+fn write_digits(is_negative: bool, digits: &[u8], scale: u8, out: &mut Vec<u8>) {
+    if is_negative {
         out.push(b'-');
     }
-    let mut digits = itoa::Buffer::new();
-    let digits = digits.format(unscaled.unsigned_abs()).as_bytes();
     let scale = usize::from(scale);
     match digits.len().checked_sub(scale) {
         Some(whole) if whole > 0 => {
             out.extend_from_slice(&digits[..whole]);
-            out.push(b'.');
-            out.extend_from_slice(&digits[whole..]);
+            if scale > 0 {
+                out.push(b'.');
+                out.extend_from_slice(&digits[whole..]);
+            }
         }
         Some(_) | None => {
             out.extend_from_slice(b"0.");

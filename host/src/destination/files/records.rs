@@ -3,58 +3,20 @@
 //! Everything that is the same in each line of a table, names above all, is made once; a line is then a few copies into
 //! one buffer.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow_array::{Array, StringArray};
 use arrow_buffer::BooleanBuffer;
 
-use super::behind::WriteBehind;
 use super::failed;
 use super::json::{Column, Texts, write_integer, write_iso, write_text};
+use super::lines::Lines;
 use crate::append::Piece;
 use crate::batch::{
     AccountBatch, AccountLayout, Identifier, MatchKey, Series, UsageBatch, UsageLayout, UserKey, ValueType,
 };
 use crate::destination::DestinationError;
 use crate::destination::iso::Iso;
-
-/// A buffer this full is written to the file.
-const FULL: usize = 256 << 10;
-
-/// A file of records, and how many it has.
-#[derive(Debug)]
-pub(super) struct Lines {
-    file: WriteBehind<File>,
-    path: PathBuf,
-    buffer: Vec<u8>,
-    pub records: u64,
-}
-
-impl Lines {
-    pub fn create(path: PathBuf) -> Result<Self, DestinationError> {
-        let file = File::create_new(&path).map_err(failed("make", &path))?;
-        Ok(Self { file: WriteBehind::new(file), path, buffer: Vec::with_capacity(FULL + (FULL >> 2)), records: 0 })
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Hands everything to the operating system.
-    pub fn flush(&mut self) -> Result<(), DestinationError> {
-        self.file.flush(&mut self.buffer).map_err(failed("write", &self.path))
-    }
-
-    fn end_record(&mut self) -> Result<(), DestinationError> {
-        self.buffer.extend_from_slice(b"}\n");
-        self.records += 1;
-        if self.buffer.len() < FULL {
-            return Ok(());
-        }
-        self.file.write(&mut self.buffer).map_err(failed("write", &self.path))
-    }
-}
 
 /// `"name":`
 fn name(name: &str) -> Piece {
@@ -73,7 +35,7 @@ fn piece(text: &str) -> Piece {
     Piece::new(text.as_bytes().to_vec())
 }
 
-fn is_rejected(rejected: &[u32], row: u32) -> bool {
+pub(super) fn is_rejected(rejected: &[u32], row: u32) -> bool {
     !rejected.is_empty() && rejected.binary_search(&row).is_ok()
 }
 
@@ -220,7 +182,6 @@ pub(super) struct UsageRecords {
     identifiers: IdentifierNames,
     user: Option<&'static [u8]>,
     series: Vec<SeriesText>,
-    pub announced: Vec<Series>,
     /// The parts that all values of an entry share, one after the other.
     heads: Vec<u8>,
     /// Where each of them ends.
@@ -246,7 +207,6 @@ impl UsageRecords {
             identifiers: IdentifierNames::of(&layout.identifiers),
             user,
             series: Vec::new(),
-            announced: Vec::new(),
             heads: Vec::new(),
             head_ends: Vec::new(),
         }
@@ -256,7 +216,6 @@ impl UsageRecords {
     pub fn write(&mut self, batch: &UsageBatch, rejected: &[u32], lines: &mut Lines) -> Result<(), DestinationError> {
         for series in &batch.announced {
             self.series.push(series_text(series, lines.path())?);
-            self.announced.push(series.clone());
         }
         self.write_heads(batch);
         for block in &batch.blocks {

@@ -13,6 +13,12 @@ use crate::batch::{
 use crate::destination::Matching;
 use crate::object::{AsOf, ContentHash, Generation, MappingDigest, Object};
 
+mod compressed;
+mod parquet;
+
+const ACCOUNTS: &str = "accounts.ndjson";
+const USAGE: &str = "usage.ndjson";
+
 fn delivery(key: &str, generation: u32) -> Delivery {
     let object = Object {
         connection: "acme".parse().unwrap(),
@@ -113,7 +119,7 @@ fn both_series() -> Vec<Series> {
 }
 
 fn open(root: &Path) -> FilesDestination {
-    FilesDestination::open(root).unwrap()
+    FilesDestination::open(root, Form::default()).unwrap()
 }
 
 /// Stages one table with one batch of each kind.
@@ -126,7 +132,7 @@ fn staged(destination: &FilesDestination, delivery: Delivery, rejected: &[u32]) 
 }
 
 /// Every file below the tenants' directories, by its path.
-fn visible(root: &Path) -> BTreeMap<PathBuf, String> {
+fn everything(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
@@ -138,11 +144,16 @@ fn visible(root: &Path) -> BTreeMap<PathBuf, String> {
             if path.is_dir() {
                 directories.push(path);
             } else {
-                files.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+                files.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
             }
         }
     }
     files
+}
+
+/// The same, of files of text.
+fn visible(root: &Path) -> BTreeMap<PathBuf, String> {
+    everything(root).into_iter().map(|(path, bytes)| (path, String::from_utf8(bytes).unwrap())).collect()
 }
 
 fn file<'a>(files: &'a BTreeMap<PathBuf, String>, name: &str) -> &'a str {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gristmill::batch::{AccountLayout, Batch};
 use gristmill::daemon::Workshop;
-use gristmill::destination::files::FilesDestination;
+use gristmill::destination::files::{FilesDestination, Form};
 use gristmill::destination::{Delivery, Destination, Staging};
 use gristmill::ingest::{self, Recipe, open_decoder};
 use gristmill::mapper::{FieldMapping, FileBudget, Source};
@@ -84,7 +84,15 @@ impl<'a> Bench<'a> {
             size: bytes,
             last_modified: jiff::Timestamp::now(),
         };
-        Ok(Self { bed, settings, recipe, destination: FilesDestination::open(&bed.path("out"))?, object, source, rows })
+        Ok(Self {
+            bed,
+            settings,
+            recipe,
+            destination: FilesDestination::open(&bed.path("out"), Form::default())?,
+            object,
+            source,
+            rows,
+        })
     }
 
     /// Mapping alone, from batches in memory: the component with everything that a call of it costs, the twin without.
