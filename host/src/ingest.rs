@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::clock::Clock;
 use crate::config::{self, ContentHashing, OnRevert};
 use crate::decode::{DecodeError, Format};
-use crate::destination::{Delivery, Destination, DestinationError, RowCounts, Summary};
+use crate::destination::{Brings, Delivery, Destination, DestinationError, RowCounts, Summary};
 use crate::events;
 use crate::ledger::{Ledger, LedgerError, NewObject, SameContent, SkipReason};
 use crate::mapper::{Blame, Mapper, MapperError};
@@ -24,9 +24,13 @@ use crate::source::{Source, SourceError};
 use crate::spool::{Spool, SpoolError, SpooledObject};
 use crate::worker::Launcher;
 
+mod mended;
+mod reader;
 mod transform;
 
-pub use transform::{Again, OpenedTable, Transformed, open_decoder, transform};
+pub use mended::{MendedError, Rows};
+pub use reader::Reader;
+pub use transform::{Again, OpenedTable, Transformed, transform};
 
 /// An integration ready to run: everything an ingestion needs beside its object.
 pub struct Pipeline<S> {
@@ -216,6 +220,9 @@ pub enum Failure {
         /// The limit.
         limit: String,
     },
+    /// It is a mended reject file that cannot be taken.
+    #[error(transparent)]
+    Mended(#[from] MendedError),
     /// The ledger could not be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -236,6 +243,10 @@ impl Failure {
             Self::Rejects(_) | Self::Ledger(_) | Self::Panicked => ErrorClass::Ours,
             Self::Decode(error) if error.is_files_fault() => ErrorClass::Content,
             Self::UnknownFormat(_) | Self::DuplicateColumn { .. } | Self::TooManyRejects { .. } => ErrorClass::Content,
+            Self::Mended(MendedError::NotTaken { .. }) | Self::Destination(DestinationError::OriginNotTaken { .. }) => {
+                ErrorClass::OriginNotTaken
+            }
+            Self::Mended(_) => ErrorClass::Content,
             Self::Decode(_) | Self::Stopped | Self::LocalCopy(_) => ErrorClass::Ours,
             Self::Mapper { source, .. } => match source.blame() {
                 Blame::File => ErrorClass::Content,
@@ -257,6 +268,7 @@ impl Failure {
             Self::Spool(error) => error.hint(),
             Self::Ledger(error) => error.hint().map(str::to_owned),
             Self::Destination(error) => error.hint().map(str::to_owned),
+            Self::Mended(error) => Some(error.hint().to_owned()),
             Self::TooManyRejects { .. } => Some(
                 "the reject file has every such row; mend the file or the mapping, and upload or replay it".to_owned(),
             ),
@@ -300,6 +312,7 @@ async fn deliver<S: Source>(
         mapping: pipeline.recipe.digest(),
         content: spooled.content(),
         matching: pipeline.settings.matching,
+        brings: Brings::OWN,
     };
     let pipeline = Arc::clone(pipeline);
     let oversight = oversight.clone();
@@ -309,21 +322,24 @@ async fn deliver<S: Source>(
 /// Decodes, maps and stages the spooled file, writes its rejects, and merges it whole (I8).
 fn merge<S: Source>(
     pipeline: &Pipeline<S>,
-    delivery: Delivery,
+    mut delivery: Delivery,
     spooled: &SpooledObject,
     oversight: &Oversight,
 ) -> Result<Outcome, Failure> {
     let object = delivery.object.clone();
     let identity = delivery.identity.clone();
+    let (recipe, destination) = (&pipeline.recipe, pipeline.destination.as_ref());
+    let rows = Rows::look(recipe, &delivery.tenant, &identity, &object, spooled.open()?, destination)?;
+    delivery.brings = rows.brings();
     let beginning = oversight.watch.begin("staging");
     let mut staging = pipeline.destination.stage(delivery)?;
     drop(beginning);
     let issues = IssueLog::create(pipeline.spool.directory())?;
-    let mut transformed = transform(&pipeline.recipe, &object, spooled.open()?, staging.as_mut(), issues, oversight)?;
+    let mut transformed = transform(recipe, &object, &rows, spooled.open()?, staging.as_mut(), issues, oversight)?;
     if transformed.rows.rejected > 0 {
         // Before the merge: a crash between the two must not lose the rejects of a file that is confirmed.
         let beat = oversight.watch.begin("reject file");
-        let again = Again::open(&pipeline.recipe, &object, spooled.open()?)?.inspect(|_| beat.beat());
+        let again = Again::open(recipe, &object, spooled.open()?)?.inspect(|_| beat.beat());
         let (issues, directory) = (&mut transformed.issues, &pipeline.rejects_directory);
         rejects::write_rejects(issues, again, directory, &identity, &object, |rows| staging.rejects(rows))?;
     }

@@ -46,6 +46,8 @@ pub enum ErrorClass {
     Mapper,
     /// None of the file's rows matched an account; another file may bring the accounts (R7).
     NoAccountMatched,
+    /// Mended rows of an object of which nothing was merged yet (R10).
+    OriginNotTaken,
     /// The destination's fault.
     Destination,
     /// Ours.
@@ -54,7 +56,7 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All classes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Gone,
         Self::Changed,
         Self::Denied,
@@ -70,6 +72,7 @@ impl ErrorClass {
         Self::Content,
         Self::Mapper,
         Self::NoAccountMatched,
+        Self::OriginNotTaken,
         Self::Destination,
         Self::Ours,
     ];
@@ -92,6 +95,7 @@ impl ErrorClass {
             Self::Content => "content",
             Self::Mapper => "mapper",
             Self::NoAccountMatched => "no_account_matched",
+            Self::OriginNotTaken => "origin_not_taken",
             Self::Destination => "destination",
             Self::Ours => "ours",
         }
@@ -151,7 +155,9 @@ const fn policy(class: ErrorClass) -> Policy {
         ErrorClass::Gone | ErrorClass::Changed => Policy::Forget,
         ErrorClass::Skewed | ErrorClass::Connection | ErrorClass::Space => Policy::Stop,
         ErrorClass::Content | ErrorClass::Mapper => Policy::Quarantine,
-        ErrorClass::Denied | ErrorClass::Kms | ErrorClass::NoAccountMatched => retry(MINUTE, HOUR, Some(30)),
+        ErrorClass::Denied | ErrorClass::Kms | ErrorClass::NoAccountMatched | ErrorClass::OriginNotTaken => {
+            retry(MINUTE, HOUR, Some(30))
+        }
         // Taken by itself once the limit is raised; the other files do not wait for that.
         ErrorClass::TooLarge => retry(MINUTE, HOUR, None),
         ErrorClass::Archived => retry(HOUR, 24 * HOUR, None),
@@ -233,6 +239,7 @@ mod tests {
             (ErrorClass::Content, Some((1, Step::Quarantine))),
             (ErrorClass::Mapper, Some((1, Step::Quarantine))),
             (ErrorClass::NoAccountMatched, Some((30, Step::Quarantine))),
+            (ErrorClass::OriginNotTaken, Some((30, Step::Quarantine))),
             (ErrorClass::Destination, Some((100, Step::Quarantine))),
             (ErrorClass::Ours, Some((3, Step::Quarantine))),
         ];

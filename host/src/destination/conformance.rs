@@ -32,6 +32,7 @@ use crate::secrets::{SecretReference, Secrets};
 
 mod confirming;
 mod matching;
+mod mended;
 mod order;
 pub(super) mod storing;
 mod usage;
@@ -227,6 +228,7 @@ pub(super) struct File {
     pub(super) second: i64,
     pub(super) matching: Matching,
     pub(super) rejected: Vec<u32>,
+    pub(super) brings: Brings,
     pub(super) accounts: Option<Accounts>,
     pub(super) usage: Option<Usage>,
 }
@@ -241,6 +243,7 @@ impl File {
             second: 1_000,
             matching: Matching { on_no_match: OnNoMatch::Create, ..Matching::default() },
             rejected: Vec::new(),
+            brings: Brings::OWN,
             accounts: None,
             usage: None,
         }
@@ -308,6 +311,7 @@ impl File {
             mapping: MappingDigest::from_bytes([1; 32]),
             content: ContentHash::from_bytes([2; 32]),
             matching: self.matching,
+            brings: self.brings.clone(),
         }
     }
 }
@@ -537,6 +541,15 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         names_that_came_by_another_key_match_in_normalized_form_later
         names_that_are_about_the_same_match_unless_two_are_as_near
         a_name_about_that_of_another_account_is_a_conflict;
+    mended:
+        mended_rows_count_with_their_object
+        mended_rows_of_a_superseded_version_do_not_bring_it_back
+        mended_fields_win_over_their_object_and_over_nothing_newer
+        a_replay_of_the_object_doubles_no_mended_row
+        a_replay_of_the_mended_file_takes_its_place
+        rows_that_are_mended_again_count_once
+        a_mended_row_that_is_rejected_late_is_left_to_mend
+        mended_rows_wait_for_their_object;
     order:
         files_in_any_order_end_in_the_same_store;
     storing:
@@ -576,4 +589,6 @@ conform! { files: Files => {
         a_replay_is_an_identity_of_its_own
         tenants_are_kept_apart
         a_last_confirmation_is_known_to_whoever_opens_the_place_next;
+    mended:
+        mended_rows_say_where_they_come_from;
 } }

@@ -6,6 +6,7 @@
 //! {directory}/{tenant}/{integration}/{end of the key}.{32 digits of BLAKE3 of the dedup key}/
 //!     accounts.ndjson    where the mapper makes account records
 //!     usage.ndjson       where it makes usage records
+//!     mended.ndjson      where the object brings mended rejects
 //!     ingestion.json     identity, object, `as_of`, mapping digest, counts, and the layout of each table
 //! {directory}/.staging/  what is not whole yet
 //! ```
@@ -20,6 +21,12 @@
 //! "unit":"…","aggregate":"sum","repeat":"replace"}`. Values of one account and period are not aggregated, since there is
 //! nobody to say which identifiers are the same account; `aggregate` and `repeat` say how the reader has to do it.
 //! Values are written as `json` says; a decimal is a number with all its digits.
+//!
+//! A line of `mended.ndjson` is `{"table":0,"row":7,"origin":"…"}`: this row was refused of another object of the
+//! integration, as the row that `origin` names, and is mended (R10). `mends` in `ingestion.json` is that object's dedup
+//! key. The records of such a row belong to that object (R9): they count with its own, and stand right behind it in the
+//! order of `as_of`. Nothing here says which of several rows with one `origin` counts, nor leaves such a row out where
+//! a later generation of the object has it itself: the reader takes the newest.
 //!
 //! Each version of a key has a directory of its own: `as_of` in `ingestion.json` orders what they say about the same
 //! thing (R2).
@@ -37,8 +44,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
-use crate::destination::{Delivery, Destination, DestinationError, Merged, Preview, RowCounts, Staging, Summary};
-use crate::object::{Identity, TenantName};
+use crate::destination::{
+    Delivery, Destination, DestinationError, MendedRow, Merged, Preview, RowCounts, Staging, Summary, Taken,
+};
+use crate::object::{DedupKey, Generation, Identity, IntegrationName, TenantName};
 
 use late::Rows;
 use manifest::{Manifest, Table};
@@ -56,6 +65,7 @@ mod tests;
 
 const ACCOUNTS: &str = "accounts.ndjson";
 const USAGE: &str = "usage.ndjson";
+const MENDED: &str = "mended.ndjson";
 const MANIFEST: &str = "ingestion.json";
 /// At most so many records of a kind are shown by a preview.
 const EXAMPLES: usize = 20;
@@ -95,6 +105,19 @@ impl Destination for FilesDestination {
         Ok(None)
     }
 
+    fn taken(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Taken>, DestinationError> {
+        let (integration, dedup_key) = (integration.clone(), dedup_key.clone());
+        let identity = Identity { integration, dedup_key, generation: Generation::default() };
+        let manifest = manifest::read(&place::of(&self.directory, tenant, &identity).join(MANIFEST))?;
+        let is_whole_object = |manifest: &Manifest| manifest.mends.is_none();
+        Ok(manifest.filter(is_whole_object).map(|manifest| Taken { object: manifest.object, mended: Vec::new() }))
+    }
+
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {
         let staged = self.directory.join(STAGING).join(delivery.identity.digest());
         let lock = make_and_lock(&staged)?;
@@ -104,6 +127,7 @@ impl Destination for FilesDestination {
             delivery,
             accounts: None,
             usage: None,
+            mended: None,
             tables: Vec::new(),
             account_records: None,
             usage_records: None,
@@ -144,6 +168,7 @@ struct FilesStaging {
     delivery: Delivery,
     accounts: Option<Lines>,
     usage: Option<Lines>,
+    mended: Option<Lines>,
     tables: Vec<Table>,
     account_records: Option<AccountRecords>,
     usage_records: Option<UsageRecords>,
@@ -176,7 +201,7 @@ impl FilesStaging {
     fn settle(&mut self) -> Result<Merged, DestinationError> {
         self.end_table();
         let late = std::mem::take(&mut self.late);
-        for lines in [&mut self.accounts, &mut self.usage].into_iter().flatten() {
+        for lines in [&mut self.accounts, &mut self.usage, &mut self.mended].into_iter().flatten() {
             lines.flush()?;
             if !late.is_empty() {
                 lines.records = lines.records.saturating_sub(late::take_out(lines.path(), &late)?);
@@ -222,6 +247,15 @@ impl Staging for FilesStaging {
         }
     }
 
+    fn mends(&mut self, rows: &[MendedRow<'_>]) -> Result<(), DestinationError> {
+        let table = self.table();
+        let lines = match &mut self.mended {
+            Some(lines) => lines,
+            None => self.mended.insert(Lines::create(self.staged.join(MENDED))?),
+        };
+        records::write_mended(table, rows, lines)
+    }
+
     fn reject_row(&mut self, row: u32) -> Result<(), DestinationError> {
         self.late.insert(self.table(), row);
         Ok(())
@@ -248,7 +282,7 @@ impl Staging for FilesStaging {
         let tables = std::mem::take(&mut self.tables);
         let manifest = self.staged.join(MANIFEST);
         Manifest::new(&self.delivery, summary.clone(), tables).write(&manifest)?;
-        let records = [&self.accounts, &self.usage].into_iter().flatten().map(Lines::path);
+        let records = [&self.accounts, &self.usage, &self.mended].into_iter().flatten().map(Lines::path);
         place::sync_files(records.chain([manifest.as_path()]))?;
         place::sync_directory(&self.staged)?;
         place::make_directories(&self.directory, place.parent().unwrap_or(&self.directory))?;

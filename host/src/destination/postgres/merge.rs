@@ -2,14 +2,15 @@
 //! earlier generations of it contributed is taken back (R1).
 
 use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
+use crate::destination::relational::mended::{Follower, Origin};
 use crate::destination::relational::similar::Names;
-use crate::destination::relational::{UNMATCHED_EXAMPLES, comparable, place};
+use crate::destination::relational::{UNMATCHED_EXAMPLES, behind, comparable, place};
 use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
 use crate::object::{ContentHash, Identity, TenantName};
 
 use super::session::{Session, is_conflict};
 use super::staging::Staged;
-use super::{fields, matching, preview, usage};
+use super::{fields, matching, mended, preview, usage};
 
 /// How often a merge that the server gave up in favour of another is tried again at once.
 const ATTEMPTS: u32 = 5;
@@ -35,6 +36,10 @@ pub(super) struct Merge<'c> {
     pub(super) earlier: Vec<i64>,
     /// Whether a higher generation of the same object was confirmed before, so that it contributes nothing.
     pub(super) superseded: bool,
+    /// What its rows join, where they are mended rejects.
+    pub(super) origin: Option<Origin>,
+    /// Ingestions of mended rejects that joined the earlier ones.
+    pub(super) followers: Vec<Follower>,
     /// Accounts with a higher id were created by this merge.
     pub(super) last_account: i64,
     pub(super) merged: Merged,
@@ -153,7 +158,7 @@ fn empty_tables(session: &Session) -> Result<(), DestinationError> {
     session.batch(
         "empty the staging tables",
         "TRUNCATE staged_identifiers, staged_accounts, staged_values, staged_usage, staged_users, staged_rejected,
-           staged_rejects, merge_resolved, merge_similar, merge_created, merge_fields, merge_contributions, merge_changed,
+           staged_rejects, staged_mended, merge_resolved, merge_similar, merge_created, merge_fields, merge_contributions, merge_changed,
            merge_touched, merge_folded, merge_series, merge_users, merge_usage, merge_touched_usage",
     )
 }
@@ -175,8 +180,10 @@ impl<'c> Merge<'c> {
         staged: &'c Staged,
         purpose: Purpose,
     ) -> Result<Self, DestinationError> {
-        let as_of = comparable(&staged.delivery.as_of, &staged.delivery.identity);
         let identity = &staged.delivery.identity;
+        let own_as_of = comparable(&staged.delivery.as_of, identity);
+        let origin = mended::find_origin(db, tenant, &staged.delivery)?;
+        let as_of = origin.as_ref().map_or_else(|| own_as_of.clone(), |origin| behind(&origin.as_of, &own_as_of));
         let generation = i64::from(identity.generation.0);
         let generations = db.rows(
             "look up generations",
@@ -195,10 +202,25 @@ impl<'c> Merge<'c> {
             db.value("count accounts", "SELECT coalesce(max(id), 0) FROM accounts WHERE tenant = $1", &[&tenant])?;
         let merged = Merged::default();
         let superseded = later.is_some();
-        let mut merge =
-            Self { db, staged, names, tenant, ingestion: 0, as_of, newest, earlier, superseded, last_account, merged };
-        merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion))?;
+        let mut merge = Self {
+            db,
+            staged,
+            names,
+            tenant,
+            ingestion: 0,
+            as_of,
+            newest,
+            earlier,
+            superseded,
+            origin,
+            followers: Vec::new(),
+            last_account,
+            merged,
+        };
         let late_rejects = merge.leave_out_late_rejects()?;
+        let mended_anew = mended::settle(&mut merge)?;
+        merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion).or(mended_anew))?;
+        mended::lead_followers(&merge)?;
         matching::match_accounts(&mut merge)?;
         merge.count_rows(purpose)?;
         fields::merge_fields(&mut merge)?;
@@ -206,6 +228,11 @@ impl<'c> Merge<'c> {
         usage::merge_usage(&mut merge)?;
         merge.finish_ingestion(purpose)?;
         Ok(merge)
+    }
+
+    /// The followers' ids.
+    pub(super) fn followers(&self) -> Vec<i64> {
+        self.followers.iter().map(|follower| follower.ingestion).collect()
     }
 
     fn begin_ingestion(&self, replaced_by: Option<i64>) -> Result<i64, DestinationError> {
@@ -228,8 +255,8 @@ impl<'c> Merge<'c> {
         self.db.value(
             "record the ingestion",
             "INSERT INTO ingestions (tenant, integration, dedup_key, generation, source_key, etag, size, last_modified,
-                effective_time, arrival, as_of, mapping, content, replaced_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::timestamptz, $9::text::timestamptz, $10, $11, $12, $13, $14)
+                effective_time, arrival, as_of, mapping, content, replaced_by, origin)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::timestamptz, $9::text::timestamptz, $10, $11, $12, $13, $14, $15)
              RETURNING id",
             &[
                 &self.tenant,
@@ -246,6 +273,7 @@ impl<'c> Merge<'c> {
                 &delivery.mapping.to_string(),
                 &delivery.content.to_string(),
                 &replaced_by,
+                &self.origin.as_ref().map(|origin| origin.ingestion),
             ],
         )
     }
@@ -264,6 +292,7 @@ impl<'c> Merge<'c> {
             self.db.run(what, "UPDATE ingestions SET replaced_by = $1 WHERE id = ANY ($2)", &[&me, &self.earlier])?;
             self.db.run(what, "DELETE FROM rejects WHERE ingestion = ANY ($1)", &[&self.earlier])?;
         }
+        mended::record_rows(self)?;
         if self.staged.rejects > 0 && !self.superseded {
             self.db.run("keep the rejects", "INSERT INTO rejects SELECT $1, * FROM staged_rejects", &[&me])?;
         }
@@ -288,7 +317,7 @@ impl<'c> Merge<'c> {
             return Ok(0);
         }
         let what = "leave out rejected rows";
-        for table in ["staged_accounts", "staged_values"] {
+        for table in ["staged_accounts", "staged_values", "staged_mended"] {
             let sql = format!("DELETE FROM {table} WHERE position IN (SELECT position FROM staged_rejected)");
             self.db.run(what, &sql, &[])?;
         }

@@ -7,14 +7,15 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
+use crate::destination::relational::mended::{Follower, Origin};
 use crate::destination::relational::similar::Names;
-use crate::destination::relational::{UNMATCHED_EXAMPLES, comparable, place};
+use crate::destination::relational::{UNMATCHED_EXAMPLES, behind, comparable, place};
 use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
 use crate::object::{ContentHash, Identity};
 
 use super::staging::Staged;
 use super::store::{self, STAGING_CACHE, Statements, Store};
-use super::{fields, matching, preview, usage};
+use super::{fields, matching, mended, preview, usage};
 
 /// A merge in progress.
 pub(super) struct Merge<'c> {
@@ -32,6 +33,10 @@ pub(super) struct Merge<'c> {
     pub(super) earlier: Vec<i64>,
     /// Whether a higher generation of the same object was confirmed before, so that it contributes nothing.
     pub(super) superseded: bool,
+    /// What its rows join, where they are mended rejects.
+    pub(super) origin: Option<Origin>,
+    /// Ingestions of mended rejects that joined the earlier ones.
+    pub(super) followers: Vec<Follower>,
     /// Accounts with a higher id were created by this merge.
     pub(super) last_account: i64,
     pub(super) merged: Merged,
@@ -146,8 +151,10 @@ impl<'c> Merge<'c> {
         purpose: Purpose,
     ) -> Result<Self, DestinationError> {
         let db = Statements::new(connection, store.path());
-        let as_of = comparable(&staged.delivery.as_of, &staged.delivery.identity);
         let identity = &staged.delivery.identity;
+        let own_as_of = comparable(&staged.delivery.as_of, identity);
+        let origin = mended::find_origin(&db, &staged.delivery)?;
+        let as_of = origin.as_ref().map_or_else(|| own_as_of.clone(), |origin| behind(&origin.as_of, &own_as_of));
         let (integration, dedup_key) = (identity.integration.as_str(), identity.dedup_key.as_str());
         let generations = db.rows(
             "look up generations",
@@ -177,12 +184,16 @@ impl<'c> Merge<'c> {
             as_of,
             newest,
             superseded: later.is_some(),
+            origin,
+            followers: Vec::new(),
             last_account: db.value("count accounts", "SELECT coalesce(max(id), 0) FROM main.accounts")?,
             earlier,
             merged: Merged::default(),
         };
-        merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion))?;
         let late_rejects = merge.leave_out_late_rejects()?;
+        let mended_anew = mended::settle(&mut merge)?;
+        merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion).or(mended_anew))?;
+        mended::lead_followers(&merge)?;
         matching::match_accounts(&mut merge)?;
         merge.count_rows(purpose)?;
         fields::merge_fields(&mut merge)?;
@@ -195,6 +206,12 @@ impl<'c> Merge<'c> {
     /// The list of earlier generations as it stands in SQL.
     pub(super) fn earlier_list(&self) -> String {
         let ids: Vec<String> = self.earlier.iter().map(i64::to_string).collect();
+        ids.join(", ")
+    }
+
+    /// The list of followers as it stands in SQL.
+    pub(super) fn followers(&self) -> String {
+        let ids: Vec<String> = self.followers.iter().map(|follower| follower.ingestion.to_string()).collect();
         ids.join(", ")
     }
 
@@ -220,9 +237,9 @@ impl<'c> Merge<'c> {
         self.db.run(
             "record the ingestion",
             "INSERT INTO main.ingestions (integration, dedup_key, generation, source_key, etag, size, last_modified,
-                effective_time, arrival, as_of, mapping, content, confirmed_at, replaced_by,
+                effective_time, arrival, as_of, mapping, content, confirmed_at, replaced_by, origin,
                 rows_read, rows_rejected, merged)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?13,
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?13, ?14,
                 0, 0, '{}')",
             params![
                 identity.integration.as_str(),
@@ -238,6 +255,7 @@ impl<'c> Merge<'c> {
                 delivery.mapping.to_string(),
                 delivery.content.to_string(),
                 replaced_by,
+                self.origin.as_ref().map(|origin| origin.ingestion),
             ],
         )?;
         Ok(self.db.last_id())
@@ -259,6 +277,7 @@ impl<'c> Merge<'c> {
             let sql = format!("DELETE FROM main.rejects WHERE ingestion IN ({earlier})");
             self.db.run("replace earlier generations", &sql, [])?;
         }
+        mended::record_rows(self)?;
         if self.staged.rejects > 0 && !self.superseded {
             let sql = format!("INSERT INTO main.rejects SELECT {me}, * FROM staging.rejects");
             self.db.run("keep the rejects", &sql, [])?;
@@ -293,6 +312,7 @@ impl<'c> Merge<'c> {
         for table in &tables {
             self.db.run(what, &format!("DELETE FROM staging.{table} WHERE {rejected}"), [])?;
         }
+        self.db.run(what, &format!("DELETE FROM staging.mended WHERE {rejected}"), [])?;
         let usage_values = self.db.run(what, &format!("DELETE FROM staging.usage_values WHERE {rejected}"), [])?;
         // Identifiers that nothing else names must create no account.
         let mut used = "SELECT identifier FROM staging.usage_values".to_owned();
