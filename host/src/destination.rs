@@ -272,6 +272,18 @@ pub enum DestinationError {
         /// Rows.
         rows: u64,
     },
+    /// More rows matched no account than the integration allows (R11).
+    #[error("{unmatched} of {read} rows matched no account, and {limit}; the first is `{first}`")]
+    TooManyUnmatched {
+        /// How many.
+        unmatched: u64,
+        /// Of how many.
+        read: u64,
+        /// The limit.
+        limit: String,
+        /// The identifier of the first.
+        first: String,
+    },
     /// Some rows matched none, or no one, and the integration wants all to.
     #[error("{rows} rows matched {what}; the first is `{first}`")]
     NotMatched {
@@ -464,6 +476,10 @@ impl DestinationError {
             Self::NoAccountMatched { .. } => Some(
                 "see that the identifier's column and `match` are right, let another file bring the accounts first, or set \
                  `on_no_match = \"create\"` under `matching`",
+            ),
+            Self::TooManyUnmatched { .. } => Some(
+                "see `gristmill test` for the rows; load the accounts and use `gristmill replay` with `--unmatched`, or mend the \
+                 identifiers",
             ),
             Self::NotMatched { .. } => {
                 Some("see `gristmill test` for the rows, or let `skip` leave such rows out under `matching`")

@@ -35,7 +35,7 @@ pub struct DryRun {
     pub tables: Vec<DryTable>,
     /// Rows read and refused.
     pub rows: RowCounts,
-    /// Why the file would fail all the same: the limit that its rejected rows exceed.
+    /// Why the file would fail all the same: the limit that its rejected or unmatched rows exceed.
     pub would_fail: Option<String>,
     /// What the destination would do, with examples.
     pub preview: Preview,
@@ -222,14 +222,16 @@ impl Bench<'_> {
         }
         let mut reader = Reader::open(self.recipe, object, open()?)?;
         reader.next_table()?;
+        let (counts, preview) = (transformed.rows, staging.preview()?);
+        let unmatched = self.settings.matching.exceeded_by(preview.merged.unmatched, counts.read);
         Ok(DryRun {
             sample,
             format,
             dialect: reader.dialect(),
             tables: transformed.tables.iter().map(DryTable::of).collect(),
             rows: transformed.rows,
-            would_fail: self.settings.reject_limits.exceeded_by(transformed.rows),
-            preview: staging.preview()?,
+            would_fail: self.settings.reject_limits.exceeded_by(counts).or(unmatched),
+            preview,
             rejects,
         })
     }

@@ -54,6 +54,21 @@ pub struct Pipeline<S> {
     pub clock: Arc<dyn Clock>,
 }
 
+impl<S> Pipeline<S> {
+    /// The digest of everything that decides whether an object is merged: of the recipe (R6) and of the limits on its rows
+    /// (R11). What failed under one is tried once more under another.
+    pub fn tried_under(&self) -> MappingDigest {
+        let limits = (self.settings.reject_limits, self.settings.matching.max_unmatched);
+        if limits == Default::default() {
+            return self.recipe.digest();
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.recipe.digest().as_bytes());
+        hasher.update(serde_json::json!(limits).to_string().as_bytes());
+        MappingDigest::from_bytes(*hasher.finalize().as_bytes())
+    }
+}
+
 /// What decides how an object's bytes become records, whatever it is delivered to.
 pub struct Recipe {
     /// The integration's name, as mappers see it.
@@ -256,6 +271,7 @@ impl Failure {
             Self::Destination(DestinationError::NoAccountMatched { .. } | DestinationError::NotMatched { .. }) => {
                 ErrorClass::NoAccountMatched
             }
+            Self::Destination(DestinationError::TooManyUnmatched { .. }) => ErrorClass::TooManyUnmatched,
             Self::Destination(error) if error.is_files_fault() => ErrorClass::Content,
             Self::Destination(_) => ErrorClass::Destination,
         }

@@ -46,6 +46,8 @@ pub enum ErrorClass {
     Mapper,
     /// None of the file's rows matched an account; another file may bring the accounts (R7).
     NoAccountMatched,
+    /// More of the file's rows matched no account than the integration allows (R11).
+    TooManyUnmatched,
     /// Mended rows of an object of which nothing was merged yet (R10).
     OriginNotTaken,
     /// The destination's fault.
@@ -56,7 +58,7 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All classes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Gone,
         Self::Changed,
         Self::Denied,
@@ -72,6 +74,7 @@ impl ErrorClass {
         Self::Content,
         Self::Mapper,
         Self::NoAccountMatched,
+        Self::TooManyUnmatched,
         Self::OriginNotTaken,
         Self::Destination,
         Self::Ours,
@@ -95,6 +98,7 @@ impl ErrorClass {
             Self::Content => "content",
             Self::Mapper => "mapper",
             Self::NoAccountMatched => "no_account_matched",
+            Self::TooManyUnmatched => "too_many_unmatched",
             Self::OriginNotTaken => "origin_not_taken",
             Self::Destination => "destination",
             Self::Ours => "ours",
@@ -154,7 +158,7 @@ const fn policy(class: ErrorClass) -> Policy {
     match class {
         ErrorClass::Gone | ErrorClass::Changed => Policy::Forget,
         ErrorClass::Skewed | ErrorClass::Connection | ErrorClass::Space => Policy::Stop,
-        ErrorClass::Content | ErrorClass::Mapper => Policy::Quarantine,
+        ErrorClass::Content | ErrorClass::Mapper | ErrorClass::TooManyUnmatched => Policy::Quarantine,
         ErrorClass::Denied | ErrorClass::Kms | ErrorClass::NoAccountMatched | ErrorClass::OriginNotTaken => {
             retry(MINUTE, HOUR, Some(30))
         }
@@ -239,6 +243,7 @@ mod tests {
             (ErrorClass::Content, Some((1, Step::Quarantine))),
             (ErrorClass::Mapper, Some((1, Step::Quarantine))),
             (ErrorClass::NoAccountMatched, Some((30, Step::Quarantine))),
+            (ErrorClass::TooManyUnmatched, Some((1, Step::Quarantine))),
             (ErrorClass::OriginNotTaken, Some((30, Step::Quarantine))),
             (ErrorClass::Destination, Some((100, Step::Quarantine))),
             (ErrorClass::Ours, Some((3, Step::Quarantine))),

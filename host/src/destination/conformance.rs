@@ -229,6 +229,8 @@ pub(super) struct File {
     pub(super) matching: Matching,
     pub(super) rejected: Vec<u32>,
     pub(super) brings: Brings,
+    /// Its bytes; the version's own if none.
+    pub(super) content: Option<u8>,
     pub(super) accounts: Option<Accounts>,
     pub(super) usage: Option<Usage>,
 }
@@ -244,6 +246,7 @@ impl File {
             matching: Matching { on_no_match: OnNoMatch::Create, ..Matching::default() },
             rejected: Vec::new(),
             brings: Brings::OWN,
+            content: None,
             accounts: None,
             usage: None,
         }
@@ -309,7 +312,7 @@ impl File {
             tenant: TenantName::default(),
             as_of,
             mapping: MappingDigest::from_bytes([1; 32]),
-            content: ContentHash::from_bytes([2; 32]),
+            content: ContentHash::from_bytes([self.content.unwrap_or(self.version as u8); 32]),
             matching: self.matching,
             brings: self.brings.clone(),
         }
@@ -537,6 +540,7 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         usage_of_a_row_that_matches_several_accounts_goes_to_all_of_them_if_asked_for
         identifiers_of_different_accounts_go_by_the_first_or_are_skipped_or_fail_the_file
         a_row_without_an_account_fails_the_file_if_asked_for
+        too_many_rows_without_an_account_fail_the_file
         names_match_in_normalized_form_and_create_one_account_for_all_spellings
         names_that_came_by_another_key_match_in_normalized_form_later
         names_that_are_about_the_same_match_unless_two_are_as_near
@@ -572,6 +576,7 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         rows_of_one_file_are_aggregated
         the_newest_object_replaces_and_older_ones_do_not
         adding_takes_every_objects_latest_version_once
+        a_replay_of_bytes_that_an_older_version_had_takes_its_place
         usage_is_kept_by_user
         decimals_of_different_scale_add_up_exactly
         a_metric_keeps_its_type

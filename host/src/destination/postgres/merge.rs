@@ -5,8 +5,8 @@ use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
 use crate::destination::relational::mended::{Follower, Origin};
 use crate::destination::relational::similar::Names;
 use crate::destination::relational::{UNMATCHED_EXAMPLES, behind, comparable, place};
-use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
-use crate::object::{ContentHash, Identity, TenantName};
+use crate::destination::{Delivery, DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
+use crate::object::{ContentHash, Generation, Identity, TenantName};
 
 use super::session::{Session, is_conflict};
 use super::staging::Staged;
@@ -32,7 +32,7 @@ pub(super) struct Merge<'c> {
     pub(super) as_of: Vec<u8>,
     /// Whether nothing of the tenant is newer, so that its values simply win.
     pub(super) newest: bool,
-    /// Confirmed ingestions of the same object with a lower generation, whose contributions it replaces.
+    /// Confirmed ingestions whose contributions it replaces: of the same object with a lower generation, above all.
     pub(super) earlier: Vec<i64>,
     /// Whether a higher generation of the same object was confirmed before, so that it contributes nothing.
     pub(super) superseded: bool,
@@ -172,6 +172,33 @@ enum Purpose {
     Look,
 }
 
+/// Older versions of a replayed object's key that had its bytes: the ledger left this version out for one of them, so
+/// that a replay is one of theirs too.
+fn same_bytes(db: &Session, tenant: i32, delivery: &Delivery, as_of: &Vec<u8>) -> Result<Vec<i64>, DestinationError> {
+    let (identity, object) = (&delivery.identity, &delivery.object);
+    if identity.generation == Generation::default() {
+        return Ok(Vec::new());
+    }
+    db.rows(
+        "look up versions",
+        "SELECT i.id FROM ingestions i JOIN source_keys k ON k.id = i.source_key
+         WHERE k.tenant = $1 AND k.integration = $2 AND k.connection = $3 AND k.bucket = $4 AND k.key = $5
+           AND i.dedup_key <> $6 AND i.content = $7 AND i.as_of < $8 AND i.replaced_by IS NULL
+           AND NOT EXISTS (SELECT 1 FROM ingestions m WHERE m.origin = i.id)",
+        &[
+            &tenant,
+            &identity.integration.as_str(),
+            &object.connection.as_str(),
+            &object.bucket.as_str(),
+            &storable(object.key.as_str()),
+            &storable(identity.dedup_key.as_str()),
+            &delivery.content.to_string(),
+            as_of,
+        ],
+        |row| row.try_get(0),
+    )
+}
+
 impl<'c> Merge<'c> {
     fn run(
         db: &'c Session,
@@ -192,7 +219,9 @@ impl<'c> Merge<'c> {
             |row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?)),
         )?;
         let later = generations.iter().filter(|(_, other)| *other > generation).max_by_key(|(_, other)| *other);
-        let earlier = generations.iter().filter(|(_, other)| *other < generation).map(|(id, _)| *id).collect();
+        let earlier: Vec<i64> =
+            generations.iter().filter(|(_, other)| *other < generation).map(|(id, _)| *id).collect();
+        let earlier: Vec<i64> = [earlier, same_bytes(db, tenant, &staged.delivery, &as_of)?].concat();
         let newest = db.value(
             "compare with the newest ingestion",
             "SELECT NOT EXISTS (SELECT 1 FROM ingestions WHERE tenant = $1 AND as_of > $2)",
@@ -362,10 +391,8 @@ impl<'c> Merge<'c> {
         let few = UNMATCHED_EXAMPLES;
         self.merged.unmatched_examples =
             self.examples(&format!("{unresolved} <= 0 ORDER BY v.position LIMIT {few}"))?;
-        if let Purpose::Look = purpose {
-            return Ok(());
-        }
-        refuse(self.staged.delivery.matching, &self.merged, conflicts, |code| {
+        let Purpose::Store(read) = purpose else { return Ok(()) };
+        refuse(self.staged.delivery.matching, &self.merged, read, conflicts, |code| {
             let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
             Ok(first.map(|row| row.identifier).unwrap_or_default())
         })

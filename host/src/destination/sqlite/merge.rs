@@ -10,8 +10,8 @@ use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
 use crate::destination::relational::mended::{Follower, Origin};
 use crate::destination::relational::similar::Names;
 use crate::destination::relational::{UNMATCHED_EXAMPLES, behind, comparable, place};
-use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
-use crate::object::{ContentHash, Identity};
+use crate::destination::{Delivery, DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
+use crate::object::{ContentHash, Generation, Identity};
 
 use super::staging::Staged;
 use super::store::{self, STAGING_CACHE, Statements, Store};
@@ -29,7 +29,7 @@ pub(super) struct Merge<'c> {
     pub(super) as_of: Vec<u8>,
     /// Whether nothing in the store is newer, so that its values simply win.
     pub(super) newest: bool,
-    /// Confirmed ingestions of the same object with a lower generation, whose contributions it replaces.
+    /// Confirmed ingestions whose contributions it replaces: of the same object with a lower generation, above all.
     pub(super) earlier: Vec<i64>,
     /// Whether a higher generation of the same object was confirmed before, so that it contributes nothing.
     pub(super) superseded: bool,
@@ -143,6 +143,32 @@ fn attach(connection: &Connection, staging: &Path) -> Result<(), DestinationErro
     db.batch("attach the staged records", &pragmas)
 }
 
+/// Older versions of a replayed object's key that had its bytes: the ledger left this version out for one of them, so
+/// that a replay is one of theirs too.
+fn same_bytes(db: &Statements<'_>, delivery: &Delivery, as_of: &[u8]) -> Result<Vec<i64>, DestinationError> {
+    let (identity, object) = (&delivery.identity, &delivery.object);
+    if identity.generation == Generation::default() {
+        return Ok(Vec::new());
+    }
+    db.rows(
+        "look up versions",
+        "SELECT i.id FROM main.ingestions i JOIN main.source_keys k ON k.id = i.source_key
+         WHERE k.integration = ?1 AND k.connection = ?2 AND k.bucket = ?3 AND k.key = ?4
+           AND i.dedup_key <> ?5 AND i.content = ?6 AND i.as_of < ?7 AND i.replaced_by IS NULL
+           AND NOT EXISTS (SELECT 1 FROM main.ingestions m WHERE m.origin = i.id)",
+        params![
+            identity.integration.as_str(),
+            object.connection.as_str(),
+            object.bucket.as_str(),
+            object.key.as_str(),
+            identity.dedup_key.as_str(),
+            delivery.content.to_string(),
+            as_of,
+        ],
+        |row| row.get(0),
+    )
+}
+
 impl<'c> Merge<'c> {
     fn run(
         connection: &'c Connection,
@@ -167,6 +193,7 @@ impl<'c> Merge<'c> {
             .filter(|(_, generation)| *generation < identity.generation.0)
             .map(|(ingestion, _)| *ingestion)
             .collect();
+        let earlier = [earlier, same_bytes(&db, &staged.delivery, &as_of)?].concat();
         let later = generations
             .iter()
             .filter(|(_, generation)| *generation > identity.generation.0)
@@ -361,10 +388,8 @@ impl<'c> Merge<'c> {
         let few = UNMATCHED_EXAMPLES;
         self.merged.unmatched_examples =
             self.examples(&format!("{unresolved} <= 0 ORDER BY v.position LIMIT {few}"))?;
-        if let Purpose::Look = purpose {
-            return Ok(());
-        }
-        refuse(self.staged.delivery.matching, &self.merged, conflicts, |code| {
+        let Purpose::Store(read) = purpose else { return Ok(()) };
+        refuse(self.staged.delivery.matching, &self.merged, read, conflicts, |code| {
             let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
             Ok(first.map(|row| row.identifier).unwrap_or_default())
         })
