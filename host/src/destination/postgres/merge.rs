@@ -174,7 +174,7 @@ enum Purpose {
 
 /// Older versions of a replayed object's key that had its bytes: the ledger left this version out for one of them, so
 /// that a replay is one of theirs too.
-fn same_bytes(db: &Session, tenant: i32, delivery: &Delivery, as_of: &Vec<u8>) -> Result<Vec<i64>, DestinationError> {
+fn same_bytes(db: &Session, tenant: i32, delivery: &Delivery, as_of: &[u8]) -> Result<Vec<i64>, DestinationError> {
     let (identity, object) = (&delivery.identity, &delivery.object);
     if identity.generation == Generation::default() {
         return Ok(Vec::new());
@@ -193,7 +193,7 @@ fn same_bytes(db: &Session, tenant: i32, delivery: &Delivery, as_of: &Vec<u8>) -
             &storable(object.key.as_str()),
             &storable(identity.dedup_key.as_str()),
             &delivery.content.to_string(),
-            as_of,
+            &as_of,
         ],
         |row| row.try_get(0),
     )

@@ -88,18 +88,16 @@ fn settle_mended(merge: &mut Merge<'_>, origin: i64) -> Result<Option<i64>, Dest
         return Err(DestinationError::NotRefused { row });
     }
     let rows = db.value(WHAT, "SELECT count(DISTINCT origin_row) FROM staging.mended")?;
-    let sql = format!(
-        "SELECT i.id, k.key, i.as_of > ?2, (SELECT count(*) FROM main.mended_rows a WHERE a.ingestion = i.id), count(*),
+    let sql = "SELECT i.id, k.key, i.as_of > ?2, (SELECT count(*) FROM main.mended_rows a WHERE a.ingestion = i.id), count(*),
            min(m.origin_row)
          FROM main.ingestions i
          JOIN main.source_keys k ON k.id = i.source_key
          CROSS JOIN (SELECT DISTINCT origin_row FROM staging.mended) s
          JOIN main.mended_rows m ON m.ingestion = i.id AND m.origin_row = s.origin_row
          WHERE i.origin = ?1 AND i.replaced_by IS NULL AND i.dedup_key <> ?3
-         GROUP BY i.id"
-    );
+         GROUP BY i.id";
     let dedup_key = merge.staged.delivery.identity.dedup_key.as_str();
-    let others = db.rows(WHAT, &sql, params![origin, merge.as_of, dedup_key], |row| {
+    let others = db.rows(WHAT, sql, params![origin, merge.as_of, dedup_key], |row| {
         Ok(Other {
             ingestion: row.get(0)?,
             key: row.get(1)?,
