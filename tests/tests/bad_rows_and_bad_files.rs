@@ -183,16 +183,16 @@ fn too_many_rows_that_match_nothing_leave_a_file_out_whole() {
     server.put(BUCKET, "most.csv", "id,arr\n2,20\n8,80\n9,nine\n7,70\n").unwrap();
     let ran = bed.once();
     assert_eq!(ran.counts("acme"), [3, 1, 1, 1, 0, 0], "{ran:?}");
-    server.put(BUCKET, "more.csv", "id,arr\n2,200\n8,80\n7,70\n6,six\n").unwrap();
+    server.put(BUCKET, "worse.csv", "id,arr\n2,200\n8,80\n7,70\n6,six\n").unwrap();
     bed.configure(&skipping.replace("bucket =", "max_unmatched_ratio = 0.4\nbucket ="));
     let ran = bed.once();
     assert_eq!(ran.counts("acme"), [4, 3, 0, 0, 0, 1], "{ran:?}");
-    let reason = bed.state_of("acme", "more.csv")["quarantined"]["reason"].as_str().unwrap().to_owned();
+    let reason = bed.state_of("acme", "worse.csv")["quarantined"]["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("2 of 4 rows matched no account, and `max_unmatched_ratio` is 0.4"), "{reason}");
-    assert!(bed.files("state/rejects").iter().any(|file| file.contains("more.csv")), "its rejects are written");
+    assert!(bed.files("state/rejects").iter().any(|file| file.contains("worse.csv")), "its rejects are written");
     assert_eq!(bed.rows("SELECT crm_id, value FROM account_field_values ORDER BY 1"), ["1|10", "2|20"]);
-    fs::write(bed.path("more.csv"), "id,arr\n2,200\n8,80\n7,70\n6,six\n").unwrap();
-    let tried = bed.command(["test", "acme", bed.path("more.csv").to_str().unwrap()]);
+    fs::write(bed.path("worse.csv"), "id,arr\n2,200\n8,80\n7,70\n6,six\n").unwrap();
+    let tried = bed.command(["test", "acme", bed.path("worse.csv").to_str().unwrap()]);
     assert!(tried.code == 1 && tried.errors.contains("`max_unmatched_ratio` is 0.4"), "{tried:?}");
     // The limit is raised: once more.
     bed.configure(&skipping);
