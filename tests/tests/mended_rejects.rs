@@ -15,7 +15,7 @@ connection = "main"
 bucket = "exports"
 matching = { on_no_match = "create" }
 identifiers = [{ column = "id", match = "crm_id" }]
-fields = [{ column = "plan", field = "plan", allowed = ["basic", "pro"], on_invalid = "reject_row" }]
+fields = [{ column = "plan", field = "plan", type = "text", allowed = ["basic", "pro"], on_invalid = "reject_row" }]
 
 [[integrations.acme.usage]]
 product = "Core"
