@@ -36,8 +36,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Integration};
 use crate::daemon::{Destinations, PartError, Workshop};
 use crate::decode::Format;
-use crate::destination::{Delivery, Destination, DestinationError, NameMatch, OnNoMatch, Summary};
-use crate::ingest::{Again, Failure, Recipe, transform};
+use crate::destination::{Brings, Delivery, Destination, DestinationError, NameMatch, OnNoMatch, Summary};
+use crate::ingest::{Again, Failure, Recipe, Rows, transform};
 use crate::object::{
     AsOf, ContentHash, DedupKey, DestinationName, Generation, Identity, IntegrationName, Object, TenantName,
 };
@@ -265,10 +265,12 @@ impl Import {
             mapping: self.recipe.digest(),
             content,
             matching: self.settings.matching,
+            brings: Brings::OWN,
         };
         let mut staging = self.destination.stage(delivery).map_err(Failure::from)?;
         let issues = IssueLog::create(self.scratch.path()).map_err(Failure::from)?;
-        let mut transformed = transform(&self.recipe, as_mapped, open()?, staging.as_mut(), issues, oversight)?;
+        let mut transformed =
+            transform(&self.recipe, as_mapped, &Rows::own(), open()?, staging.as_mut(), issues, oversight)?;
         let mut reject_files = Vec::new();
         if transformed.rows.rejected > 0 {
             let again = Again::open(&self.recipe, as_mapped, open()?)?;

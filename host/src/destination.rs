@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
-use crate::object::{AsOf, ContentHash, Identity, MappingDigest, Object, TenantName};
+use crate::object::{AsOf, ContentHash, DedupKey, Identity, IntegrationName, MappingDigest, Object, TenantName};
 use crate::secrets::SecretError;
 
 use self::postgres::TlsError;
@@ -47,6 +47,56 @@ pub struct Delivery {
     pub content: ContentHash,
     /// How identifiers become accounts.
     pub matching: Matching,
+    /// Whose rows it brings.
+    pub brings: Brings,
+}
+
+/// Whose rows an object brings (R9, R10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Brings {
+    /// Its own, less so many that mended reject files brought in their place.
+    Own {
+        /// How many were left out.
+        mended: u64,
+    },
+    /// Rows of another object of the integration that were refused there and are mended. They join what that object
+    /// contributed, and stand right behind it in the order of writes.
+    Mended {
+        /// That object.
+        origin: DedupKey,
+    },
+}
+
+impl Brings {
+    /// All rows of its own.
+    pub const OWN: Self = Self::Own { mended: 0 };
+
+    /// The object whose mended rows these are.
+    pub fn origin(&self) -> Option<&DedupKey> {
+        match self {
+            Self::Own { .. } => None,
+            Self::Mended { origin } => Some(origin),
+        }
+    }
+}
+
+/// An object that was merged, as mended reject files need to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The object.
+    pub object: Object,
+    /// Those of its rows that mended reject files brought in their place, each as its reject file names it. They are left
+    /// out when the object is taken again.
+    pub mended: Vec<String>,
+}
+
+/// A row that was mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MendedRow<'a> {
+    /// The table-wide row that brings it.
+    pub row: u32,
+    /// Which row of its origin it is, as the reject file named it.
+    pub origin: &'a str,
 }
 
 /// How many rows an object had.
@@ -124,6 +174,8 @@ pub struct RejectRow {
     pub code: String,
     /// A sentence for the person who owns the data.
     pub message: String,
+    /// Which row of which object it was first, as its reject file says it (R10).
+    pub origin: String,
 }
 
 /// Somewhere records go. Three are real: `sqlite`, `postgres` and `files`.
@@ -143,6 +195,17 @@ pub trait Destination: Send + Sync {
     ) -> Result<(), DestinationError> {
         let _ = (tenant, wanted, visitor);
         Err(DestinationError::CannotTell)
+    }
+
+    /// What was merged of an object, whatever its generation; none where nothing was.
+    fn taken(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Taken>, DestinationError> {
+        let _ = (tenant, integration, dedup_key);
+        Ok(None)
     }
 
     /// Begins to stage an object. What an unfinished staging left behind is discarded.
@@ -166,6 +229,13 @@ pub trait Staging: Send {
 
     /// Takes back what was staged for a row of the open table that turned out to be rejected later.
     fn reject_row(&mut self, row: u32) -> Result<(), DestinationError>;
+
+    /// Says which rows of their origin the next records of the open table stand for, where the object brings mended rows.
+    /// A destination that takes nothing from [`Destination::taken`] is never told.
+    fn mends(&mut self, rows: &[MendedRow<'_>]) -> Result<(), DestinationError> {
+        let _ = rows;
+        Ok(())
+    }
 
     /// Stages rows that were refused, to be kept beside what the object brought. The caller hands them over in bounded
     /// batches, in any order. A destination that keeps none leaves them to the reject file.
@@ -202,6 +272,18 @@ pub enum DestinationError {
         /// Rows.
         rows: u64,
     },
+    /// More rows matched no account than the integration allows (R11).
+    #[error("{unmatched} of {read} rows matched no account, and {limit}; the first is `{first}`")]
+    TooManyUnmatched {
+        /// How many.
+        unmatched: u64,
+        /// Of how many.
+        read: u64,
+        /// The limit.
+        limit: String,
+        /// The identifier of the first.
+        first: String,
+    },
     /// Some rows matched none, or no one, and the integration wants all to.
     #[error("{rows} {} matched {what}; the first is `{first}`", if *rows == 1 { "row" } else { "rows" })]
     NotMatched {
@@ -212,6 +294,29 @@ pub enum DestinationError {
         /// The identifier of the first.
         first: String,
     },
+    /// Mended rows of an object that was not merged here, or was taken back.
+    #[error("nothing was taken of `{origin}`, where its mended rows come from")]
+    OriginNotTaken {
+        /// That object.
+        origin: DedupKey,
+    },
+    /// A row that is said to be mended was not refused: a replay took it, or nobody ever refused it.
+    #[error("`{row}` is not among the rows that were refused")]
+    NotRefused {
+        /// The row, as its reject file names it.
+        row: String,
+    },
+    /// A row was mended before in company, and this file does not bring the others.
+    #[error("`{row}` was mended by `{by}` together with rows that this file does not have")]
+    MendedInCompany {
+        /// The row, as its reject file names it.
+        row: String,
+        /// The key of the file that mended it.
+        by: String,
+    },
+    /// Rows of an object were mended while it was taken again.
+    #[error("rows of the object were mended while it was taken again")]
+    MendedMeanwhile,
     /// A field is already stored with another type.
     #[error("field `{field}` is stored as {stored}, the mapper brings {brought}")]
     FieldType {
@@ -346,7 +451,14 @@ pub enum DestinationError {
 impl DestinationError {
     /// Whether what the file and its mapping bring is to blame: no repetition helps, but another mapping may.
     pub fn is_files_fault(&self) -> bool {
-        matches!(self, Self::FieldType { .. } | Self::Overflow | Self::KeyTooLong { .. })
+        matches!(
+            self,
+            Self::FieldType { .. }
+                | Self::Overflow
+                | Self::KeyTooLong { .. }
+                | Self::NotRefused { .. }
+                | Self::MendedInCompany { .. }
+        )
     }
 
     /// What a person can do about it.
@@ -365,12 +477,26 @@ impl DestinationError {
                 "see that the identifier's column and `match` are right, let another file bring the accounts first, or set \
                  `on_no_match = \"create\"` under `matching`",
             ),
+            Self::TooManyUnmatched { .. } => Some(
+                "see `gristmill test` for the rows; load the accounts and use `gristmill replay` with `--unmatched`, or mend the \
+                 identifiers",
+            ),
             Self::NotMatched { .. } => {
                 Some("see `gristmill test` for the rows, or let `skip` leave such rows out under `matching`")
             }
             Self::FieldType { .. } => Some("give the field the stored type, or another key"),
             Self::Schema { .. } => Some("run the version that wrote the store, or a newer one"),
+            Self::OriginNotTaken { .. } => {
+                Some("replay that object first; this file is tried again by itself for a day")
+            }
+            Self::NotRefused { .. } => Some(
+                "take such rows out of the file; the newest reject file of the object has those that are left to mend",
+            ),
+            Self::MendedInCompany { .. } => {
+                Some("upload either rows that nobody mended yet, or all of that file's rows again")
+            }
             Self::CannotTell
+            | Self::MendedMeanwhile
             | Self::Overflow
             | Self::Sqlite { .. }
             | Self::Connect { .. }

@@ -11,8 +11,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Integration};
 use crate::daemon::{PartError, Workshop, destination_for_reading};
 use crate::decode::{Dialect, Format};
-use crate::destination::{Delivery, Destination, Preview, RejectRow, RowCounts};
-use crate::ingest::{Again, Failure, OpenedTable, Pipeline, Recipe, format_of, open_decoder, transform};
+use crate::destination::{Brings, Delivery, Destination, Preview, RejectRow, RowCounts};
+use crate::ingest::{Again, Failure, OpenedTable, Pipeline, Reader, Recipe, Rows, format_of, transform};
 use crate::object::{AsOf, ContentHash, Generation, Identity, IntegrationName, Object};
 use crate::oversight::Oversight;
 use crate::rejects::{self, IssueLog};
@@ -35,7 +35,7 @@ pub struct DryRun {
     pub tables: Vec<DryTable>,
     /// Rows read and refused.
     pub rows: RowCounts,
-    /// Why the file would fail all the same: the limit that its rejected rows exceed.
+    /// Why the file would fail all the same: the limit that its rejected or unmatched rows exceed.
     pub would_fail: Option<String>,
     /// What the destination would do, with examples.
     pub preview: Preview,
@@ -201,9 +201,13 @@ impl Bench<'_> {
         oversight: &Oversight,
     ) -> Result<DryRun, Failure> {
         let format = format_of(object)?;
-        let mut staging = self.destination.stage(self.delivery(object, content))?;
+        let mut delivery = self.delivery(object, content);
+        let tenant = &self.settings.tenant;
+        let rows = Rows::look(self.recipe, tenant, &delivery.identity, object, open()?, self.destination)?;
+        delivery.brings = rows.brings();
+        let mut staging = self.destination.stage(delivery)?;
         let issues = IssueLog::create(self.scratch)?;
-        let mut transformed = transform(self.recipe, object, open()?, staging.as_mut(), issues, oversight)?;
+        let mut transformed = transform(self.recipe, object, &rows, open()?, staging.as_mut(), issues, oversight)?;
         let mut rejects = Vec::new();
         if transformed.rows.rejected > 0 {
             let again = Again::open(self.recipe, object, open()?)?;
@@ -216,16 +220,18 @@ impl Bench<'_> {
             };
             rejects::write_rejects(issues, again, scratch.path(), identity, object, shown)?;
         }
-        let mut decoder = open_decoder(self.recipe, object, open()?)?;
-        decoder.next_table()?;
+        let mut reader = Reader::open(self.recipe, object, open()?)?;
+        reader.next_table()?;
+        let (counts, preview) = (transformed.rows, staging.preview()?);
+        let unmatched = self.settings.matching.exceeded_by(preview.merged.unmatched, counts.read);
         Ok(DryRun {
             sample,
             format,
-            dialect: decoder.dialect(),
+            dialect: reader.dialect(),
             tables: transformed.tables.iter().map(DryTable::of).collect(),
             rows: transformed.rows,
-            would_fail: self.settings.reject_limits.exceeded_by(transformed.rows),
-            preview: staging.preview()?,
+            would_fail: self.settings.reject_limits.exceeded_by(counts).or(unmatched),
+            preview,
             rejects,
         })
     }
@@ -246,6 +252,7 @@ impl Bench<'_> {
             mapping: self.recipe.digest(),
             content,
             matching: self.settings.matching,
+            brings: Brings::OWN,
         }
     }
 }

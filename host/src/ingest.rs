@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::clock::Clock;
 use crate::config::{self, ContentHashing, OnRevert};
 use crate::decode::{DecodeError, Format};
-use crate::destination::{Delivery, Destination, DestinationError, RowCounts, Summary};
+use crate::destination::{Brings, Delivery, Destination, DestinationError, RowCounts, Summary};
 use crate::events;
 use crate::ledger::{Ledger, LedgerError, NewObject, SameContent, SkipReason};
 use crate::mapper::{Blame, Mapper, MapperError};
@@ -24,9 +24,13 @@ use crate::source::{Source, SourceError};
 use crate::spool::{Spool, SpoolError, SpooledObject};
 use crate::worker::Launcher;
 
+mod mended;
+mod reader;
 mod transform;
 
-pub use transform::{Again, OpenedTable, Transformed, open_decoder, transform};
+pub use mended::{MendedError, Rows};
+pub use reader::Reader;
+pub use transform::{Again, OpenedTable, Transformed, transform};
 
 /// An integration ready to run: everything an ingestion needs beside its object.
 pub struct Pipeline<S> {
@@ -48,6 +52,21 @@ pub struct Pipeline<S> {
     pub outbox: Outbox,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+}
+
+impl<S> Pipeline<S> {
+    /// The digest of everything that decides whether an object is merged: of the recipe (R6) and of the limits on its rows
+    /// (R11). What failed under one is tried once more under another.
+    pub fn tried_under(&self) -> MappingDigest {
+        let limits = (self.settings.reject_limits, self.settings.matching.max_unmatched);
+        if limits == Default::default() {
+            return self.recipe.digest();
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.recipe.digest().as_bytes());
+        hasher.update(serde_json::json!(limits).to_string().as_bytes());
+        MappingDigest::from_bytes(*hasher.finalize().as_bytes())
+    }
 }
 
 /// What decides how an object's bytes become records, whatever it is delivered to.
@@ -216,6 +235,9 @@ pub enum Failure {
         /// The limit.
         limit: String,
     },
+    /// It is a mended reject file that cannot be taken.
+    #[error(transparent)]
+    Mended(#[from] MendedError),
     /// The ledger could not be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -236,6 +258,10 @@ impl Failure {
             Self::Rejects(_) | Self::Ledger(_) | Self::Panicked => ErrorClass::Ours,
             Self::Decode(error) if error.is_files_fault() => ErrorClass::Content,
             Self::UnknownFormat(_) | Self::DuplicateColumn { .. } | Self::TooManyRejects { .. } => ErrorClass::Content,
+            Self::Mended(MendedError::NotTaken { .. }) | Self::Destination(DestinationError::OriginNotTaken { .. }) => {
+                ErrorClass::OriginNotTaken
+            }
+            Self::Mended(_) => ErrorClass::Content,
             Self::Decode(_) | Self::Stopped | Self::LocalCopy(_) => ErrorClass::Ours,
             Self::Mapper { source, .. } => match source.blame() {
                 Blame::File => ErrorClass::Content,
@@ -245,6 +271,7 @@ impl Failure {
             Self::Destination(DestinationError::NoAccountMatched { .. } | DestinationError::NotMatched { .. }) => {
                 ErrorClass::NoAccountMatched
             }
+            Self::Destination(DestinationError::TooManyUnmatched { .. }) => ErrorClass::TooManyUnmatched,
             Self::Destination(error) if error.is_files_fault() => ErrorClass::Content,
             Self::Destination(_) => ErrorClass::Destination,
         }
@@ -257,6 +284,7 @@ impl Failure {
             Self::Spool(error) => error.hint(),
             Self::Ledger(error) => error.hint().map(str::to_owned),
             Self::Destination(error) => error.hint().map(str::to_owned),
+            Self::Mended(error) => Some(error.hint().to_owned()),
             Self::TooManyRejects { .. } => Some(
                 "the reject file has every such row; mend the file or the mapping, and upload or replay it".to_owned(),
             ),
@@ -300,6 +328,7 @@ async fn deliver<S: Source>(
         mapping: pipeline.recipe.digest(),
         content: spooled.content(),
         matching: pipeline.settings.matching,
+        brings: Brings::OWN,
     };
     let pipeline = Arc::clone(pipeline);
     let oversight = oversight.clone();
@@ -309,21 +338,24 @@ async fn deliver<S: Source>(
 /// Decodes, maps and stages the spooled file, writes its rejects, and merges it whole (I8).
 fn merge<S: Source>(
     pipeline: &Pipeline<S>,
-    delivery: Delivery,
+    mut delivery: Delivery,
     spooled: &SpooledObject,
     oversight: &Oversight,
 ) -> Result<Outcome, Failure> {
     let object = delivery.object.clone();
     let identity = delivery.identity.clone();
+    let (recipe, destination) = (&pipeline.recipe, pipeline.destination.as_ref());
+    let rows = Rows::look(recipe, &delivery.tenant, &identity, &object, spooled.open()?, destination)?;
+    delivery.brings = rows.brings();
     let beginning = oversight.watch.begin("staging");
     let mut staging = pipeline.destination.stage(delivery)?;
     drop(beginning);
     let issues = IssueLog::create(pipeline.spool.directory())?;
-    let mut transformed = transform(&pipeline.recipe, &object, spooled.open()?, staging.as_mut(), issues, oversight)?;
+    let mut transformed = transform(recipe, &object, &rows, spooled.open()?, staging.as_mut(), issues, oversight)?;
     if transformed.rows.rejected > 0 {
         // Before the merge: a crash between the two must not lose the rejects of a file that is confirmed.
         let beat = oversight.watch.begin("reject file");
-        let again = Again::open(&pipeline.recipe, &object, spooled.open()?)?.inspect(|_| beat.beat());
+        let again = Again::open(recipe, &object, spooled.open()?)?.inspect(|_| beat.beat());
         let (issues, directory) = (&mut transformed.issues, &pipeline.rejects_directory);
         rejects::write_rejects(issues, again, directory, &identity, &object, |rows| staging.rejects(rows))?;
     }

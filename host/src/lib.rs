@@ -20,6 +20,7 @@
 //! | destination | where records go |
 //! | ledger | the durable record of what happened to each object |
 //! | reject | a row that was refused, with line, column, value, code and message |
+//! | origin | the object that a mended reject came from, and joins |
 //!
 //! # Invariants
 //!

@@ -268,7 +268,7 @@ impl<S: Source> Pass<'_, S> {
                 config::OnRevert::Skip => ledger::OnRevert::Skip,
                 config::OnRevert::Ingest => ledger::OnRevert::Ingest,
             },
-            mapping: self.pipeline.recipe.digest(),
+            mapping: self.pipeline.tried_under(),
         };
         let admitted = self.pipeline.ledger.admit(&self.pipeline.settings.name, objects, &policy).await?;
         for object in &admitted.reverted {
@@ -355,8 +355,9 @@ async fn record<S: Source>(
                     retry_after: pipeline.clock.now().saturating_add(after).unwrap_or(Timestamp::MAX),
                 },
             };
-            // Another mapping may help where the file or the mapper is to blame, and only there (R6).
-            facts.mapping = matches!(class, ErrorClass::Content | ErrorClass::Mapper).then(|| pipeline.recipe.digest());
+            // Another mapping, or another limit, may help where the file or the mapper is to blame, and only there (R6).
+            let may_help = matches!(class, ErrorClass::Content | ErrorClass::Mapper | ErrorClass::TooManyUnmatched);
+            facts.mapping = may_help.then(|| pipeline.tried_under());
             let hint = failure.hint();
             let message = events::Chain(&failure).to_string();
             facts.failure = Some(ledger::Failure { class: class.to_string(), message, hint: hint.clone() });

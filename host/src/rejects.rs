@@ -9,9 +9,9 @@
 //! each sheet that has rejects, with `.sheet-{number}` before `.rejects.csv`. Its header is that of the table, then
 //! `_gristmill_line`, `_column`, `_value`, `_code`, `_message` and `_origin`; each refused row stands in it once, with
 //! its original cells. Where several cells of a row are wrong, their columns, values, codes and messages are joined
-//! with `; `, so that a row that was mended once is whole. `_gristmill_origin` says which object, and which sheet, the
-//! row came from; a mended reject file that has rejects again keeps its rows' first origin, and its own six columns are
-//! not doubled.
+//! with `; `, so that a row that was mended once is whole. `_gristmill_line` is the line of the file that was read, and
+//! `_gristmill_origin` says which row of which object this is ([`Origin`]); a mended reject file that has rejects again
+//! keeps its rows' first origin, and its own six columns are not doubled.
 //!
 //! The dialect is fixed: UTF-8 with a byte order mark, which spreadsheets need, commas, double quotes where needed, CRLF.
 //! Cells are written exactly as they were read, also those that begin with `=`, `+`, `-` or `@` and that a spreadsheet
@@ -33,9 +33,11 @@ use crate::object::{Identity, Object, Share};
 use log::{Reject, Sorted};
 
 pub use log::IssueLog;
+pub use origin::Origin;
 
 mod log;
 mod name;
+mod origin;
 
 #[cfg(test)]
 mod tests;
@@ -251,7 +253,7 @@ struct TableFile {
     original: Vec<usize>,
     /// Where a mended reject file says its rows' origin.
     origin_column: Option<usize>,
-    origin: String,
+    origin: Origin,
     path: PathBuf,
     aside: PathBuf,
     /// Made with the first row.
@@ -272,10 +274,7 @@ impl TableFile {
         let original = (0..head.header.len())
             .filter(|column| head.header.get(*column).is_some_and(|name| !is_ours(name)))
             .collect();
-        let origin = match &head.sheet {
-            Some(sheet) => format!("{}#sheet={sheet}", identity.dedup_key),
-            None => identity.dedup_key.to_string(),
-        };
+        let origin = Origin::of(identity, head.sheet.as_deref());
         let mut aside = path.clone().into_os_string();
         aside.push(".part");
         let aside = PathBuf::from(aside);
@@ -305,6 +304,10 @@ impl TableFile {
         let line = batch.lines.get(place).copied().unwrap_or_default();
         let column_name = |reject: &Reject| reject.column.and_then(|column| self.head.header.get(column)).cloned();
         let value = |reject: &Reject| reject.column.map(|column| batch.cell(column, place).to_owned());
+        let origin = match self.origin_column.map(|column| batch.cell(column, place)) {
+            None | Some("") => self.origin.row(line),
+            Some(first_origin) => first_origin.to_owned(),
+        };
         let rows: Vec<_> = reasons
             .iter()
             .map(|reject| RejectRow {
@@ -315,6 +318,7 @@ impl TableFile {
                 value: value(reject),
                 code: reject.code.clone(),
                 message: reject.message.clone(),
+                origin: origin.clone(),
             })
             .collect();
         let joined = |part: &dyn Fn(&RejectRow) -> String| rows.iter().map(part).collect::<Vec<_>>().join(BETWEEN);
@@ -325,17 +329,13 @@ impl TableFile {
             joined(&|row| row.code.clone()),
             joined(&|row| row.message.clone()),
         ];
-        let origin = match self.origin_column.map(|column| batch.cell(column, place)) {
-            None | Some("") => self.origin.as_str(),
-            Some(first_origin) => first_origin,
-        };
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.start()?,
         };
         let cells = self.original.iter().map(|column| batch.cell(*column, place));
         writer
-            .write_record(cells.chain(appended.iter().map(String::as_str)).chain([origin]))
+            .write_record(cells.chain(appended.iter().map(String::as_str)).chain([origin.as_str()]))
             .map_err(|error| failed("write", &self.aside)(error.into()))?;
         self.writer = Some(writer);
         handed_over.extend(rows);

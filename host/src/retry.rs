@@ -46,6 +46,10 @@ pub enum ErrorClass {
     Mapper,
     /// None of the file's rows matched an account; another file may bring the accounts (R7).
     NoAccountMatched,
+    /// More of the file's rows matched no account than the integration allows (R11).
+    TooManyUnmatched,
+    /// Mended rows of an object of which nothing was merged yet (R10).
+    OriginNotTaken,
     /// The destination's fault.
     Destination,
     /// Ours.
@@ -54,7 +58,7 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All classes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Gone,
         Self::Changed,
         Self::Denied,
@@ -70,6 +74,8 @@ impl ErrorClass {
         Self::Content,
         Self::Mapper,
         Self::NoAccountMatched,
+        Self::TooManyUnmatched,
+        Self::OriginNotTaken,
         Self::Destination,
         Self::Ours,
     ];
@@ -92,6 +98,8 @@ impl ErrorClass {
             Self::Content => "content",
             Self::Mapper => "mapper",
             Self::NoAccountMatched => "no_account_matched",
+            Self::TooManyUnmatched => "too_many_unmatched",
+            Self::OriginNotTaken => "origin_not_taken",
             Self::Destination => "destination",
             Self::Ours => "ours",
         }
@@ -150,8 +158,10 @@ const fn policy(class: ErrorClass) -> Policy {
     match class {
         ErrorClass::Gone | ErrorClass::Changed => Policy::Forget,
         ErrorClass::Skewed | ErrorClass::Connection | ErrorClass::Space => Policy::Stop,
-        ErrorClass::Content | ErrorClass::Mapper => Policy::Quarantine,
-        ErrorClass::Denied | ErrorClass::Kms | ErrorClass::NoAccountMatched => retry(MINUTE, HOUR, Some(30)),
+        ErrorClass::Content | ErrorClass::Mapper | ErrorClass::TooManyUnmatched => Policy::Quarantine,
+        ErrorClass::Denied | ErrorClass::Kms | ErrorClass::NoAccountMatched | ErrorClass::OriginNotTaken => {
+            retry(MINUTE, HOUR, Some(30))
+        }
         // Taken by itself once the limit is raised; the other files do not wait for that.
         ErrorClass::TooLarge => retry(MINUTE, HOUR, None),
         ErrorClass::Archived => retry(HOUR, 24 * HOUR, None),
@@ -233,6 +243,8 @@ mod tests {
             (ErrorClass::Content, Some((1, Step::Quarantine))),
             (ErrorClass::Mapper, Some((1, Step::Quarantine))),
             (ErrorClass::NoAccountMatched, Some((30, Step::Quarantine))),
+            (ErrorClass::TooManyUnmatched, Some((1, Step::Quarantine))),
+            (ErrorClass::OriginNotTaken, Some((30, Step::Quarantine))),
             (ErrorClass::Destination, Some((100, Step::Quarantine))),
             (ErrorClass::Ours, Some((3, Step::Quarantine))),
         ];

@@ -63,12 +63,14 @@ fn refused_rows_stand_in_a_file_that_can_be_mended() {
         "id,arr,since,calls,note,_gristmill_line,_gristmill_column,_gristmill_value,_gristmill_code,\
          _gristmill_message,_gristmill_origin"
     );
-    let origin = format!("main/exports/daily/a.csv#etag={etag}");
+    let origin = format!("acme:main/exports/daily/a.csv#etag={etag}#line=");
     assert_eq!(lines[1], "2,ten,2024-10-02,4,\"a note,");
     assert!(lines[2].starts_with("with a line\",3,arr,ten,not_a_number,"), "{}", lines[2]);
     assert!(lines[3].starts_with("3,30,soon,many,two things,5,since; calls,soon; many,"), "{}", lines[3]);
     assert!(lines[4].starts_with(",40,2024-10-03,5,nobody,6,id,,"), "{}", lines[4]);
-    assert!(lines[1..].iter().skip(1).all(|line| line.ends_with(&origin)), "{text}");
+    for (line, number) in lines[2..].iter().zip([3, 5, 6]) {
+        assert!(line.ends_with(&format!("{origin}{number}")), "{text}");
+    }
     assert_eq!(lines.len(), 5);
 
     // A row that one transform refuses brings nothing by the other either.
@@ -159,4 +161,41 @@ fn too_many_rejected_rows_leave_a_file_out_whole_and_still_write_the_rejects() {
     server.put(BUCKET, "none.csv", "id,arr\n10,10\n").unwrap();
     bed.once();
     assert_eq!(bed.rows("SELECT crm_id FROM account_field_values ORDER BY 1"), ["1", "10", "2", "3"]);
+
+    // A limit that was raised is tried once, and what it lets through is taken (R6).
+    bed.configure(&INTEGRATION.replace("bucket =", "max_reject_ratio = 0.4\nbucket ="));
+    assert_eq!(bed.once().counts("acme"), [4, 2, 0, 1, 0, 1]);
+    assert_eq!(bed.once().counts("acme"), [4, 4, 0, 0, 0, 0]);
+    bed.configure(&INTEGRATION.replace("bucket =", "max_reject_ratio = 0.5\nbucket ="));
+    assert_eq!(bed.once().counts("acme"), [4, 3, 0, 1, 0, 0]);
+    assert_eq!(bed.rows("SELECT crm_id FROM account_field_values ORDER BY 1"), ["1", "10", "2", "3", "5", "7", "9"]);
+}
+
+/// R11
+#[test]
+fn too_many_rows_that_match_nothing_leave_a_file_out_whole() {
+    let (server, bed) = ground(INTEGRATION);
+    server.put(BUCKET, "accounts.csv", "id,arr\n1,1\n2,2\n").unwrap();
+    bed.once();
+    let skipping = INTEGRATION.replace("\"create\"", "\"skip\"");
+    bed.configure(&skipping.replace("bucket =", "max_unmatched_ratio = 0.5\nbucket ="));
+    server.put(BUCKET, "half.csv", "id,arr\n1,10\n8,80\n").unwrap();
+    server.put(BUCKET, "most.csv", "id,arr\n2,20\n8,80\n9,nine\n7,70\n").unwrap();
+    let ran = bed.once();
+    assert_eq!(ran.counts("acme"), [3, 1, 1, 1, 0, 0], "{ran:?}");
+    server.put(BUCKET, "worse.csv", "id,arr\n2,200\n8,80\n7,70\n6,six\n").unwrap();
+    bed.configure(&skipping.replace("bucket =", "max_unmatched_ratio = 0.4\nbucket ="));
+    let ran = bed.once();
+    assert_eq!(ran.counts("acme"), [4, 3, 0, 0, 0, 1], "{ran:?}");
+    let reason = bed.state_of("acme", "worse.csv")["quarantined"]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("2 of 4 rows matched no account, and `max_unmatched_ratio` is 0.4"), "{reason}");
+    assert!(bed.files("state/rejects").iter().any(|file| file.contains("worse.csv")), "its rejects are written");
+    assert_eq!(bed.rows("SELECT crm_id, value FROM account_field_values ORDER BY 1"), ["1|10", "2|20"]);
+    fs::write(bed.path("worse.csv"), "id,arr\n2,200\n8,80\n7,70\n6,six\n").unwrap();
+    let tried = bed.command(["test", "acme", bed.path("worse.csv").to_str().unwrap()]);
+    assert!(tried.code == 1 && tried.errors.contains("`max_unmatched_ratio` is 0.4"), "{tried:?}");
+    // The limit is raised: once more.
+    bed.configure(&skipping);
+    assert_eq!(bed.once().counts("acme"), [4, 3, 0, 1, 0, 0]);
+    assert_eq!(bed.rows("SELECT crm_id, value FROM account_field_values ORDER BY 1"), ["1|10", "2|200"]);
 }

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use gristmill::config::{self, Config};
 use gristmill::daemon::Workshop;
 use gristmill::destination::files::{FilesDestination, Form};
-use gristmill::destination::{Delivery, Destination};
-use gristmill::ingest::{self, Again};
+use gristmill::destination::{Brings, Delivery, Destination};
+use gristmill::ingest::{self, Again, Rows};
 use gristmill::object::{AsOf, ContentHash, Generation, Identity, Object};
 use gristmill::oversight::Oversight;
 use gristmill::rejects::{self, IssueLog};
@@ -97,12 +97,14 @@ fn come_out(case: &Path, workshop: &Workshop) -> Output {
         mapping: recipe.digest(),
         content: ContentHash::from_bytes([0; 32]),
         matching: settings.matching,
+        brings: Brings::OWN,
     };
     let records = place.path().join("records");
     let mut staging = FilesDestination::open(&records, Form::default()).unwrap().stage(delivery).unwrap();
     let issues = IssueLog::create(place.path()).unwrap();
     let file = || File::open(&input).unwrap();
-    let transformed = ingest::transform(&recipe, &object, file(), staging.as_mut(), issues, &Oversight::default());
+    let transformed =
+        ingest::transform(&recipe, &object, &Rows::own(), file(), staging.as_mut(), issues, &Oversight::default());
     let mut transformed = match transformed {
         Ok(transformed) => transformed,
         Err(failure) => return vec![("failure.txt", chain(&failure))],

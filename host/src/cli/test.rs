@@ -41,7 +41,10 @@ impl Test {
         }
         match text(&report, "would_fail") {
             "" => Ok(()),
-            limit => Err(Failed::new(UNWELL, format!("the file would fail, for too many rows are rejected: {limit}"))),
+            limit => Err(Failed::new(
+                UNWELL,
+                format!("the file would fail, for too many rows are rejected or match no account: {limit}"),
+            )),
         }
     }
 }

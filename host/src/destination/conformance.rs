@@ -32,6 +32,7 @@ use crate::secrets::{SecretReference, Secrets};
 
 mod confirming;
 mod matching;
+mod mended;
 mod order;
 pub(super) mod storing;
 mod usage;
@@ -244,6 +245,9 @@ pub(super) struct File {
     pub(super) second: i64,
     pub(super) matching: Matching,
     pub(super) rejected: Vec<u32>,
+    pub(super) brings: Brings,
+    /// Its bytes; the version's own if none.
+    pub(super) content: Option<u8>,
     pub(super) accounts: Option<Accounts>,
     pub(super) usage: Option<Usage>,
 }
@@ -258,6 +262,8 @@ impl File {
             second: 1_000,
             matching: Matching { on_no_match: OnNoMatch::Create, ..Matching::default() },
             rejected: Vec::new(),
+            brings: Brings::OWN,
+            content: None,
             accounts: None,
             usage: None,
         }
@@ -323,8 +329,9 @@ impl File {
             tenant: TenantName::default(),
             as_of,
             mapping: MappingDigest::from_bytes([1; 32]),
-            content: ContentHash::from_bytes([2; 32]),
+            content: ContentHash::from_bytes([self.content.unwrap_or(self.version as u8); 32]),
             matching: self.matching,
+            brings: self.brings.clone(),
         }
     }
 }
@@ -550,10 +557,20 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         usage_of_a_row_that_matches_several_accounts_goes_to_all_of_them_if_asked_for
         identifiers_of_different_accounts_go_by_the_first_or_are_skipped_or_fail_the_file
         a_row_without_an_account_fails_the_file_if_asked_for
+        too_many_rows_without_an_account_fail_the_file
         names_match_in_normalized_form_and_create_one_account_for_all_spellings
         names_that_came_by_another_key_match_in_normalized_form_later
         names_that_are_about_the_same_match_unless_two_are_as_near
         a_name_about_that_of_another_account_is_a_conflict;
+    mended:
+        mended_rows_count_with_their_object
+        mended_rows_of_a_superseded_version_do_not_bring_it_back
+        mended_fields_win_over_their_object_and_over_nothing_newer
+        a_replay_of_the_object_doubles_no_mended_row
+        a_replay_of_the_mended_file_takes_its_place
+        rows_that_are_mended_again_count_once
+        a_mended_row_that_is_rejected_late_is_left_to_mend
+        mended_rows_wait_for_their_object;
     order:
         files_in_any_order_end_in_the_same_store;
     storing:
@@ -576,6 +593,7 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         rows_of_one_file_are_aggregated
         the_newest_object_replaces_and_older_ones_do_not
         adding_takes_every_objects_latest_version_once
+        a_replay_of_bytes_that_an_older_version_had_takes_its_place
         usage_is_kept_by_user
         decimals_of_different_scale_add_up_exactly
         a_metric_keeps_its_type
@@ -593,4 +611,6 @@ conform! { files_ndjson: FilesNdjson, files_ndjson_zstd: FilesNdjsonZstd, files_
         a_replay_is_an_identity_of_its_own
         tenants_are_kept_apart
         a_last_confirmation_is_known_to_whoever_opens_the_place_next;
+    mended:
+        mended_rows_say_where_they_come_from;
 } }

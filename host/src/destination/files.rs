@@ -6,6 +6,7 @@
 //! {directory}/{tenant}/{integration}/{end of the key}.{32 digits of BLAKE3 of the dedup key}/
 //!     accounts.ndjson    where the mapper makes account records; .ndjson.gz, .ndjson.zst, .parquet in other forms
 //!     usage.ndjson       where it makes usage records
+//!     mended.ndjson      where the object brings mended rejects
 //!     ingestion.json     identity, object, `as_of`, mapping digest, counts, and the layout of each table
 //! {directory}/.staging/  what is not whole yet
 //! ```
@@ -22,6 +23,14 @@
 //! "unit":"…","aggregate":"sum","repeat":"replace"}`. Values of one account and period are not aggregated, since there is
 //! nobody to say which identifiers are the same account; `aggregate` and `repeat` say how the reader has to do it.
 //! Values are written as `json` says; a decimal is a number with all its digits.
+//!
+//! # Mended rejects
+//!
+//! A line of `mended.ndjson` is `{"table":0,"row":7,"origin":"…"}`: this row was refused of another object of the
+//! integration, as the row that `origin` names, and is mended (R10). `mends` in `ingestion.json` is that object's dedup
+//! key. The records of such a row belong to that object (R9): they count with its own, and stand right behind it in the
+//! order of `as_of`. Nothing here says which of several rows with one `origin` counts, nor leaves such a row out where
+//! a later generation of the object has it itself: the reader takes the newest.
 //!
 //! # Columns
 //!
@@ -66,11 +75,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
-use crate::destination::{Delivery, Destination, DestinationError, Merged, Preview, RowCounts, Staging, Summary};
-use crate::object::{Identity, TenantName};
+use crate::destination::{
+    Delivery, Destination, DestinationError, MendedRow, Merged, Preview, RowCounts, Staging, Summary, Taken,
+};
+use crate::object::{DedupKey, Generation, Identity, IntegrationName, TenantName};
 
 use self::parquet::Parquet;
 use late::Rows;
+use lines::Lines;
 use manifest::{Manifest, Table};
 use ndjson::Ndjson;
 use place::STAGING;
@@ -91,6 +103,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
+const MENDED: &str = "mended.ndjson";
 const MANIFEST: &str = "ingestion.json";
 /// At most so many records of a kind are shown by a preview.
 const EXAMPLES: usize = 20;
@@ -132,6 +145,19 @@ impl Destination for FilesDestination {
         Ok(None)
     }
 
+    fn taken(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Taken>, DestinationError> {
+        let (integration, dedup_key) = (integration.clone(), dedup_key.clone());
+        let identity = Identity { integration, dedup_key, generation: Generation::default() };
+        let manifest = manifest::read(&place::of(&self.directory, tenant, &identity).join(MANIFEST))?;
+        let is_whole_object = |manifest: &Manifest| manifest.mends.is_none();
+        Ok(manifest.filter(is_whole_object).map(|manifest| Taken { object: manifest.object, mended: Vec::new() }))
+    }
+
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {
         let staged = self.directory.join(STAGING).join(delivery.identity.digest());
         let lock = make_and_lock(&staged)?;
@@ -144,6 +170,7 @@ impl Destination for FilesDestination {
             staged,
             delivery,
             writer,
+            mended: None,
             tables: Vec::new(),
             late: Rows::default(),
             _lock: lock,
@@ -210,6 +237,7 @@ struct FilesStaging {
     staged: PathBuf,
     delivery: Delivery,
     writer: Box<dyn Writer>,
+    mended: Option<Lines>,
     tables: Vec<Table>,
     late: Rows,
     _lock: File,
@@ -229,7 +257,15 @@ impl FilesStaging {
     }
 
     fn settle(&mut self) -> Result<(Merged, Vec<PathBuf>), DestinationError> {
-        let Settled { accounts, usage, files } = self.writer.settle(&std::mem::take(&mut self.late))?;
+        let late = std::mem::take(&mut self.late);
+        let Settled { accounts, usage, mut files } = self.writer.settle(&late)?;
+        if let Some(mended) = &mut self.mended {
+            mended.finish()?;
+            if !late.is_empty() {
+                mended.take_out(&late)?;
+            }
+            files.push(mended.path().to_owned());
+        }
         let merged = Merged { delivered: accounts, usage_values: usage, usage_records: usage, ..Merged::default() };
         Ok((merged, files))
     }
@@ -254,6 +290,15 @@ impl Staging for FilesStaging {
             table.series.extend_from_slice(&batch.announced);
         }
         self.writer.usage(batch, rejected)
+    }
+
+    fn mends(&mut self, rows: &[MendedRow<'_>]) -> Result<(), DestinationError> {
+        let table = self.table();
+        let lines = match &mut self.mended {
+            Some(lines) => lines,
+            None => self.mended.insert(Lines::create(self.staged.join(MENDED), Compression::None)?),
+        };
+        records::write_mended(table, rows, lines)
     }
 
     fn reject_row(&mut self, row: u32) -> Result<(), DestinationError> {

@@ -16,6 +16,16 @@ pub struct Matching {
     pub conflict: Conflict,
     /// When two names are the same.
     pub name_match: NameMatch,
+    /// Of an object's rows at most such a share may match no account, else none of it is merged (R11).
+    pub max_unmatched: Option<Share>,
+}
+
+impl Matching {
+    /// The limit that an object's unmatched rows exceed, as a sentence's end.
+    pub fn exceeded_by(&self, unmatched: u64, read: u64) -> Option<String> {
+        let limit = self.max_unmatched.filter(|share| share.is_exceeded_by(unmatched, read));
+        limit.map(|share| format!("`max_unmatched_ratio` is {share}"))
+    }
 }
 
 /// What happens to a record whose identifiers match no account.

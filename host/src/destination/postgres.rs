@@ -32,8 +32,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::destination::relational::similar::Names;
-use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary};
-use crate::object::{Identity, TenantName};
+use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
+use crate::object::{DedupKey, Identity, IntegrationName, TenantName};
 use crate::secrets::{SecretReference, Secrets};
 
 use self::pool::Pool;
@@ -42,6 +42,7 @@ use self::staging::PostgresStaging;
 mod copy;
 mod fields;
 mod matching;
+mod mended;
 mod merge;
 mod migrations;
 mod pool;
@@ -157,6 +158,15 @@ impl Destination for PostgresDestination {
                 )
             })
             .map(Some)
+    }
+
+    fn taken(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Taken>, DestinationError> {
+        self.pool.ask(|session| mended::taken(session, tenant, integration, dedup_key))
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

@@ -10,6 +10,7 @@ use crate::object::{AsOf, Identity};
 
 pub(super) mod interner;
 pub(super) mod matching;
+pub(super) mod mended;
 pub(super) mod similar;
 pub(super) mod text;
 
@@ -168,6 +169,12 @@ pub(super) fn comparable(as_of: &AsOf, identity: &Identity) -> Vec<u8> {
     bytes.push(0);
     bytes.extend_from_slice(identity.dedup_key.as_str().as_bytes());
     bytes
+}
+
+/// Bytes that compare right behind an `as_of` and before everything newer, among themselves as these bytes do: where
+/// mended rejects of an object stand.
+pub(super) fn behind(origin: &[u8], own: &[u8]) -> Vec<u8> {
+    [origin, &[0], own].concat()
 }
 
 #[cfg(test)]

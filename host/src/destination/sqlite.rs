@@ -30,8 +30,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::destination::accounts::{AccountVisitor, Wanted};
-use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary};
-use crate::object::{Identity, TenantName};
+use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
+use crate::object::{DedupKey, Identity, IntegrationName, TenantName};
 
 use self::staging::{STAGING_SUFFIX, SqliteStaging, staging_path};
 use self::store::{Statements, Store, create_private, create_private_directory, io_error};
@@ -41,6 +41,7 @@ mod fields;
 mod identifiers;
 mod log;
 mod matching;
+mod mended;
 mod merge;
 mod preview;
 mod staging;
@@ -116,6 +117,19 @@ impl Destination for SqliteDestination {
         visitor: &mut dyn AccountVisitor,
     ) -> Result<(), DestinationError> {
         accounts::visit(self.store(tenant).path(), wanted, visitor)
+    }
+
+    fn taken(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Taken>, DestinationError> {
+        let store = self.store(tenant);
+        match store.reader()? {
+            None => Ok(None),
+            Some(reader) => mended::taken(&Statements::new(&reader, store.path()), integration, dedup_key),
+        }
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

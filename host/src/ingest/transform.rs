@@ -7,9 +7,13 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::{Failure, Recipe, RowCounts, Transform, format_of};
+use arrow_array::StringArray;
+
+use super::mended::{Rows, mended_rows, origins_of};
+use super::reader::{MendedColumns, Reader};
+use super::{Failure, Recipe, RowCounts, Transform};
 use crate::batch::{AccountBatch, AccountLayout, Batch, Issues, TableHead, UsageBatch, UsageLayout};
-use crate::decode::{self, DecodeError, Decoder};
+use crate::decode::DecodeError;
 use crate::destination::Staging;
 use crate::events;
 use crate::mapper::{FieldMapping, FileBudget, LogSink, MapperError, Source, UsageMapping};
@@ -43,7 +47,7 @@ pub struct OpenedTable {
 
 enum Decoded {
     /// A table begins; the mappers answer with the columns they want of it.
-    Table(TableHead, SyncSender<Vec<u32>>),
+    Table(TableHead, Option<MendedColumns>, SyncSender<Vec<u32>>),
     Batch(Box<Batch>),
 }
 
@@ -54,7 +58,9 @@ enum Mapped {
 
 #[derive(Default)]
 struct Records {
-    rows: u64,
+    lines: Vec<u64>,
+    /// Where the rows say they come from, in a mended reject file.
+    origins: Option<StringArray>,
     decoder: Option<Issues>,
     accounts: Option<AccountBatch>,
     usage: Option<UsageBatch>,
@@ -64,36 +70,37 @@ struct Records {
 pub fn transform(
     recipe: &Recipe,
     object: &Object,
+    rows: &Rows,
     file: File,
     staging: &mut dyn Staging,
     issues: IssueLog,
     oversight: &Oversight,
 ) -> Result<Transformed, Failure> {
     let beat = oversight.watch.begin("ingestion");
-    let decoder = open_decoder(recipe, object, file)?;
-    let mappers = Mappers::instantiate(recipe, object)?;
+    let reader = Reader::open(recipe, object, file)?;
+    let mappers = Mappers::instantiate(recipe, object, rows)?;
     std::thread::scope(|scope| {
         let (decoded_in, decoded) = sync_channel(IN_FLIGHT);
         let (mapped_in, mapped) = sync_channel(IN_FLIGHT);
         std::thread::Builder::new()
             .name("decode".into())
-            .spawn_scoped(scope, move || decode_tables(decoder, &decoded_in, &oversight.stop))
+            .spawn_scoped(scope, move || decode_tables(reader, &decoded_in, &oversight.stop))
             .map_err(|_| Failure::Panicked)?;
         std::thread::Builder::new()
             .name("map".into())
             .spawn_scoped(scope, move || mappers.map_tables(decoded, &mapped_in))
             .map_err(|_| Failure::Panicked)?;
-        Stage::new(staging, issues, &oversight.progress, beat).stage_all(mapped)
+        Stage::new(staging, rows, issues, &oversight.progress, beat).stage_all(mapped)
     })
 }
 
 /// The file's parts once more, all columns of them, for the reject file.
-pub struct Again(Decoder);
+pub struct Again(Reader);
 
 impl Again {
     /// Opens the file again.
     pub fn open(recipe: &Recipe, object: &Object, file: File) -> Result<Self, Failure> {
-        Ok(Self(open_decoder(recipe, object, file)?))
+        Ok(Self(Reader::open(recipe, object, file)?))
     }
 
     fn next_part(&mut self) -> Result<Option<Part>, DecodeError> {
@@ -112,22 +119,17 @@ impl Iterator for Again {
     }
 }
 
-/// Opens a decoder over the file, positioned at its start.
-pub fn open_decoder(recipe: &Recipe, object: &Object, file: File) -> Result<Decoder, Failure> {
-    Ok(decode::open(file, format_of(object)?, &recipe.decode, &recipe.launcher)?)
-}
-
-fn decode_tables(mut decoder: Decoder, out: &SyncSender<Result<Decoded, Failure>>, stop: &Stop) {
+fn decode_tables(mut reader: Reader, out: &SyncSender<Result<Decoded, Failure>>, stop: &Stop) {
     // A failed send means that a later step has failed and has the word.
     let mut next_table = || -> Result<bool, Failure> {
-        let Some(head) = decoder.next_table()? else { return Ok(false) };
+        let Some(head) = reader.next_table()? else { return Ok(false) };
         let (answer, wanted) = sync_channel(1);
-        if out.send(Ok(Decoded::Table(head, answer))).is_err() {
+        if out.send(Ok(Decoded::Table(head, reader.mended(), answer))).is_err() {
             return Ok(false);
         }
         let Ok(wanted) = wanted.recv() else { return Ok(false) };
-        decoder.want(&wanted);
-        while let Some(batch) = decoder.next_batch()? {
+        reader.want(&wanted);
+        while let Some(batch) = reader.next_batch()? {
             if stop.given_up() {
                 return Err(Failure::Stopped);
             }
@@ -150,8 +152,12 @@ fn decode_tables(mut decoder: Decoder, out: &SyncSender<Result<Decoded, Failure>
 }
 
 /// The instances that serve one file, with what they are told of it.
-struct Mappers {
+struct Mappers<'a> {
+    object: &'a Object,
+    rows: &'a Rows,
     source: Source,
+    /// The columns of the open table, in a mended reject file.
+    mended: Option<MendedColumns>,
     fields: Option<Open<FieldMapping>>,
     usage: Option<Open<UsageMapping>>,
 }
@@ -181,18 +187,20 @@ impl<M> Open<M> {
     }
 }
 
-impl Mappers {
-    fn instantiate(recipe: &Recipe, object: &Object) -> Result<Self, Failure> {
-        let today = object.last_modified.to_zoned(recipe.timezone.clone()).date();
+impl<'a> Mappers<'a> {
+    fn instantiate(recipe: &Recipe, object: &'a Object, rows: &'a Rows) -> Result<Self, Failure> {
+        // Mended rows are mapped as if they stood where they were refused.
+        let as_mapped = rows.as_mapped().map_or(object, |(origin, _)| origin);
+        let today = as_mapped.last_modified.to_zoned(recipe.timezone.clone()).date();
         let epoch = jiff::civil::date(1970, 1, 1);
         let source = Source {
             integration: recipe.integration.to_string(),
-            connection: object.connection.to_string(),
-            bucket: object.bucket.to_string(),
-            key: object.key.to_string(),
-            etag: object.etag.to_string(),
-            size: object.size,
-            last_modified: object.last_modified.as_microsecond(),
+            connection: as_mapped.connection.to_string(),
+            bucket: as_mapped.bucket.to_string(),
+            key: as_mapped.key.to_string(),
+            etag: as_mapped.etag.to_string(),
+            size: as_mapped.size,
+            last_modified: as_mapped.last_modified.as_microsecond(),
             sheet: None,
             timezone: recipe.timezone_name.clone(),
             today: today.since(epoch).map(|span| span.get_days()).unwrap_or_default(),
@@ -203,7 +211,7 @@ impl Mappers {
         let usage = recipe.usage.as_ref().map(|transform| {
             Open::instantiate(transform, object, recipe, |budget, log| transform.mapper.usage(budget, log))
         });
-        Ok(Self { source, fields: fields.transpose()?, usage: usage.transpose()? })
+        Ok(Self { object, rows, source, mended: None, fields: fields.transpose()?, usage: usage.transpose()? })
     }
 
     fn map_tables(mut self, decoded: Receiver<Result<Decoded, Failure>>, out: &SyncSender<Result<Mapped, Failure>>) {
@@ -227,28 +235,37 @@ impl Mappers {
         out: &SyncSender<Result<Mapped, Failure>>,
     ) -> Result<Mapped, Failure> {
         match step {
-            Decoded::Table(head, wanted) => {
+            Decoded::Table(head, mended, wanted) => {
                 if std::mem::replace(table_open, true) {
                     let held_back = self.finish()?;
                     // A closed channel shows at the caller's own send.
                     let _ = out.send(Ok(Mapped::Records(Box::new(held_back))));
                 }
-                let table = self.open(head)?;
+                let table = self.open(head, mended)?;
                 let _ = wanted.send(table.wanted());
                 Ok(Mapped::Table(table))
             }
             Decoded::Batch(batch) => Ok(Mapped::Records(Box::new(Records {
-                rows: batch.rows() as u64,
+                origins: self.mended.and_then(|columns| origins_of(&batch, columns)).cloned(),
                 accounts: self.fields.as_mut().map(|m| m.call(|i, _| i.map_batch(&batch))).transpose()?,
                 usage: self.usage.as_mut().map(|m| m.call(|i, _| i.map_batch(&batch))).transpose()?,
                 decoder: Some(batch.issues),
+                lines: batch.lines,
             }))),
         }
     }
 
-    fn open(&mut self, head: TableHead) -> Result<OpenedTable, Failure> {
-        self.source.sheet.clone_from(&head.sheet);
-        let Self { source, fields, usage } = self;
+    fn open(&mut self, mut head: TableHead, mended: Option<MendedColumns>) -> Result<OpenedTable, Failure> {
+        self.rows.check(self.object, mended)?;
+        self.mended = mended;
+        if let Some(columns) = mended {
+            head.header.truncate(columns.original);
+        }
+        match self.rows.as_mapped() {
+            Some((_, sheet)) => self.source.sheet = sheet.map(str::to_owned),
+            None => self.source.sheet.clone_from(&head.sheet),
+        }
+        let Self { source, fields, usage, .. } = self;
         let accounts =
             fields.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
         let usage = usage.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
@@ -287,19 +304,28 @@ impl OpenedTable {
 
 struct Stage<'a> {
     staging: &'a mut dyn Staging,
+    whose: &'a Rows,
     progress: &'a Progress,
     beat: Beat,
     transformed: Transformed,
     /// Rejected rows of the batch in hand, sorted; kept for its memory.
     rejected: Vec<u32>,
+    /// Rows of the open table that are left out because they were mended, sorted.
+    left_out: Vec<u32>,
     /// The table-wide row after the last one staged; a reject below it came late.
     staged_to: u32,
 }
 
 impl<'a> Stage<'a> {
-    fn new(staging: &'a mut dyn Staging, issues: IssueLog, progress: &'a Progress, beat: Beat) -> Self {
+    fn new(
+        staging: &'a mut dyn Staging,
+        whose: &'a Rows,
+        issues: IssueLog,
+        progress: &'a Progress,
+        beat: Beat,
+    ) -> Self {
         let transformed = Transformed { rows: RowCounts::default(), issues, tables: Vec::new() };
-        Self { staging, progress, beat, transformed, rejected: Vec::new(), staged_to: 0 }
+        Self { staging, whose, progress, beat, transformed, rejected: Vec::new(), left_out: Vec::new(), staged_to: 0 }
     }
 
     fn stage_all(mut self, mapped: Receiver<Result<Mapped, Failure>>) -> Result<Transformed, Failure> {
@@ -308,6 +334,7 @@ impl<'a> Stage<'a> {
                 Mapped::Table(table) => {
                     self.staging.open_table(table.accounts.as_ref(), table.usage.as_ref())?;
                     self.staged_to = 0;
+                    self.left_out.clear();
                     self.transformed.tables.push(table);
                 }
                 Mapped::Records(records) => self.stage(&records)?,
@@ -318,6 +345,7 @@ impl<'a> Stage<'a> {
 
     /// A row rejected by the decoder or by either transform is rejected in both (R10).
     fn stage(&mut self, records: &Records) -> Result<(), Failure> {
+        self.leave_out_mended(&records.lines);
         let issues = [
             records.decoder.as_ref(),
             records.accounts.as_ref().map(|batch| &batch.issues),
@@ -326,15 +354,24 @@ impl<'a> Stage<'a> {
         let issues: Vec<&Issues> = issues.into_iter().flatten().filter(|issues| !issues.is_empty()).collect();
         self.rejected.clear();
         self.rejected.extend(issues.iter().flat_map(|issues| issues.rejected_rows()));
+        self.rejected.retain(|row| self.left_out.binary_search(row).is_err());
         self.rejected.sort_unstable();
         self.rejected.dedup();
         let table = self.transformed.tables.len().saturating_sub(1) as u32;
         for issues in issues {
-            self.transformed.issues.push(table, issues)?;
+            self.transformed.issues.push(table, issues, &self.left_out)?;
         }
         self.transformed.rows.rejected += self.rejected.len() as u64;
         for row in self.rejected.iter().filter(|row| **row < self.staged_to) {
             self.staging.reject_row(*row)?;
+        }
+        if let (Rows::Mended { origin, .. }, Some(origins)) = (self.whose, &records.origins) {
+            let rows = mended_rows(origin, self.staged_to, &records.lines, origins, &self.rejected)?;
+            self.staging.mends(&rows)?;
+        }
+        if !self.left_out.is_empty() {
+            self.rejected.extend_from_slice(&self.left_out);
+            self.rejected.sort_unstable();
         }
         if let Some(accounts) = &records.accounts {
             self.staging.accounts(accounts, &self.rejected)?;
@@ -342,10 +379,19 @@ impl<'a> Stage<'a> {
         if let Some(usage) = &records.usage {
             self.staging.usage(usage, &self.rejected)?;
         }
-        self.staged_to += records.rows as u32;
-        self.transformed.rows.read += records.rows;
-        self.progress.add_rows(records.rows);
+        let rows = records.lines.len() as u64;
+        self.staged_to += rows as u32;
+        self.transformed.rows.read += rows;
+        self.progress.add_rows(rows);
         self.beat.beat();
         Ok(())
+    }
+
+    /// Notes those of the next rows in whose place mended ones came.
+    fn leave_out_mended(&mut self, lines: &[u64]) {
+        let sheet = self.transformed.tables.last().map(|table| &table.head.sheet);
+        let Some(mended) = sheet.and_then(|sheet| self.whose.left_out_of(sheet)) else { return };
+        let rows = (self.staged_to..).zip(lines).filter(|(_, line)| mended.contains(line));
+        self.left_out.extend(rows.map(|(row, _)| row));
     }
 }

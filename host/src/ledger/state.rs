@@ -289,7 +289,8 @@ impl Version {
             }
             Some(State::Failed { .. } | State::Quarantined { .. }) => {
                 let class = self.failure.as_ref().map(|failure| failure.class.as_str());
-                class == Some(ErrorClass::NoAccountMatched.as_str())
+                let classes = [ErrorClass::NoAccountMatched, ErrorClass::TooManyUnmatched];
+                classes.iter().any(|unmatched| class == Some(unmatched.as_str()))
             }
             None | Some(State::Delivered { .. } | State::Skipped { .. }) => false,
         }

@@ -81,9 +81,13 @@ impl IssueLog {
         })
     }
 
-    /// Adds what is wrong with rows of a table of the object, counted from 0. Warnings are only counted.
-    pub fn push(&mut self, table: u32, issues: &Issues) -> Result<(), RejectsError> {
+    /// Adds what is wrong with rows of a table of the object, counted from 0, but for rows (sorted) that are left out
+    /// anyway. Warnings are only counted.
+    pub fn push(&mut self, table: u32, issues: &Issues, left_out: &[u32]) -> Result<(), RejectsError> {
         for (place, row) in issues.rows.iter().enumerate() {
+            if left_out.binary_search(row).is_ok() {
+                continue;
+            }
             if !issues.rejects.value(place) {
                 self.warnings += 1;
                 continue;

@@ -66,7 +66,7 @@ fn write(key: &str, logged: &[(u32, Issues)], parts: Vec<Part>) -> Result<Writte
     // Room for so little that every reject is a run of its own.
     let mut log = IssueLog::with_room(root.path(), 1)?;
     for (table, issues) in logged {
-        log.push(*table, issues)?;
+        log.push(*table, issues, &[])?;
     }
     let object = object(key);
     let mut handed_over = Vec::new();
@@ -88,7 +88,7 @@ fn write(key: &str, logged: &[(u32, Issues)], parts: Vec<Part>) -> Result<Writte
 
 const ADDED: &str =
     "_gristmill_line,_gristmill_column,_gristmill_value,_gristmill_code,_gristmill_message,_gristmill_origin";
-const FROM: &str = "acme/exports/d/a.csv#etag=0123456789abcdef-2";
+const FROM: &str = "accounts:acme/exports/d/a.csv#etag=0123456789abcdef-2";
 
 /// R10
 #[test]
@@ -106,9 +106,11 @@ fn refused_rows_stand_once_with_all_that_is_wrong() {
     let written = write("d/a.csv", &logged, parts).unwrap();
     let expected = [
         format!("\u{feff}id,\"a,rr\",{ADDED}"),
-        format!("2,=1+1,3,\"a,rr\",=1+1,number,number it is,{FROM}"),
-        format!("3,\"multi\nline\",4,,,ragged,ragged it is,{FROM}"),
-        format!(",\"4 \"\"q\"\"\",5,\"id; a,rr\",\"; 4 \"\"q\"\"\",blank; number,blank it is; number it is,{FROM}"),
+        format!("2,=1+1,3,\"a,rr\",=1+1,number,number it is,{FROM}#line=3"),
+        format!("3,\"multi\nline\",4,,,ragged,ragged it is,{FROM}#line=4"),
+        format!(
+            ",\"4 \"\"q\"\"\",5,\"id; a,rr\",\"; 4 \"\"q\"\"\",blank; number,blank it is; number it is,{FROM}#line=5"
+        ),
         String::new(),
     ];
     let [(name, text)] = written.files.as_slice() else { panic!("one file") };
@@ -159,7 +161,7 @@ fn each_sheet_with_rejects_has_a_file() {
     let names: Vec<_> = written.files.iter().map(|(name, _)| name.as_str()).collect();
     let name = |sheet| format!("accounts/a.xlsx.0123456789ab.g3.sheet-{sheet}.rejects.csv");
     assert_eq!(names, [name(1), name(3)]);
-    assert!(written.files[1].1.contains("acme/exports/a.xlsx#etag=0123456789abcdef-2#sheet=Three"));
+    assert!(written.files[1].1.contains("acme/exports/a.xlsx#etag=0123456789abcdef-2#sheet=Three#line=3"));
 }
 
 /// R10: a mended file that has rejects again.
@@ -175,7 +177,7 @@ fn a_mended_file_keeps_its_origin_and_doubles_no_column() {
     let lines: Vec<_> = written.files[0].1.trim_start_matches('\u{feff}').lines().collect();
     assert_eq!(lines[0], format!("id,{ADDED}"));
     assert_eq!(lines[1], "7,2,id,7,range,range it is,first/origin");
-    assert_eq!(lines[2], format!("8,3,id,8,range,range it is,{FROM}"));
+    assert_eq!(lines[2], format!("8,3,id,8,range,range it is,{FROM}#line=3"));
 }
 
 #[test]
@@ -192,7 +194,7 @@ fn a_refused_row_that_is_not_there_is_an_error() {
 fn a_decoder_that_fails_leaves_no_file() {
     let root = tempfile::tempdir().unwrap();
     let mut log = IssueLog::create(root.path()).unwrap();
-    log.push(0, &issues(&[(0, 0, true, "bad"), (1, 0, true, "bad")])).unwrap();
+    log.push(0, &issues(&[(0, 0, true, "bad"), (1, 0, true, "bad")]), &[]).unwrap();
     let parts = [Ok(head(None, &["id"])), Ok(batch(0, &[&["1"]])), Err("truncated")];
     let object = object("a");
     let hand_over = |_: &[RejectRow]| Ok::<_, Infallible>(());
@@ -209,7 +211,7 @@ fn rejects_are_sorted_whatever_the_room() {
         for number in 0..1_000_u32 {
             let row = number.wrapping_mul(7_919) % 100;
             let code = number.to_string();
-            log.push(number % 3, &issues(&[(row, 0, true, &code), (row, 0, false, "warned")])).unwrap();
+            log.push(number % 3, &issues(&[(row, 0, true, &code), (row, 0, false, "warned")]), &[]).unwrap();
         }
         assert_eq!((log.rejects(), log.warnings()), (1_000, 1_000));
         let mut sorted = log.sorted().unwrap();

@@ -122,7 +122,8 @@ fn check_one(
     let max_rejects = super::whole_number(report, &path.key("max_rejects"), raw.max_rejects, 0..=i64::MAX);
     let max_reject_ratio = super::share(report, &path.key("max_reject_ratio"), raw.max_reject_ratio, 0.0);
     let reject_limits = RejectLimits { rows: max_rejects, share: max_reject_ratio };
-    let matching = super::matching::check(report, &path.key("matching"), raw.matching);
+    let max_unmatched = super::share(report, &path.key("max_unmatched_ratio"), raw.max_unmatched_ratio, 0.0);
+    let matching = super::matching::check(report, &path.key("matching"), raw.matching, max_unmatched);
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
     Some(Integration {
         name: name?,

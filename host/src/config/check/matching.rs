@@ -4,11 +4,17 @@ use crate::config::path::TomlPath;
 use crate::config::raw::integration::{RawMatching, RawNameMatch};
 use crate::config::report::{Advice, Report};
 use crate::destination::{Matching, NameMatch, OnNoMatch};
+use crate::object::Share;
 
 /// Less than this is no resemblance, and would have nearly every pair of names compared.
 const LEAST_THRESHOLD: f64 = 0.3;
 
-pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<RawMatching>) -> Matching {
+pub(super) fn check(
+    report: &mut Report<'_, '_>,
+    path: &TomlPath,
+    raw: Option<RawMatching>,
+    max_unmatched: Option<Share>,
+) -> Matching {
     let raw = raw.unwrap_or_default();
     let name_match = name_match(report, &path.key("name_match"), raw.name_match);
     let matching = Matching {
@@ -16,6 +22,7 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<Ra
         on_multiple: raw.on_multiple.unwrap_or_default(),
         conflict: raw.conflict.unwrap_or_default(),
         name_match,
+        max_unmatched,
     };
     if matching.on_no_match == OnNoMatch::Create && matches!(name_match, NameMatch::Fuzzy { .. }) {
         let message = "names that are about the same cannot create accounts: which ones there are would depend on the \

@@ -115,6 +115,13 @@ tables! {
         /// max_reject_ratio = 0.05
         /// ```
         max_reject_ratio: f64,
+        /// With a larger share of rows that match no account than this a file is not merged at all, from 0 to 1. Such
+        /// rows count apart from rejected ones. The default is no limit.
+        ///
+        /// ```toml
+        /// max_unmatched_ratio = 0.2
+        /// ```
+        max_unmatched_ratio: f64,
         /// How CSV files are read.
         csv: RawCsv,
         /// How workbooks are read.

@@ -286,3 +286,23 @@ pub(super) fn a_name_about_that_of_another_account_is_a_conflict(kind: Kind) {
     assert_eq!((merged.matched, merged.ambiguous), (1, 1));
     assert_eq!(bed.fields(), ["A|stage|seed", "B|stage|fine"]);
 }
+
+/// R11
+pub(super) fn too_many_rows_without_an_account_fail_the_file(kind: Kind) {
+    let bed = Bed::new(kind);
+    let accounts = |ids: &[&str]| {
+        let stages = Accounts::by_crm_id(vec![plain("stage")]);
+        ids.iter().fold(stages, |accounts, id| accounts.row(&[*id], vec![text("won")]))
+    };
+    bed.merge(&File::new("a.csv").accounts(accounts(&["1"]))).unwrap();
+    let half = Matching { max_unmatched: Share::of(0.5), ..Matching::default() };
+    let file = |key: &str| File::new(key).at(2_000).matching(half);
+    let merge = |file: File, read| bed.stage(&file).merge(RowCounts { read, rejected: 0 });
+    let error = merge(file("b.csv").accounts(accounts(&["1", "2", "3"])), 3).unwrap_err();
+    assert_eq!(error.to_string(), "2 of 3 rows matched no account, and `max_unmatched_ratio` is 0.5; the first is `2`");
+    assert_eq!(bed.fields(), ["1|stage|won"]);
+    let preview = bed.preview(&file("b.csv").accounts(accounts(&["1", "2", "3"])));
+    assert_eq!(preview.merged.unmatched, 2);
+    let summary = merge(file("c.csv").accounts(accounts(&["1", "2"])), 2).unwrap();
+    assert_eq!((summary.merged.matched, summary.merged.unmatched), (1, 1));
+}

@@ -191,6 +191,7 @@ pub(super) fn rejects_are_kept_with_their_ingestion(kind: Kind) {
         value: Some("abc".to_owned()),
         code: "not-a-number".to_owned(),
         message: "`abc` is not a number".to_owned(),
+        origin: "crm:acme/exports/a.csv#etag=v1#line=5".to_owned(),
     };
     let file = File::new("a.csv").accounts(stages(&[("1", text("a"))]));
     let mut staging = bed.stage(&file);

@@ -67,6 +67,22 @@ pub(super) fn adding_takes_every_objects_latest_version_once(kind: Kind) {
     assert_eq!(bed.rows("SELECT objects, key FROM usage_records ORDER BY crm_id"), ["2|b.csv", "1|a.csv"]);
 }
 
+/// R5, R1: the version that was left out for its bytes is asked for again after the mapping was mended.
+pub(super) fn a_replay_of_bytes_that_an_older_version_had_takes_its_place(kind: Kind) {
+    for repeat in [Repeat::Add, Repeat::Replace] {
+        let bed = Bed::new(kind);
+        let calls = || Usage::of(vec![series("calls", Aggregate::Sum, repeat)]);
+        let file = |version| File { content: Some(7), ..File::new("a.csv").version(version).at(version as i64) };
+        bed.merge(&file(1).usage(calls().row("1", 0, 0, number(5)))).unwrap();
+        bed.merge(&File::new("b.csv").at(1).usage(calls().row("2", 0, 0, number(1)))).unwrap();
+        bed.merge(&file(2).generation(1).usage(calls().row("1", 31, 31, number(5)))).unwrap();
+        assert_eq!(bed.usage(), ["1|-|calls|1970-02-01|5", "2|-|calls|1970-01-01|1"], "{repeat:?}");
+        // Other bytes are another version: what it no longer brings stays (R3).
+        bed.merge(&File::new("a.csv").version(3).generation(1).at(9).usage(calls().row("1", 0, 0, number(2)))).unwrap();
+        assert_eq!(bed.usage().len(), 3, "{repeat:?}");
+    }
+}
+
 pub(super) fn usage_is_kept_by_user(kind: Kind) {
     let bed = Bed::new(kind);
     let logins = || Usage::of(vec![series("logins", Aggregate::Sum, Repeat::Replace)]).by_email();

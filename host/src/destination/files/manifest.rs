@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::failed;
 use crate::batch::{AccountLayout, Series, UsageLayout};
 use crate::destination::{Delivery, DestinationError, Summary};
-use crate::object::{AsOf, Identity, MappingDigest, Object, TenantName};
+use crate::object::{AsOf, DedupKey, Identity, MappingDigest, Object, TenantName};
 
 /// The version this program writes, and the newest it reads.
 const VERSION: i64 = 1;
@@ -20,7 +20,10 @@ pub(super) struct Manifest {
     version: i64,
     pub identity: Identity,
     pub tenant: TenantName,
-    object: Object,
+    pub object: Object,
+    /// The object that its rows belong to, where they are mended rejects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mends: Option<DedupKey>,
     as_of: AsOf,
     mapping: MappingDigest,
     pub summary: Summary,
@@ -42,6 +45,7 @@ impl Manifest {
             identity: delivery.identity.clone(),
             tenant: delivery.tenant.clone(),
             object: delivery.object.clone(),
+            mends: delivery.brings.origin().cloned(),
             as_of: delivery.as_of.clone(),
             mapping: delivery.mapping,
             summary,

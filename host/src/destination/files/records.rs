@@ -15,8 +15,8 @@ use crate::append::Piece;
 use crate::batch::{
     AccountBatch, AccountLayout, Identifier, MatchKey, Series, UsageBatch, UsageLayout, UserKey, ValueType,
 };
-use crate::destination::DestinationError;
 use crate::destination::iso::Iso;
+use crate::destination::{DestinationError, MendedRow};
 
 /// `"name":`
 fn name(name: &str) -> Piece {
@@ -29,6 +29,20 @@ fn name(name: &str) -> Piece {
 /// `{"table":0,"row":`, the start of every record, from which late rejects find it again.
 fn start(table: u32) -> Piece {
     Piece::new(format!("{{\"table\":{table},\"row\":").into_bytes())
+}
+
+/// `{"table":0,"row":0,"origin":"…"}` for each row that was mended.
+pub(super) fn write_mended(table: u32, rows: &[MendedRow<'_>], lines: &mut Lines) -> Result<(), DestinationError> {
+    let start = start(table);
+    for mended in rows {
+        let out = &mut lines.buffer;
+        start.append_to(out);
+        write_integer(i64::from(mended.row), out);
+        out.extend_from_slice(b",\"origin\":");
+        write_text(mended.origin.as_bytes(), out);
+        lines.end_record()?;
+    }
+    Ok(())
 }
 
 fn piece(text: &str) -> Piece {

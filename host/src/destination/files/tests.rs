@@ -10,7 +10,7 @@ use crate::batch::{
     Aggregate, FieldColumn, Issues, MatchKey, OutputField, Period, Repeat, Semantic, Series, UserKey, ValueBlock,
     ValueType, WriteMode,
 };
-use crate::destination::Matching;
+use crate::destination::{Brings, Matching};
 use crate::object::{AsOf, ContentHash, Generation, MappingDigest, Object};
 
 mod compressed;
@@ -38,6 +38,7 @@ fn delivery(key: &str, generation: u32) -> Delivery {
         mapping: MappingDigest::from_bytes([1; 32]),
         content: ContentHash::from_bytes([2; 32]),
         matching: Matching::default(),
+        brings: Brings::OWN,
     }
 }
 

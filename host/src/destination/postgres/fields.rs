@@ -22,6 +22,7 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
     }
     if !merge.earlier.is_empty() {
         take_back(merge)?;
+        touch_followers(merge)?;
     }
     if !merge.superseded {
         record_accounts(merge)?;
@@ -79,6 +80,21 @@ fn take_back(merge: &Merge<'_>) -> Result<(), DestinationError> {
         &[&merge.earlier, &merge.tenant],
     )?;
     merge.db.run(WHAT, "DELETE FROM account_records WHERE ingestion = ANY ($1)", &[&merge.earlier])?;
+    Ok(())
+}
+
+/// Notes the values of mended rejects that now follow this object.
+fn touch_followers(merge: &Merge<'_>) -> Result<(), DestinationError> {
+    merge.db.run(
+        WHAT,
+        "INSERT INTO merge_touched
+         SELECT DISTINCT c.field, c.account FROM account_records r
+         JOIN fields f ON f.tenant = $2
+         JOIN account_contributions c ON c.field = f.id AND c.account = r.account AND c.ingestion = r.ingestion
+         WHERE r.ingestion = ANY ($1)
+         EXCEPT SELECT field, account FROM merge_touched",
+        &[&merge.followers(), &merge.tenant],
+    )?;
     Ok(())
 }
 

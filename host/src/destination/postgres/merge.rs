@@ -2,14 +2,15 @@
 //! earlier generations of it contributed is taken back (R1).
 
 use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
+use crate::destination::relational::mended::{Follower, Origin};
 use crate::destination::relational::similar::Names;
-use crate::destination::relational::{UNMATCHED_EXAMPLES, comparable, place};
-use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
-use crate::object::{ContentHash, Identity, TenantName};
+use crate::destination::relational::{UNMATCHED_EXAMPLES, behind, comparable, place};
+use crate::destination::{Delivery, DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
+use crate::object::{ContentHash, Generation, Identity, TenantName};
 
 use super::session::{Session, is_conflict};
 use super::staging::Staged;
-use super::{fields, matching, preview, usage};
+use super::{fields, matching, mended, preview, usage};
 
 /// How often a merge that the server gave up in favour of another is tried again at once.
 const ATTEMPTS: u32 = 5;
@@ -31,10 +32,14 @@ pub(super) struct Merge<'c> {
     pub(super) as_of: Vec<u8>,
     /// Whether nothing of the tenant is newer, so that its values simply win.
     pub(super) newest: bool,
-    /// Confirmed ingestions of the same object with a lower generation, whose contributions it replaces.
+    /// Confirmed ingestions whose contributions it replaces: of the same object with a lower generation, above all.
     pub(super) earlier: Vec<i64>,
     /// Whether a higher generation of the same object was confirmed before, so that it contributes nothing.
     pub(super) superseded: bool,
+    /// What its rows join, where they are mended rejects.
+    pub(super) origin: Option<Origin>,
+    /// Ingestions of mended rejects that joined the earlier ones.
+    pub(super) followers: Vec<Follower>,
     /// Accounts with a higher id were created by this merge.
     pub(super) last_account: i64,
     pub(super) merged: Merged,
@@ -153,7 +158,7 @@ fn empty_tables(session: &Session) -> Result<(), DestinationError> {
     session.batch(
         "empty the staging tables",
         "TRUNCATE staged_identifiers, staged_accounts, staged_values, staged_usage, staged_users, staged_rejected,
-           staged_rejects, merge_resolved, merge_similar, merge_created, merge_fields, merge_contributions, merge_changed,
+           staged_rejects, staged_mended, merge_resolved, merge_similar, merge_created, merge_fields, merge_contributions, merge_changed,
            merge_touched, merge_folded, merge_series, merge_users, merge_usage, merge_touched_usage",
     )
 }
@@ -167,6 +172,33 @@ enum Purpose {
     Look,
 }
 
+/// Older versions of a replayed object's key that had its bytes: the ledger left this version out for one of them, so
+/// that a replay is one of theirs too.
+fn same_bytes(db: &Session, tenant: i32, delivery: &Delivery, as_of: &[u8]) -> Result<Vec<i64>, DestinationError> {
+    let (identity, object) = (&delivery.identity, &delivery.object);
+    if identity.generation == Generation::default() {
+        return Ok(Vec::new());
+    }
+    db.rows(
+        "look up versions",
+        "SELECT i.id FROM ingestions i JOIN source_keys k ON k.id = i.source_key
+         WHERE k.tenant = $1 AND k.integration = $2 AND k.connection = $3 AND k.bucket = $4 AND k.key = $5
+           AND i.dedup_key <> $6 AND i.content = $7 AND i.as_of < $8 AND i.replaced_by IS NULL
+           AND NOT EXISTS (SELECT 1 FROM ingestions m WHERE m.origin = i.id)",
+        &[
+            &tenant,
+            &identity.integration.as_str(),
+            &object.connection.as_str(),
+            &object.bucket.as_str(),
+            &storable(object.key.as_str()),
+            &storable(identity.dedup_key.as_str()),
+            &delivery.content.to_string(),
+            &as_of,
+        ],
+        |row| row.try_get(0),
+    )
+}
+
 impl<'c> Merge<'c> {
     fn run(
         db: &'c Session,
@@ -175,8 +207,10 @@ impl<'c> Merge<'c> {
         staged: &'c Staged,
         purpose: Purpose,
     ) -> Result<Self, DestinationError> {
-        let as_of = comparable(&staged.delivery.as_of, &staged.delivery.identity);
         let identity = &staged.delivery.identity;
+        let own_as_of = comparable(&staged.delivery.as_of, identity);
+        let origin = mended::find_origin(db, tenant, &staged.delivery)?;
+        let as_of = origin.as_ref().map_or_else(|| own_as_of.clone(), |origin| behind(&origin.as_of, &own_as_of));
         let generation = i64::from(identity.generation.0);
         let generations = db.rows(
             "look up generations",
@@ -185,7 +219,9 @@ impl<'c> Merge<'c> {
             |row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?)),
         )?;
         let later = generations.iter().filter(|(_, other)| *other > generation).max_by_key(|(_, other)| *other);
-        let earlier = generations.iter().filter(|(_, other)| *other < generation).map(|(id, _)| *id).collect();
+        let earlier: Vec<i64> =
+            generations.iter().filter(|(_, other)| *other < generation).map(|(id, _)| *id).collect();
+        let earlier: Vec<i64> = [earlier, same_bytes(db, tenant, &staged.delivery, &as_of)?].concat();
         let newest = db.value(
             "compare with the newest ingestion",
             "SELECT NOT EXISTS (SELECT 1 FROM ingestions WHERE tenant = $1 AND as_of > $2)",
@@ -195,10 +231,25 @@ impl<'c> Merge<'c> {
             db.value("count accounts", "SELECT coalesce(max(id), 0) FROM accounts WHERE tenant = $1", &[&tenant])?;
         let merged = Merged::default();
         let superseded = later.is_some();
-        let mut merge =
-            Self { db, staged, names, tenant, ingestion: 0, as_of, newest, earlier, superseded, last_account, merged };
-        merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion))?;
+        let mut merge = Self {
+            db,
+            staged,
+            names,
+            tenant,
+            ingestion: 0,
+            as_of,
+            newest,
+            earlier,
+            superseded,
+            origin,
+            followers: Vec::new(),
+            last_account,
+            merged,
+        };
         let late_rejects = merge.leave_out_late_rejects()?;
+        let mended_anew = mended::settle(&mut merge)?;
+        merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion).or(mended_anew))?;
+        mended::lead_followers(&merge)?;
         matching::match_accounts(&mut merge)?;
         merge.count_rows(purpose)?;
         fields::merge_fields(&mut merge)?;
@@ -206,6 +257,11 @@ impl<'c> Merge<'c> {
         usage::merge_usage(&mut merge)?;
         merge.finish_ingestion(purpose)?;
         Ok(merge)
+    }
+
+    /// The followers' ids.
+    pub(super) fn followers(&self) -> Vec<i64> {
+        self.followers.iter().map(|follower| follower.ingestion).collect()
     }
 
     fn begin_ingestion(&self, replaced_by: Option<i64>) -> Result<i64, DestinationError> {
@@ -228,8 +284,8 @@ impl<'c> Merge<'c> {
         self.db.value(
             "record the ingestion",
             "INSERT INTO ingestions (tenant, integration, dedup_key, generation, source_key, etag, size, last_modified,
-                effective_time, arrival, as_of, mapping, content, replaced_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::timestamptz, $9::text::timestamptz, $10, $11, $12, $13, $14)
+                effective_time, arrival, as_of, mapping, content, replaced_by, origin)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::timestamptz, $9::text::timestamptz, $10, $11, $12, $13, $14, $15)
              RETURNING id",
             &[
                 &self.tenant,
@@ -246,6 +302,7 @@ impl<'c> Merge<'c> {
                 &delivery.mapping.to_string(),
                 &delivery.content.to_string(),
                 &replaced_by,
+                &self.origin.as_ref().map(|origin| origin.ingestion),
             ],
         )
     }
@@ -264,6 +321,7 @@ impl<'c> Merge<'c> {
             self.db.run(what, "UPDATE ingestions SET replaced_by = $1 WHERE id = ANY ($2)", &[&me, &self.earlier])?;
             self.db.run(what, "DELETE FROM rejects WHERE ingestion = ANY ($1)", &[&self.earlier])?;
         }
+        mended::record_rows(self)?;
         if self.staged.rejects > 0 && !self.superseded {
             self.db.run("keep the rejects", "INSERT INTO rejects SELECT $1, * FROM staged_rejects", &[&me])?;
         }
@@ -288,7 +346,7 @@ impl<'c> Merge<'c> {
             return Ok(0);
         }
         let what = "leave out rejected rows";
-        for table in ["staged_accounts", "staged_values"] {
+        for table in ["staged_accounts", "staged_values", "staged_mended"] {
             let sql = format!("DELETE FROM {table} WHERE position IN (SELECT position FROM staged_rejected)");
             self.db.run(what, &sql, &[])?;
         }
@@ -333,10 +391,8 @@ impl<'c> Merge<'c> {
         let few = UNMATCHED_EXAMPLES;
         self.merged.unmatched_examples =
             self.examples(&format!("{unresolved} <= 0 ORDER BY v.position LIMIT {few}"))?;
-        if let Purpose::Look = purpose {
-            return Ok(());
-        }
-        refuse(self.staged.delivery.matching, &self.merged, conflicts, |code| {
+        let Purpose::Store(read) = purpose else { return Ok(()) };
+        refuse(self.staged.delivery.matching, &self.merged, read, conflicts, |code| {
             let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
             Ok(first.map(|row| row.identifier).unwrap_or_default())
         })

@@ -40,6 +40,7 @@ CREATE TABLE ingestions (
   content text COLLATE "C" NOT NULL,
   confirmed_at timestamptz NOT NULL DEFAULT now(),
   replaced_by bigint REFERENCES ingestions (id),
+  origin bigint REFERENCES ingestions (id),
   rows_read bigint NOT NULL DEFAULT 0,
   rows_rejected bigint NOT NULL DEFAULT 0,
   merged jsonb NOT NULL DEFAULT '{}',
@@ -49,8 +50,18 @@ CREATE TABLE ingestions (
 COMMENT ON TABLE ingestions IS 'One row an identity (integration, dedup key, generation) that was confirmed. It is written in the transaction that merges the object''s records, so an identity is confirmed with all of them or not at all.';
 COMMENT ON COLUMN ingestions.generation IS 'How often a person asked for the object again; 0 at first.';
 COMMENT ON COLUMN ingestions.as_of IS 'Orders all writes: bytes that compare as (effective time, key, arrival, generation), then integration and dedup key so that two integrations never tie.';
-COMMENT ON COLUMN ingestions.replaced_by IS 'The generation of the same object that took the place of this one.';
+COMMENT ON COLUMN ingestions.replaced_by IS 'The generation of the same object, or the file with the same rows mended anew, that took the place of this one.';
+COMMENT ON COLUMN ingestions.origin IS 'The ingestion that this one''s rows join, where they are mended rejects: its object''s newest generation. as_of then begins with that one''s, so that it stands right behind it.';
 COMMENT ON COLUMN ingestions.merged IS 'What the merge did.';
+
+CREATE INDEX ingestions_by_origin ON ingestions (origin) WHERE origin IS NOT NULL;
+
+CREATE TABLE mended_rows (
+  ingestion bigint NOT NULL REFERENCES ingestions (id),
+  origin_row text COLLATE "C" NOT NULL
+);
+CREATE INDEX mended_rows_by_ingestion ON mended_rows (ingestion);
+COMMENT ON TABLE mended_rows IS 'Which rows of its origin an ingestion of mended rejects brought, each as the reject file names it.';
 
 CREATE TABLE ingestion_tables (
   ingestion bigint NOT NULL REFERENCES ingestions (id),
@@ -197,9 +208,11 @@ CREATE TABLE rejects (
   value text COLLATE "C",
   code text COLLATE "C" NOT NULL,
   message text COLLATE "C" NOT NULL,
+  origin_row text COLLATE "C" NOT NULL,
   PRIMARY KEY (ingestion, number)
 );
 COMMENT ON TABLE rejects IS 'Rows that were refused, with each reason.';
+COMMENT ON COLUMN rejects.origin_row IS 'Which row of which object it was first, as the reject file says it.';
 
 CREATE FUNCTION list_union(one text, other text) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT '[' || coalesce(string_agg(DISTINCT to_json(item)::text COLLATE "C", ',' ORDER BY to_json(item)::text COLLATE "C"), '') || ']'
@@ -283,7 +296,7 @@ CREATE VIEW ingestion_history AS
 SELECT
   t.name AS tenant,
   i.id AS ingestion, i.confirmed_at, k.integration, k.connection, k.bucket, k.key, i.etag, i.generation, i.size,
-  i.last_modified, i.effective_time, i.arrival, i.replaced_by,
+  i.last_modified, i.effective_time, i.arrival, i.replaced_by, i.origin AS mends,
   i.rows_read, i.rows_rejected,
   (i.merged ->> 'matched')::bigint AS matched,
   (i.merged ->> 'created')::bigint AS created,

@@ -18,7 +18,9 @@ CREATE TEMPORARY TABLE staged_rejected (position bigint NOT NULL);
 -- Each reason why a row was refused.
 CREATE TEMPORARY TABLE staged_rejects (
   number bigint NOT NULL, table_index bigint NOT NULL, row_index bigint NOT NULL, line bigint NOT NULL,
-  column_name text, value text, code text NOT NULL, message text NOT NULL);
+  column_name text, value text, code text NOT NULL, message text NOT NULL, origin_row text COLLATE "C" NOT NULL);
+-- Each row that stands for a refused one of another object.
+CREATE TEMPORARY TABLE staged_mended (position bigint NOT NULL, origin_row text COLLATE "C" NOT NULL);
 
 -- The account of each identifier, or all of them, or what stands there instead: 0 if several match, -1 if none does, -2
 -- if two strategies match different ones.

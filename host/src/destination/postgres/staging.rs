@@ -19,7 +19,7 @@ use crate::destination::relational::matching::names_among;
 use crate::destination::relational::similar::Names;
 use crate::destination::relational::text::{write_decimal, write_list};
 use crate::destination::relational::{is_rejected, type_name, user_key_name};
-use crate::destination::{Delivery, DestinationError, Preview, RejectRow, RowCounts, Staging, Summary};
+use crate::destination::{Delivery, DestinationError, MendedRow, Preview, RejectRow, RowCounts, Staging, Summary};
 
 use super::copy::CopyRows;
 use super::merge;
@@ -62,6 +62,7 @@ struct Rows {
     users: CopyRows,
     rejected: CopyRows,
     rejects: CopyRows,
+    mended: CopyRows,
 }
 
 struct Interners {
@@ -122,7 +123,8 @@ impl PostgresStaging {
                 usage: CopyRows::new("stage usage", "COPY staged_usage FROM STDIN (FORMAT binary)", 9),
                 users: CopyRows::new("stage users", "COPY staged_users FROM STDIN (FORMAT binary)", 3),
                 rejected: CopyRows::new("reject a row", "COPY staged_rejected FROM STDIN (FORMAT binary)", 1),
-                rejects: CopyRows::new("stage rejects", "COPY staged_rejects FROM STDIN (FORMAT binary)", 8),
+                rejects: CopyRows::new("stage rejects", "COPY staged_rejects FROM STDIN (FORMAT binary)", 9),
+                mended: CopyRows::new("stage mended rows", "COPY staged_mended FROM STDIN (FORMAT binary)", 2),
             },
             interned: Interners { identifiers: Interner::new(), users: Interner::new(), key: Vec::new() },
             text: String::new(),
@@ -282,8 +284,8 @@ impl Rows {
         send: impl Fn(&mut CopyRows, &super::session::Session) -> Result<(), DestinationError>,
         lease: &Lease,
     ) -> Result<(), DestinationError> {
-        let Self { identifiers, accounts, values, usage, users, rejected, rejects } = self;
-        let all = [identifiers, accounts, values, usage, users, rejected, rejects];
+        let Self { identifiers, accounts, values, usage, users, rejected, rejects, mended } = self;
+        let all = [identifiers, accounts, values, usage, users, rejected, rejects, mended];
         all.into_iter().try_for_each(|rows| send(rows, lease.session()))
     }
 }
@@ -405,6 +407,16 @@ impl Staging for PostgresStaging {
         })
     }
 
+    fn mends(&mut self, rows: &[MendedRow<'_>]) -> Result<(), DestinationError> {
+        self.with_table(|staging, table| {
+            for mended in rows {
+                staging.rows.mended.row().bigint(table.position(mended.row)).text(mended.origin);
+                staging.rows.mended.send_bundle(staging.lease.session())?;
+            }
+            Ok(())
+        })
+    }
+
     fn rejects(&mut self, rejects: &[RejectRow]) -> Result<(), DestinationError> {
         for reject in rejects {
             self.staged.rejects += 1;
@@ -412,7 +424,7 @@ impl Staging for PostgresStaging {
             let line = i64::try_from(reject.line).unwrap_or(i64::MAX);
             row.bigint(reject.table.into()).bigint(reject.row.into()).bigint(line);
             row.optional_text(reject.column.as_deref()).optional_text(reject.value.as_deref());
-            row.text(&reject.code).text(&reject.message);
+            row.text(&reject.code).text(&reject.message).text(&reject.origin);
             self.rows.rejects.send_bundle(self.lease.session())?;
         }
         Ok(())

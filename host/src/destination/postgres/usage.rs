@@ -1,5 +1,6 @@
 //! Usage: what this object brings becomes one contribution a usage record, and which contributions count follows (R9),
-//! by the rules of `sqlite/usage.rs`: under `replace` the newest object's contribution counts alone; under `add` those of
+//! by the rules of `sqlite/usage.rs`: under `replace` the newest object's contribution counts, together with those of its
+//! mended rejects; under `add` those of
 //! the latest version of every key count together, as far as they are newer than the newest replacing one.
 //!
 //! Values are exact as `numeric`. That one record's values of one object do not add up beyond 64 bits is checked all the
@@ -25,10 +26,12 @@ pub(super) fn merge_usage(merge: &mut Merge<'_>) -> Result<(), DestinationError>
     }
     if !merge.earlier.is_empty() {
         take_back(merge)?;
+        touch_followers(merge)?;
     }
     if !merge.superseded {
         aggregate(merge)?;
-        if merge.newest && merge.earlier.is_empty() && !adds { replace_older(merge) } else { contest(merge) }?;
+        let replaces = merge.newest && merge.earlier.is_empty() && merge.origin.is_none() && !adds;
+        if replaces { replace_older(merge) } else { contest(merge) }?;
         merge.merged.usage_records = contribute(merge)?;
     }
     if merge.db.value(WHAT, "SELECT EXISTS (SELECT 1 FROM merge_touched_usage)", &[])? {
@@ -117,6 +120,21 @@ fn take_back(merge: &Merge<'_>) -> Result<(), DestinationError> {
         &[&merge.earlier],
     )?;
     merge.db.run(WHAT, "DELETE FROM ingestion_periods WHERE ingestion = ANY ($1)", &[&merge.earlier])?;
+    Ok(())
+}
+
+/// Notes the records of mended rejects that now follow this object.
+fn touch_followers(merge: &Merge<'_>) -> Result<(), DestinationError> {
+    merge.db.run(
+        WHAT,
+        "INSERT INTO merge_touched_usage
+         SELECT DISTINCT u.series, u.period_start, u.account, u.user_id
+         FROM ingestion_periods p JOIN usage_contributions u
+           ON u.series = p.series AND u.period_start = p.period_start AND u.ingestion = p.ingestion
+         WHERE p.ingestion = ANY ($1)
+         EXCEPT SELECT series, period_start, account, user_id FROM merge_touched_usage",
+        &[&merge.followers()],
+    )?;
     Ok(())
 }
 
@@ -240,16 +258,17 @@ fn judge(merge: &Merge<'_>) -> Result<(), DestinationError> {
     merge.db.run(
         WHAT,
         "WITH contributed AS (
-           SELECT u.series, u.period_start, u.account, u.user_id, u.ingestion, u.adds, i.as_of,
-             first_value(CASE WHEN NOT u.adds THEN i.as_of END) OVER (
+           SELECT u.series, u.period_start, u.account, u.user_id, u.ingestion, u.adds, o.as_of,
+             first_value(CASE WHEN NOT u.adds THEN o.as_of END) OVER (
                PARTITION BY u.series, u.period_start, u.account, u.user_id
-               ORDER BY CASE WHEN NOT u.adds THEN i.as_of END DESC NULLS LAST) AS replaced,
-             first_value(i.as_of) OVER (
-               PARTITION BY u.series, u.period_start, u.account, u.user_id, i.source_key ORDER BY i.as_of DESC) AS latest
+               ORDER BY CASE WHEN NOT u.adds THEN o.as_of END DESC NULLS LAST) AS replaced,
+             first_value(o.as_of) OVER (
+               PARTITION BY u.series, u.period_start, u.account, u.user_id, o.source_key ORDER BY o.as_of DESC) AS latest
            FROM merge_touched_usage t
            JOIN usage_contributions u
              ON u.series = t.series AND u.period_start = t.period_start AND u.account = t.account AND u.user_id = t.user_id
            JOIN ingestions i ON i.id = u.ingestion
+           JOIN ingestions o ON o.id = coalesce(i.origin, i.id)
          ), judged AS MATERIALIZED (
            SELECT series, period_start, account, user_id, ingestion,
              CASE WHEN adds THEN as_of = latest AND (replaced IS NULL OR as_of > replaced) ELSE as_of = replaced END AS counts

@@ -1,7 +1,7 @@
 //! From identifiers to accounts: what both stores mean by it.
 
 use crate::batch::{Identifier, MatchKey};
-use crate::destination::{Conflict, DestinationError, Matching, Merged, OnMultiple, OnNoMatch};
+use crate::destination::{Conflict, DestinationError, Matching, Merged, OnMultiple, OnNoMatch, RowCounts};
 
 /// The kind of account key under which a name's normalized form stands. It is none that people see.
 pub(in crate::destination) const NORMALIZED: &str = "normalized_name";
@@ -36,6 +36,7 @@ pub(in crate::destination) fn chosen(on_multiple: OnMultiple, account: &str) -> 
 pub(in crate::destination) fn refuse(
     matching: Matching,
     merged: &Merged,
+    rows: RowCounts,
     conflicts: u64,
     first: impl FnOnce(i64) -> Result<String, DestinationError>,
 ) -> Result<(), DestinationError> {
@@ -46,8 +47,12 @@ pub(in crate::destination) fn refuse(
         (on_multiple == OnMultiple::Error, several, SEVERAL, "several accounts"),
         (conflict == Conflict::Error, conflicts, CONFLICT, "different accounts by different identifiers"),
     ];
-    match refusals.into_iter().find(|(is_error, rows, ..)| *is_error && *rows > 0) {
-        Some((_, rows, code, what)) => Err(DestinationError::NotMatched { rows, what, first: first(code)? }),
+    if let Some((_, rows, code, what)) = refusals.into_iter().find(|(is_error, rows, ..)| *is_error && *rows > 0) {
+        return Err(DestinationError::NotMatched { rows, what, first: first(code)? });
+    }
+    let (unmatched, read) = (merged.unmatched, rows.read);
+    match matching.exceeded_by(unmatched, read) {
+        Some(limit) => Err(DestinationError::TooManyUnmatched { unmatched, read, limit, first: first(NONE)? }),
         None => Ok(()),
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
     )?;
     if !merge.earlier.is_empty() {
         take_back(merge)?;
+        touch_followers(merge)?;
     }
     if !merge.superseded {
         record_accounts(merge)?;
@@ -112,6 +113,20 @@ fn take_back(merge: &Merge<'_>) -> Result<(), DestinationError> {
     );
     merge.db.run(WHAT, &sql, [])?;
     let sql = format!("DELETE FROM main.account_records WHERE ingestion IN ({earlier})");
+    merge.db.run(WHAT, &sql, [])?;
+    Ok(())
+}
+
+/// Notes the values of mended rejects that now follow this object.
+fn touch_followers(merge: &Merge<'_>) -> Result<(), DestinationError> {
+    let sql = format!(
+        "INSERT OR IGNORE INTO staging.touched SELECT c.field, c.account
+         FROM main.account_records r CROSS JOIN main.fields f
+         CROSS JOIN main.account_contributions c
+           ON c.field = f.id AND c.account = r.account AND c.ingestion = r.ingestion
+         WHERE r.ingestion IN ({})",
+        merge.followers()
+    );
     merge.db.run(WHAT, &sql, [])?;
     Ok(())
 }

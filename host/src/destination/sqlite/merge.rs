@@ -7,14 +7,15 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
+use crate::destination::relational::mended::{Follower, Origin};
 use crate::destination::relational::similar::Names;
-use crate::destination::relational::{UNMATCHED_EXAMPLES, comparable, place};
-use crate::destination::{DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
-use crate::object::{ContentHash, Identity};
+use crate::destination::relational::{UNMATCHED_EXAMPLES, behind, comparable, place};
+use crate::destination::{Delivery, DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
+use crate::object::{ContentHash, Generation, Identity};
 
 use super::staging::Staged;
 use super::store::{self, STAGING_CACHE, Statements, Store};
-use super::{fields, matching, preview, usage};
+use super::{fields, matching, mended, preview, usage};
 
 /// A merge in progress.
 pub(super) struct Merge<'c> {
@@ -28,10 +29,14 @@ pub(super) struct Merge<'c> {
     pub(super) as_of: Vec<u8>,
     /// Whether nothing in the store is newer, so that its values simply win.
     pub(super) newest: bool,
-    /// Confirmed ingestions of the same object with a lower generation, whose contributions it replaces.
+    /// Confirmed ingestions whose contributions it replaces: of the same object with a lower generation, above all.
     pub(super) earlier: Vec<i64>,
     /// Whether a higher generation of the same object was confirmed before, so that it contributes nothing.
     pub(super) superseded: bool,
+    /// What its rows join, where they are mended rejects.
+    pub(super) origin: Option<Origin>,
+    /// Ingestions of mended rejects that joined the earlier ones.
+    pub(super) followers: Vec<Follower>,
     /// Accounts with a higher id were created by this merge.
     pub(super) last_account: i64,
     pub(super) merged: Merged,
@@ -138,6 +143,32 @@ fn attach(connection: &Connection, staging: &Path) -> Result<(), DestinationErro
     db.batch("attach the staged records", &pragmas)
 }
 
+/// Older versions of a replayed object's key that had its bytes: the ledger left this version out for one of them, so
+/// that a replay is one of theirs too.
+fn same_bytes(db: &Statements<'_>, delivery: &Delivery, as_of: &[u8]) -> Result<Vec<i64>, DestinationError> {
+    let (identity, object) = (&delivery.identity, &delivery.object);
+    if identity.generation == Generation::default() {
+        return Ok(Vec::new());
+    }
+    db.rows(
+        "look up versions",
+        "SELECT i.id FROM main.ingestions i JOIN main.source_keys k ON k.id = i.source_key
+         WHERE k.integration = ?1 AND k.connection = ?2 AND k.bucket = ?3 AND k.key = ?4
+           AND i.dedup_key <> ?5 AND i.content = ?6 AND i.as_of < ?7 AND i.replaced_by IS NULL
+           AND NOT EXISTS (SELECT 1 FROM main.ingestions m WHERE m.origin = i.id)",
+        params![
+            identity.integration.as_str(),
+            object.connection.as_str(),
+            object.bucket.as_str(),
+            object.key.as_str(),
+            identity.dedup_key.as_str(),
+            delivery.content.to_string(),
+            as_of,
+        ],
+        |row| row.get(0),
+    )
+}
+
 impl<'c> Merge<'c> {
     fn run(
         connection: &'c Connection,
@@ -146,8 +177,10 @@ impl<'c> Merge<'c> {
         purpose: Purpose,
     ) -> Result<Self, DestinationError> {
         let db = Statements::new(connection, store.path());
-        let as_of = comparable(&staged.delivery.as_of, &staged.delivery.identity);
         let identity = &staged.delivery.identity;
+        let own_as_of = comparable(&staged.delivery.as_of, identity);
+        let origin = mended::find_origin(&db, &staged.delivery)?;
+        let as_of = origin.as_ref().map_or_else(|| own_as_of.clone(), |origin| behind(&origin.as_of, &own_as_of));
         let (integration, dedup_key) = (identity.integration.as_str(), identity.dedup_key.as_str());
         let generations = db.rows(
             "look up generations",
@@ -160,6 +193,7 @@ impl<'c> Merge<'c> {
             .filter(|(_, generation)| *generation < identity.generation.0)
             .map(|(ingestion, _)| *ingestion)
             .collect();
+        let earlier = [earlier, same_bytes(&db, &staged.delivery, &as_of)?].concat();
         let later = generations
             .iter()
             .filter(|(_, generation)| *generation > identity.generation.0)
@@ -177,12 +211,16 @@ impl<'c> Merge<'c> {
             as_of,
             newest,
             superseded: later.is_some(),
+            origin,
+            followers: Vec::new(),
             last_account: db.value("count accounts", "SELECT coalesce(max(id), 0) FROM main.accounts")?,
             earlier,
             merged: Merged::default(),
         };
-        merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion))?;
         let late_rejects = merge.leave_out_late_rejects()?;
+        let mended_anew = mended::settle(&mut merge)?;
+        merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion).or(mended_anew))?;
+        mended::lead_followers(&merge)?;
         matching::match_accounts(&mut merge)?;
         merge.count_rows(purpose)?;
         fields::merge_fields(&mut merge)?;
@@ -195,6 +233,12 @@ impl<'c> Merge<'c> {
     /// The list of earlier generations as it stands in SQL.
     pub(super) fn earlier_list(&self) -> String {
         let ids: Vec<String> = self.earlier.iter().map(i64::to_string).collect();
+        ids.join(", ")
+    }
+
+    /// The list of followers as it stands in SQL.
+    pub(super) fn followers(&self) -> String {
+        let ids: Vec<String> = self.followers.iter().map(|follower| follower.ingestion.to_string()).collect();
         ids.join(", ")
     }
 
@@ -220,9 +264,9 @@ impl<'c> Merge<'c> {
         self.db.run(
             "record the ingestion",
             "INSERT INTO main.ingestions (integration, dedup_key, generation, source_key, etag, size, last_modified,
-                effective_time, arrival, as_of, mapping, content, confirmed_at, replaced_by,
+                effective_time, arrival, as_of, mapping, content, confirmed_at, replaced_by, origin,
                 rows_read, rows_rejected, merged)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?13,
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?13, ?14,
                 0, 0, '{}')",
             params![
                 identity.integration.as_str(),
@@ -238,6 +282,7 @@ impl<'c> Merge<'c> {
                 delivery.mapping.to_string(),
                 delivery.content.to_string(),
                 replaced_by,
+                self.origin.as_ref().map(|origin| origin.ingestion),
             ],
         )?;
         Ok(self.db.last_id())
@@ -259,6 +304,7 @@ impl<'c> Merge<'c> {
             let sql = format!("DELETE FROM main.rejects WHERE ingestion IN ({earlier})");
             self.db.run("replace earlier generations", &sql, [])?;
         }
+        mended::record_rows(self)?;
         if self.staged.rejects > 0 && !self.superseded {
             let sql = format!("INSERT INTO main.rejects SELECT {me}, * FROM staging.rejects");
             self.db.run("keep the rejects", &sql, [])?;
@@ -293,6 +339,7 @@ impl<'c> Merge<'c> {
         for table in &tables {
             self.db.run(what, &format!("DELETE FROM staging.{table} WHERE {rejected}"), [])?;
         }
+        self.db.run(what, &format!("DELETE FROM staging.mended WHERE {rejected}"), [])?;
         let usage_values = self.db.run(what, &format!("DELETE FROM staging.usage_values WHERE {rejected}"), [])?;
         // Identifiers that nothing else names must create no account.
         let mut used = "SELECT identifier FROM staging.usage_values".to_owned();
@@ -341,10 +388,8 @@ impl<'c> Merge<'c> {
         let few = UNMATCHED_EXAMPLES;
         self.merged.unmatched_examples =
             self.examples(&format!("{unresolved} <= 0 ORDER BY v.position LIMIT {few}"))?;
-        if let Purpose::Look = purpose {
-            return Ok(());
-        }
-        refuse(self.staged.delivery.matching, &self.merged, conflicts, |code| {
+        let Purpose::Store(read) = purpose else { return Ok(()) };
+        refuse(self.staged.delivery.matching, &self.merged, read, conflicts, |code| {
             let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
             Ok(first.map(|row| row.identifier).unwrap_or_default())
         })

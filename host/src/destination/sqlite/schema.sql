@@ -20,14 +20,26 @@ CREATE TABLE ingestions (
   mapping TEXT NOT NULL,
   content TEXT NOT NULL,
   confirmed_at TEXT NOT NULL,
-  -- The generation of the same object that took the place of this one.
+  -- The generation of the same object, or the file with the same rows mended anew, that took the place of this one.
   replaced_by INTEGER REFERENCES ingestions (id),
+  -- The ingestion that this one's rows join, where they are mended rejects: its object's newest generation. `as_of` then
+  -- begins with that one's, so that it stands right behind it.
+  origin INTEGER REFERENCES ingestions (id),
   rows_read INTEGER NOT NULL,
   rows_rejected INTEGER NOT NULL,
   -- What the merge did, as JSON.
   merged TEXT NOT NULL,
   UNIQUE (integration, dedup_key, generation)
 ) STRICT;
+
+CREATE INDEX ingestions_by_origin ON ingestions (origin) WHERE origin IS NOT NULL;
+
+-- Which rows of its origin an ingestion of mended rejects brought, each as the reject file names it.
+CREATE TABLE mended_rows (
+  ingestion INTEGER NOT NULL REFERENCES ingestions (id),
+  origin_row TEXT NOT NULL,
+  PRIMARY KEY (ingestion, origin_row)
+) WITHOUT ROWID, STRICT;
 
 -- A key of a bucket as one integration sees it; its versions are the objects.
 CREATE TABLE source_keys (
@@ -169,6 +181,8 @@ CREATE TABLE rejects (
   value TEXT,
   code TEXT NOT NULL,
   message TEXT NOT NULL,
+  -- Which row of which object it was first, as the reject file says it.
+  origin_row TEXT NOT NULL,
   PRIMARY KEY (ingestion, number)
 ) WITHOUT ROWID, STRICT;
 
@@ -239,7 +253,7 @@ LEFT JOIN users w ON w.id = c.user;
 CREATE VIEW ingestion_history AS
 SELECT
   i.id AS ingestion, i.confirmed_at, k.integration, k.connection, k.bucket, k.key, i.etag, i.generation, i.size,
-  i.last_modified, i.effective_time, i.arrival, i.replaced_by,
+  i.last_modified, i.effective_time, i.arrival, i.replaced_by, i.origin AS mends,
   i.rows_read, i.rows_rejected,
   json_extract(i.merged, '$.matched') AS matched,
   json_extract(i.merged, '$.created') AS created,

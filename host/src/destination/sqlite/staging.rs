@@ -12,6 +12,7 @@
 //! | `periods (series, period_start)` | each period that usage falls in |
 //! | `rejected (position)` | each row that was rejected after it had been staged |
 //! | `rejects (…)` | each reason why a row was refused |
+//! | `mended (position, origin_row)` | each row that stands for a refused one of another object |
 //!
 //! A *position* numbers the rows of all tables in reading order. A blank identifier value is null. In `f0`, `f1` … a
 //! null keeps what is stored and an empty blob erases it.
@@ -26,7 +27,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::batch::{AccountBatch, AccountLayout, Identifier, OutputField, Series, UsageBatch, UsageLayout, UserKey};
 use crate::destination::relational::interner::Interner;
 use crate::destination::relational::{is_rejected, type_name};
-use crate::destination::{Delivery, DestinationError, Preview, RejectRow, RowCounts, Staging, Summary};
+use crate::destination::{Delivery, DestinationError, MendedRow, Preview, RejectRow, RowCounts, Staging, Summary};
 
 use super::identifiers::{self, InternIdentifiers, intern_user};
 use super::merge;
@@ -134,7 +135,8 @@ impl SqliteStaging {
              CREATE TABLE users (user INTEGER PRIMARY KEY, kind, value);
              CREATE TABLE periods (series INTEGER, period_start INTEGER, PRIMARY KEY (series, period_start)) WITHOUT ROWID;
              CREATE TABLE rejected (position INTEGER PRIMARY KEY);
-             CREATE TABLE rejects (number INTEGER PRIMARY KEY, table_index, row_index, line, column_name, value, code, message);"
+             CREATE TABLE rejects (number INTEGER PRIMARY KEY, table_index, row_index, line, column_name, value, code, message, origin_row);
+             CREATE TABLE mended (position INTEGER PRIMARY KEY, origin_row TEXT);"
         );
         Statements::new(&connection, &file.0).batch("begin to stage", &setup)?;
         Ok(Self {
@@ -461,14 +463,28 @@ impl Staging for SqliteStaging {
         Ok(())
     }
 
+    fn mends(&mut self, rows: &[MendedRow<'_>]) -> Result<(), DestinationError> {
+        let Some(table) = &mut self.open else { return Ok(()) };
+        let mut write = || -> rusqlite::Result<()> {
+            let mut insert = self.connection.prepare_cached("INSERT INTO mended VALUES (?1, ?2)")?;
+            for mended in rows {
+                let position = table.first_position + i64::from(mended.row);
+                table.next_position = table.next_position.max(position + 1);
+                insert.execute(params![position, mended.origin])?;
+            }
+            Ok(())
+        };
+        write().map_err(|source| store::sqlite_error("stage mended rows", &self.file.0, source))
+    }
+
     fn rejects(&mut self, rejects: &[RejectRow]) -> Result<(), DestinationError> {
         let write = || -> rusqlite::Result<()> {
             let mut insert =
-                self.connection.prepare_cached("INSERT INTO rejects VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+                self.connection.prepare_cached("INSERT INTO rejects VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
             for reject in rejects {
                 let line = i64::try_from(reject.line).unwrap_or(i64::MAX);
-                let RejectRow { table, row, column, value, code, message, .. } = reject;
-                insert.execute(params![table, row, line, column, value, code, message])?;
+                let RejectRow { table, row, column, value, code, message, origin, .. } = reject;
+                insert.execute(params![table, row, line, column, value, code, message, origin])?;
             }
             Ok(())
         };

@@ -1,6 +1,6 @@
 //! Usage: what this object brings becomes one contribution a usage record, and which contributions count follows (R9).
 //!
-//! Under `replace` the newest object's contribution counts alone; under `add` those of the latest version of every key
+//! Under `replace` the newest object's contribution counts, together with those of its mended rejects; under `add` those of the latest version of every key
 //! count together, as far as they are newer than the newest replacing one. As with fields this is a function of the
 //! set of contributions, whatever the order of files (R2). A key's newer version that no longer brings a record leaves
 //! the older version's contribution standing (R3); a replay takes its own earlier contributions back (R1).
@@ -41,6 +41,7 @@ pub(super) fn merge_usage(merge: &mut Merge<'_>) -> Result<(), DestinationError>
     }
     if !merge.earlier.is_empty() {
         take_back(merge)?;
+        touch_followers(merge)?;
     }
     if !merge.superseded {
         contest(merge)?;
@@ -54,7 +55,8 @@ pub(super) fn merge_usage(merge: &mut Merge<'_>) -> Result<(), DestinationError>
         );
         merge.db.run(WHAT, &sql, [])?;
     }
-    if merge.newest && merge.earlier.is_empty() && !adds { replace_older(merge) } else { judge(merge) }?;
+    let replaces = merge.newest && merge.earlier.is_empty() && merge.origin.is_none() && !adds;
+    if replaces { replace_older(merge) } else { judge(merge) }?;
     count_values(merge)
 }
 
@@ -139,6 +141,19 @@ fn take_back(merge: &Merge<'_>) -> Result<(), DestinationError> {
          DELETE FROM main.usage_contributions WHERE (series, period_start, account, user, ingestion) IN
            (SELECT u.series, u.period_start, u.account, u.user, u.ingestion {mine});
          DELETE FROM main.ingestion_periods WHERE ingestion IN ({earlier})"
+    );
+    merge.db.batch(WHAT, &sql)
+}
+
+/// Notes the records of mended rejects that now follow this object.
+fn touch_followers(merge: &Merge<'_>) -> Result<(), DestinationError> {
+    let sql = format!(
+        "INSERT OR IGNORE INTO staging.touched_usage
+         SELECT u.series, u.period_start, u.account, u.user
+         FROM main.ingestion_periods p CROSS JOIN main.usage_contributions u
+           ON u.series = p.series AND u.period_start = p.period_start AND u.ingestion = p.ingestion
+         WHERE p.ingestion IN ({})",
+        merge.followers()
     );
     merge.db.batch(WHAT, &sql)
 }
@@ -235,14 +250,15 @@ fn judge(merge: &Merge<'_>) -> Result<(), DestinationError> {
     merge.db.run(
         WHAT,
         "WITH contributed AS (
-           SELECT u.series, u.period_start, u.account, u.user, u.ingestion, u.adds, i.as_of,
-             max(CASE WHEN u.adds = 0 THEN i.as_of END)
+           SELECT u.series, u.period_start, u.account, u.user, u.ingestion, u.adds, o.as_of,
+             max(CASE WHEN u.adds = 0 THEN o.as_of END)
                OVER (PARTITION BY u.series, u.period_start, u.account, u.user) AS replaced,
-             max(i.as_of) OVER (PARTITION BY u.series, u.period_start, u.account, u.user, i.source_key) AS latest
+             max(o.as_of) OVER (PARTITION BY u.series, u.period_start, u.account, u.user, o.source_key) AS latest
            FROM staging.touched_usage t
            CROSS JOIN main.usage_contributions u
              ON u.series = t.series AND u.period_start = t.period_start AND u.account = t.account AND u.user = t.user
            CROSS JOIN main.ingestions i ON i.id = u.ingestion
+           CROSS JOIN main.ingestions o ON o.id = coalesce(i.origin, i.id)
          ), judged AS MATERIALIZED (
            SELECT series, period_start, account, user, ingestion,
              CASE WHEN adds = 0 THEN as_of = replaced

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use gristmill::batch::{AccountLayout, Batch};
 use gristmill::daemon::Workshop;
 use gristmill::destination::files::{FilesDestination, Form};
-use gristmill::destination::{Delivery, Destination, Staging};
-use gristmill::ingest::{self, Recipe, open_decoder};
+use gristmill::destination::{Brings, Delivery, Destination, Staging};
+use gristmill::ingest::{self, Reader, Recipe, Rows};
 use gristmill::mapper::{FieldMapping, FileBudget, Source};
 use gristmill::object::{AsOf, ContentHash, Generation, Identity, Object};
 use gristmill::oversight::Oversight;
@@ -99,7 +99,7 @@ impl<'a> Bench<'a> {
     fn map_only(&self, rows: u64) -> Result<()> {
         let (mut component, layout) = self.component()?;
         drop(component);
-        let mut decoder = open_decoder(&self.recipe, &self.object, File::open(&self.source)?)?;
+        let mut decoder = Reader::open(&self.recipe, &self.object, File::open(&self.source)?)?;
         let head = decoder.next_table()?.ok_or("the file has no table")?;
         decoder.want(&layout.wanted);
         let mut batches: Vec<Batch> = Vec::new();
@@ -185,13 +185,14 @@ impl<'a> Bench<'a> {
     fn through_component(&self, staging: &mut dyn Staging) -> Result<u64> {
         let issues = IssueLog::create(&self.bed.path("state"))?;
         let file = File::open(&self.source)?;
-        let done = ingest::transform(&self.recipe, &self.object, file, staging, issues, &Oversight::default())?;
+        let done =
+            ingest::transform(&self.recipe, &self.object, &Rows::own(), file, staging, issues, &Oversight::default())?;
         Ok(done.rows.read - done.rows.rejected)
     }
 
     fn through_twin(&self, layout: &AccountLayout, staging: &mut dyn Staging) -> Result<u64> {
         let header: Vec<String> = data::HEADER.trim_end().split(',').map(str::to_owned).collect();
-        let decoder = open_decoder(&self.recipe, &self.object, File::open(&self.source)?)?;
+        let decoder = Reader::open(&self.recipe, &self.object, File::open(&self.source)?)?;
         twin::transform(decoder, self.twin(&header)?, layout, staging)
     }
 
@@ -248,6 +249,7 @@ impl<'a> Bench<'a> {
             mapping: self.recipe.digest(),
             content: ContentHash::from_bytes([0; 32]),
             matching: self.settings.matching,
+            brings: Brings::OWN,
         }
     }
 

@@ -10,7 +10,7 @@ use gristmill::batch::{
 };
 use gristmill::destination::postgres::{Address, PostgresDestination, PostgresSettings, Tls};
 use gristmill::destination::sqlite::SqliteDestination;
-use gristmill::destination::{Delivery, Destination, Matching, OnNoMatch, RowCounts};
+use gristmill::destination::{Brings, Delivery, Destination, Matching, OnNoMatch, RowCounts};
 use gristmill::object::{AsOf, ContentHash, Generation, Identity, MappingDigest, Object, TenantName};
 use gristmill::secrets::{SecretReference, Secrets};
 use gristmill_postgres_server::{DATABASE, PostgresServer, USER};
@@ -146,5 +146,6 @@ fn delivery(version: u64) -> Result<Delivery> {
         mapping: MappingDigest::from_bytes([0; 32]),
         content: ContentHash::from_bytes([0; 32]),
         matching: Matching { on_no_match: OnNoMatch::Create, ..Matching::default() },
+        brings: Brings::OWN,
     })
 }

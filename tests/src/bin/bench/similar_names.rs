@@ -2,7 +2,7 @@
 
 use gristmill::batch::{AccountBatch, AccountLayout, Issues, MatchKey};
 use gristmill::destination::sqlite::SqliteDestination;
-use gristmill::destination::{Delivery, Destination, Matching, Merged, NameMatch, OnNoMatch, RowCounts};
+use gristmill::destination::{Brings, Delivery, Destination, Matching, Merged, NameMatch, OnNoMatch, RowCounts};
 use gristmill::object::{AsOf, ContentHash, Generation, Identity, MappingDigest, Object, Share, TenantName};
 
 use crate::bed::Bed;
@@ -115,6 +115,7 @@ fn merge(
         mapping: MappingDigest::from_bytes([0; 32]),
         content: ContentHash::from_bytes([0; 32]),
         matching,
+        brings: Brings::OWN,
     })?;
     let layout = AccountLayout { wanted: vec![0], identifiers: vec![vec![MatchKey::Name]], fields: Vec::new() };
     staging.open_table(Some(&layout), None)?;

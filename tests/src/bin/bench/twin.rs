@@ -6,8 +6,8 @@ use std::sync::mpsc::sync_channel;
 use arrow_array::{ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use gristmill::batch::{AccountBatch, AccountLayout, Batch, FieldColumn, Issues};
-use gristmill::decode::Decoder;
 use gristmill::destination::Staging;
+use gristmill::ingest::Reader;
 use gristmill_builtin::columns::{self, Column, Text, Values};
 use gristmill_builtin::{FieldMapper, fields};
 
@@ -18,7 +18,7 @@ const IN_FLIGHT: usize = 2;
 
 /// Decode, map and stage on three threads, as the pipeline does it. Gives the rows that were staged.
 pub fn transform(
-    mut decoder: Decoder,
+    mut decoder: Reader,
     mut mapper: FieldMapper,
     layout: &AccountLayout,
     staging: &mut dyn Staging,
