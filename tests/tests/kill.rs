@@ -1,6 +1,6 @@
 //! `kill -9` at a hundred moments: nothing is lost and nothing doubled (I1, I3).
 //!
-//! Two integrations take the same fifty files, one to SQLite and one to files. Whenever the process has been killed, its
+//! Two integrations take the same fifty files, one to SQLite and one to files in two places. Whenever the process has been killed, its
 //! crash image is looked at from a copy, so that the next start and nobody else recovers it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -25,7 +25,7 @@ const MAPPING: &str = r#"
 [integrations.INTEGRATION]
 connection = "acme"
 bucket = "exports"
-destination = "DESTINATION"
+destination = DESTINATION
 matching = { on_no_match = "create" }
 identifiers = [{ column = "Account ID", match = "crm_id" }]
 fields = [
@@ -41,8 +41,10 @@ usage = [{ product = "Core", period = "monthly", date = { column = "Month" }, me
 fn parts() -> String {
     let integration =
         |name: &str, destination: &str| MAPPING.replace("INTEGRATION", name).replace("DESTINATION", destination);
-    let destinations = "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n";
-    format!("{destinations}{}{}", integration("to-store", "store"), integration("to-lines", "lines"))
+    let destinations = "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n\
+                        [destinations.copy]\nfiles = { path = \"copy\" }\n";
+    let to_lines = integration("to-lines", "[\"lines\", \"copy\"]");
+    format!("{destinations}{}{to_lines}", integration("to-store", "\"store\""))
 }
 
 /// Files that meet in the same accounts, values and usage, so that a doubled or lost one shows; every seventh row of
@@ -68,6 +70,7 @@ fn fill(bed: &Bed) {
 struct Left {
     store: BTreeMap<&'static str, Vec<String>>,
     lines: Vec<(PathBuf, String)>,
+    copy: Vec<(PathBuf, String)>,
     rejects: Vec<(PathBuf, String)>,
     ledger: BTreeSet<String>,
 }
@@ -111,6 +114,7 @@ fn left(bed: &Bed) -> Left {
     Left {
         store: QUERIES.map(|(what, query)| (what, rows(&store, query))).into(),
         lines: texts("lines"),
+        copy: texts("copy"),
         rejects: texts("rejects"),
         ledger: states(&bed.json(&["ledger", "list"]))
             .into_iter()
@@ -147,6 +151,8 @@ fn states(entries: &[Value]) -> BTreeMap<Place, String> {
 struct Image {
     /// What a store has confirmed.
     confirmed: BTreeSet<Place>,
+    /// What the second place of files has confirmed.
+    copied: BTreeSet<Place>,
     /// What the ledger has, and in which state.
     ledger: BTreeMap<Place, String>,
 }
@@ -169,12 +175,8 @@ impl Image {
             let places = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
             image.confirmed.extend(places.map(Result::unwrap));
         }
-        for (path, content) in files_below(&bed.state().join("lines/default")) {
-            if path.ends_with("ingestion.json") {
-                let manifest: Value = serde_json::from_slice(&content).unwrap();
-                image.confirmed.insert(place(&manifest["identity"]["integration"], &manifest["object"]["key"]));
-            }
-        }
+        image.confirmed.extend(manifests(bed, "lines"));
+        image.copied.extend(manifests(bed, "copy"));
         let config = copy.path().join("gristmill.toml");
         bed.configure_in(&state, &config, "", &parts());
         let listed = command(&config, &["ledger", "list", "--json"]).output().unwrap();
@@ -186,6 +188,14 @@ impl Image {
     fn completed(&self) -> BTreeSet<Place> {
         self.ledger.iter().filter(|(_, state)| *state == "completed").map(|(place, _)| place.clone()).collect()
     }
+}
+
+/// What a place of files has confirmed.
+fn manifests(bed: &Bed, directory: &str) -> Vec<Place> {
+    let files = files_below(&bed.state().join(directory).join("default")).into_iter();
+    let manifests = files.filter(|(path, _)| path.ends_with("ingestion.json"));
+    let manifests = manifests.map(|(_, content)| serde_json::from_slice::<Value>(&content).unwrap());
+    manifests.map(|found| place(&found["identity"]["integration"], &found["object"]["key"])).collect()
 }
 
 /// When to kill.
@@ -231,6 +241,7 @@ fn a_run_killed_at_a_hundred_moments_leaves_what_an_undisturbed_one_leaves() {
     let expected = left(&bed);
     assert_eq!(expected.ledger.len(), 2 * FILES);
     assert!(expected.ledger.iter().all(|entry| entry.ends_with(" completed")), "{:?}", expected.ledger);
+    assert_eq!(expected.copy, expected.lines, "both places have the same");
     assert!(expected.store.values().all(|rows| !rows.is_empty()), "every query finds something to compare");
 
     let mut random = Random(SEED);
@@ -238,7 +249,7 @@ fn a_run_killed_at_a_hundred_moments_leaves_what_an_undisturbed_one_leaves() {
     let (mut killed, mut rounds, mut first_merge) = (0, 0, Duration::from_millis(200));
     while killed < KILLS {
         // A run that was completed is begun anew; only the compiled mappers stay.
-        for part in ["ledger.redb", "store", "lines", "rejects", "staging", "spool"] {
+        for part in ["ledger.redb", "store", "lines", "copy", "rejects", "staging", "spool"] {
             let path = bed.state().join(part);
             if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
         }
@@ -261,6 +272,12 @@ fn a_run_killed_at_a_hundred_moments_leaves_what_an_undisturbed_one_leaves() {
             let after = Image::of(&bed);
             let too_early: Vec<_> = after.completed().difference(&after.confirmed).cloned().collect();
             assert!(too_early.is_empty(), "I1: completed and not confirmed: {too_early:?}");
+            let completed = after.completed();
+            let not_copied = completed.iter().filter(|(integration, _)| integration == "to-lines");
+            let not_copied: Vec<_> = not_copied.filter(|place| !after.copied.contains(*place)).collect();
+            assert!(not_copied.is_empty(), "I1: completed and not confirmed by both: {not_copied:?}");
+            let ahead: Vec<_> = after.copied.difference(&after.confirmed).collect();
+            assert!(ahead.is_empty(), "the deciding one comes first: {ahead:?}");
             let lost: Vec<_> = before.confirmed.difference(&after.confirmed).collect();
             assert!(lost.is_empty(), "confirmed once, and no longer: {lost:?}");
             *kills.entry(stage(&before, &after, &log)).or_default() += 1;
@@ -321,6 +338,7 @@ fn assert_same(found: &Left, expected: &Left) {
         assert!(lost.is_empty() && extra.is_empty(), "{what}: lost {lost:#?}, too many {extra:#?}");
     }
     let (lost, extra) = differences(&found.lines, &expected.lines);
+    assert_eq!(found.copy, found.lines, "both places have the same");
     assert!(lost.is_empty() && extra.is_empty(), "files: lost {lost:#?}, too many {extra:#?}");
     assert_eq!(found.rejects, expected.rejects);
     assert_eq!(found.ledger, expected.ledger);

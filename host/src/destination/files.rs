@@ -37,7 +37,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
-use crate::destination::{Delivery, Destination, DestinationError, Merged, Preview, RowCounts, Staging, Summary};
+use crate::destination::{
+    Delivery, Destination, DestinationError, Intake, Merged, Preview, RowCounts, Staging, Summary,
+};
 use crate::object::{Identity, TenantName};
 
 use late::Rows;
@@ -89,6 +91,10 @@ impl Destination for FilesDestination {
         Ok(manifest
             .filter(|manifest| manifest.identity.generation >= identity.generation)
             .map(|manifest| manifest.summary))
+    }
+
+    fn can_match(&self) -> bool {
+        false
     }
 
     fn lacks_accounts(&self, _tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
@@ -188,7 +194,7 @@ impl FilesStaging {
     }
 }
 
-impl Staging for FilesStaging {
+impl Intake for FilesStaging {
     fn open_table(
         &mut self,
         accounts: Option<&AccountLayout>,
@@ -226,7 +232,9 @@ impl Staging for FilesStaging {
         self.late.insert(self.table(), row);
         Ok(())
     }
+}
 
+impl Staging for FilesStaging {
     /// The records have no `change`: this destination cannot tell.
     fn preview(mut self: Box<Self>) -> Result<Preview, DestinationError> {
         let merged = self.settle()?;

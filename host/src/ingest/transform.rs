@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::{Failure, Recipe, RowCounts, Transform, format_of};
 use crate::batch::{AccountBatch, AccountLayout, Batch, Issues, TableHead, UsageBatch, UsageLayout};
 use crate::decode::{self, DecodeError, Decoder};
-use crate::destination::Staging;
+use crate::destination::Intake;
 use crate::events;
 use crate::mapper::{FieldMapping, FileBudget, LogSink, MapperError, Source, UsageMapping};
 use crate::object::Object;
@@ -65,7 +65,7 @@ pub fn transform(
     recipe: &Recipe,
     object: &Object,
     file: File,
-    staging: &mut dyn Staging,
+    staging: &mut dyn Intake,
     issues: IssueLog,
     oversight: &Oversight,
 ) -> Result<Transformed, Failure> {
@@ -286,7 +286,7 @@ impl OpenedTable {
 }
 
 struct Stage<'a> {
-    staging: &'a mut dyn Staging,
+    staging: &'a mut dyn Intake,
     progress: &'a Progress,
     beat: Beat,
     transformed: Transformed,
@@ -297,7 +297,7 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(staging: &'a mut dyn Staging, issues: IssueLog, progress: &'a Progress, beat: Beat) -> Self {
+    fn new(staging: &'a mut dyn Intake, issues: IssueLog, progress: &'a Progress, beat: Beat) -> Self {
         let transformed = Transformed { rows: RowCounts::default(), issues, tables: Vec::new() };
         Self { staging, progress, beat, transformed, rejected: Vec::new(), staged_to: 0 }
     }

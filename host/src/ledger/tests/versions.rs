@@ -19,7 +19,9 @@ async fn each_state_decides_whether_a_listed_object_is_due() {
     let cases = [
         (State::Completed, Some(1), Known),
         (State::Completed, Some(2), Known),
-        (State::Delivered { confirmed: vec!["store".parse().unwrap()] }, None, Work { attempts: 0 }),
+        (State::Delivered { attempts: 0, retry_after: at(2) }, Some(1), Work { attempts: 0 }),
+        (State::Delivered { attempts: 3, retry_after: at(HOUR) }, Some(2), Work { attempts: 3 }),
+        (State::Delivered { attempts: 3, retry_after: at(HOUR + 1) }, Some(2), Known),
         (failed(3, HOUR), Some(1), Work { attempts: 3 }),
         (failed(3, HOUR + 1), Some(1), Known),
         (failed(3, HOUR + 1), None, Known),
@@ -91,7 +93,7 @@ async fn a_later_version_is_never_ordered_before_an_earlier_one() {
 /// R2
 #[tokio::test]
 async fn a_newer_version_supersedes_unfinished_older_ones() {
-    let unfinished = [None, Some(failed(1, HOUR)), Some(State::Delivered { confirmed: Vec::new() })];
+    let unfinished = [None, Some(failed(1, HOUR)), Some(State::Delivered { attempts: 1, retry_after: at(HOUR) })];
     for state in unfinished {
         let bench = Bench::new();
         let old = bench.take(object("k", "e1", 1)).await;
