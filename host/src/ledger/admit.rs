@@ -456,11 +456,16 @@ pub(super) fn same_content(
     let Some(version) = version_at(&versions, &place, arrival)?.filter(is_completed) else {
         return Ok(None);
     };
-    let newest = versions_of(&versions, &place, |arrival, version| is_completed(&version).then_some(arrival))?;
+    let mut may_have_been_replaced = false;
+    let newest = versions_of(&versions, &place, |arrival, version| {
+        may_have_been_replaced |= !is_completed(&version) && version.may_have_been_merged();
+        is_completed(&version).then_some(arrival)
+    })?;
     let object = &new.object;
     let dedup_key = DedupKey::new(&object.connection, &object.bucket, &object.key, &version.etag);
     Ok(Some(match newest {
         Some(newest) if newest > arrival => SameContent::Reverted { to: dedup_key },
+        Some(_) | None if may_have_been_replaced => return Ok(None),
         Some(_) | None => SameContent::Unchanged { of: dedup_key },
     }))
 }

@@ -286,6 +286,13 @@ impl Version {
         }
     }
 
+    /// Whether a destination may hold records of it although it is not completed. What was superseded may have been
+    /// merged by a process that ended before it could record that, or in an earlier generation.
+    pub fn may_have_been_merged(&self) -> bool {
+        let is_superseded = matches!(self.state, Some(State::Skipped { reason: SkipReason::Superseded }));
+        is_superseded || !self.confirmed.is_empty()
+    }
+
     /// Whether rows of it matched no account: it was completed without them, or failed for them (R7).
     pub fn had_unmatched_rows(&self) -> bool {
         match &self.state {

@@ -206,6 +206,16 @@ async fn older_bytes_under_a_new_etag_are_going_back() {
     assert_eq!(found, Some(SameContent::Reverted { to: a.object().dedup_key() }));
 }
 
+/// R5: what came in between may stand in a destination all the same, merged by a process that could not record it.
+#[tokio::test]
+async fn bytes_that_another_version_may_have_replaced_are_taken_again() {
+    let bench = Bench::new();
+    bench.complete(object("k", "a", 1), 1).await;
+    bench.take(object("k", "b", 2)).await;
+    let new = bench.take(object("k", "a-2", 3)).await;
+    assert_eq!(bench.ledger.same_content(&new, content(1)).await.unwrap(), None);
+}
+
 /// R5: bytes whose ingestion never completed were not processed.
 #[tokio::test]
 async fn bytes_of_a_failed_object_do_not_count_as_processed() {
