@@ -310,12 +310,11 @@ async fn deliver<S: Source>(
     if to_feed.is_empty() {
         return Ok(None);
     }
-    let reservation = pipeline.spool.reserve_when_free(new.object().size).await?;
-    // Begun only now: waiting for room is others' work.
-    let fetching = oversight.watch.begin("fetch");
-    let spooled = pipeline.source.fetch(new.object(), reservation, &fetching).await?;
-    drop(fetching);
-    events::ObjectFetched { integration: &pipeline.settings.name, object: new.object() }.emit();
+    let name = new.identity().digest();
+    let spooled = match pipeline.spool.take_kept(&name) {
+        Some(kept) => kept,
+        None => fetch(pipeline, new, oversight).await?,
+    };
     // What some destinations have is no repetition for the others.
     if standing.confirmed.is_none()
         && let Some(same) = same_content(pipeline, new, &spooled).await?
@@ -331,10 +330,30 @@ async fn deliver<S: Source>(
         content: spooled.content(),
         matching: pipeline.settings.matching,
     };
-    let pipeline = Arc::clone(pipeline);
-    let oversight = oversight.clone();
-    standing.add(blocking(move || merge(&pipeline, &to_feed, &delivery, &spooled, &oversight)).await?);
-    Ok(None)
+    let (fed, spooled) = {
+        let (pipeline, oversight) = (Arc::clone(pipeline), oversight.clone());
+        blocking(move || Ok((merge(&pipeline, &to_feed, &delivery, &spooled, &oversight), spooled))).await?
+    };
+    let failed = fed.map(|fed| standing.add(fed));
+    // The others still want it.
+    if standing.confirmed.as_ref().is_some_and(|confirmed| !confirmed.is_everywhere(&pipeline.destinations)) {
+        spooled.keep(name);
+    }
+    failed.map(|()| None)
+}
+
+async fn fetch<S: Source>(
+    pipeline: &Pipeline<S>,
+    new: &NewObject,
+    oversight: &Oversight,
+) -> Result<SpooledObject, Failure> {
+    let reservation = pipeline.spool.reserve_when_free(new.object().size).await?;
+    // Begun only now: waiting for room is others' work.
+    let fetching = oversight.watch.begin("fetch");
+    let spooled = pipeline.source.fetch(new.object(), reservation, &fetching).await?;
+    drop(fetching);
+    events::ObjectFetched { integration: &pipeline.settings.name, object: new.object() }.emit();
+    Ok(spooled)
 }
 
 /// Decodes, maps and stages the spooled file, writes its rejects, and merges it whole (I8).

@@ -42,7 +42,7 @@ fn lake(bed: &Bed) -> Vec<String> {
 #[test]
 fn a_destination_that_fails_is_fed_again_alone_and_takes_nothing_back() {
     let (server, bed) = ground();
-    let both = "[\"lake\", \"main\"]";
+    let both = "[\"main\", \"lake\"]";
     bed.configure(&configuration(both, UNREACHABLE, "create"));
     server.put(BUCKET, "a.csv", "id,stage\n1,won\n,nobody\n").unwrap();
     bed.once();
@@ -73,6 +73,18 @@ fn a_destination_that_fails_is_fed_again_alone_and_takes_nothing_back() {
     assert_eq!(entry["summary"]["merged"]["created"], 1, "the counts are those of the one that decides: {entry}");
     assert_eq!(ingestions(&bed), before, "it was not taken there again");
     assert_eq!(lake(&bed).len(), 1);
+}
+
+/// The first that keeps accounts decides, so the others wait for it.
+#[test]
+fn no_destination_is_fed_while_the_deciding_one_cannot_be_asked() {
+    let (server, bed) = ground();
+    bed.configure(&configuration("[\"lake\", \"main\"]", UNREACHABLE, "create"));
+    server.put(BUCKET, "a.csv", "id,stage\n1,won\n").unwrap();
+    bed.once();
+    let entry = bed.entry("daily", "a.csv");
+    assert_eq!(entry["state"]["failed"]["attempts"], 1, "{entry}");
+    assert_eq!((&entry["confirmed"], ingestions(&bed)), (&serde_json::json!([]), Vec::new()));
 }
 
 /// R7, R11: what the deciding destination refuses is merged nowhere.
@@ -112,7 +124,7 @@ fn an_added_destination_gets_what_was_completed_before_by_a_replay_alone() {
     assert_eq!(lake(&bed).len(), 1, "{:?}", lake(&bed));
     let explained = bed.command(["explain", "daily", "a.csv"]);
     assert!(explained.output.contains("`lake` came later as a destination and does not have it"), "{explained:?}");
-    assert!(explained.output.contains("gristmill replay daily --key a.csv"), "{explained:?}");
+    assert!(explained.output.contains("gristmill replay daily --key 'a.csv'"), "{explained:?}");
 
     assert_eq!(bed.command(["replay", "daily", "--prefix", ""]).code, 0);
     let once = bed.once();
