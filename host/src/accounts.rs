@@ -1,7 +1,7 @@
 //! Loading accounts from a file of this machine, so that there is something to match against (R7).
 //!
 //! The file goes through the decoder, the field mapper and the matching of an integration, into that integration's
-//! destination and tenant, as if `on_no_match` were `create`: accounts that are there are updated, others are created.
+//! destination and tenant (the first that keeps accounts, where it has several), as if `on_no_match` were `create`: accounts that are there are updated, others are created.
 //! Usage is left out, and so is the ledger, which speaks of buckets alone.
 //!
 //! # What such a load is known by
@@ -37,7 +37,7 @@ use crate::config::{Config, Integration};
 use crate::daemon::{Destinations, PartError, Workshop};
 use crate::decode::Format;
 use crate::destination::{Brings, Delivery, Destination, DestinationError, NameMatch, OnNoMatch, Summary};
-use crate::ingest::{Again, Failure, Recipe, Rows, transform};
+use crate::ingest::{Again, Failure, NamedDestination, Recipe, Rows, transform};
 use crate::object::{
     AsOf, ContentHash, DedupKey, DestinationName, Generation, Identity, IntegrationName, Object, TenantName,
 };
@@ -115,7 +115,7 @@ pub enum ImportError {
     NoFields(IntegrationName),
     /// The destination keeps no accounts.
     #[error("the destination `{0}` matches no accounts, it takes records as they are")]
-    CannotMatch(DestinationName),
+    CannotMatch(String),
     /// The state directory is somebody else's.
     #[error("`{}` belongs to another user", path.display())]
     OtherUser {
@@ -172,6 +172,7 @@ impl ImportError {
 pub struct Import {
     settings: Integration,
     recipe: Recipe,
+    name: DestinationName,
     destination: std::sync::Arc<dyn Destination>,
     rejects_directory: PathBuf,
     to_replay: Vec<IntegrationName>,
@@ -199,19 +200,28 @@ impl Import {
         let workshop = Workshop::open(&config.daemon.state_dir, Launcher::this_binary())
             .map_err(|source| PartError::Mapper { mapper: "built-in".into(), source })?;
         let recipe = workshop.recipe(config, &settings)?;
-        let name = &settings.destination;
-        let destination = Destinations::of(config).get(name).ok_or_else(no_integration)?;
-        let destination = destination.map_err(|source| PartError::Destination { name: name.clone(), source })?;
-        if destination.lacks_accounts(&settings.tenant).map_err(Failure::from)?.is_none() {
-            return Err(ImportError::CannotMatch(name.clone()));
+        let destinations = Destinations::of(config);
+        let mut keeps_accounts = None;
+        for name in &settings.destinations {
+            let destination = destinations.get(name).ok_or_else(no_integration)?;
+            let destination = destination.map_err(|source| PartError::Destination { name: name.clone(), source })?;
+            if destination.can_match() {
+                keeps_accounts = Some(NamedDestination { name: name.clone(), destination });
+                break;
+            }
         }
+        let Some(NamedDestination { name, destination }) = keeps_accounts else {
+            let names: Vec<&str> = settings.destinations.iter().map(DestinationName::as_str).collect();
+            return Err(ImportError::CannotMatch(names.join("`, `")));
+        };
         let over_the_same = |other: &&Integration| {
-            (&other.tenant, &other.destination) == (&settings.tenant, &settings.destination)
+            other.tenant == settings.tenant
+                && other.destinations.contains(&name)
                 && other.matching.on_no_match != OnNoMatch::Create
         };
         let to_replay = config.integrations.values().filter(over_the_same).map(|other| other.name.clone()).collect();
         let rejects_directory = config.daemon.state_dir.join("rejects");
-        Ok(Self { settings, recipe, destination, rejects_directory, to_replay, scratch })
+        Ok(Self { settings, recipe, name, destination, rejects_directory, to_replay, scratch })
     }
 
     /// Loads a file, if its bytes were not loaded before; with `again`, even then. Blocks.
@@ -318,7 +328,7 @@ impl Import {
             file: path.to_owned(),
             integration: self.settings.name.clone(),
             tenant: self.settings.tenant.clone(),
-            destination: self.settings.destination.clone(),
+            destination: self.name.clone(),
             already,
             read: rows.read,
             created: merged.created,

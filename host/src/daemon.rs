@@ -355,7 +355,7 @@ impl Running {
             let settings = &scheduled.settings;
             new.integrations.get(&settings.name) == Some(settings)
                 && old.connections.get(&settings.connection) == new.connections.get(&settings.connection)
-                && old.destinations.get(&settings.destination) == new.destinations.get(&settings.destination)
+                && settings.destinations.iter().all(|name| old.destinations.get(name) == new.destinations.get(name))
                 && settings.mappers().all(|name| old.mappers.get(name) == new.mappers.get(name))
         };
         self.integrations.iter().filter(|(_, scheduled)| !same(scheduled)).map(|(name, _)| name.clone()).collect()

@@ -183,6 +183,9 @@ pub trait Destination: Send + Sync {
     /// What was merged under this identity, if it was confirmed.
     fn confirmed(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Summary>, DestinationError>;
 
+    /// Whether it keeps accounts and matches identifiers to them (R12).
+    fn can_match(&self) -> bool;
+
     /// Whether the tenant has no account yet; none where this destination cannot match (R7, R12).
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError>;
 
@@ -212,8 +215,8 @@ pub trait Destination: Send + Sync {
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError>;
 }
 
-/// One object's records on their way in. Dropped without a merge, it leaves no trace.
-pub trait Staging: Send {
+/// What takes one object's records, table by table.
+pub trait Intake: Send {
     /// Begins the next table. Either layout may be missing, not both.
     fn open_table(
         &mut self,
@@ -243,7 +246,10 @@ pub trait Staging: Send {
         let _ = rejects;
         Ok(())
     }
+}
 
+/// One object's records on their way into a destination. Dropped without a merge, it leaves no trace.
+pub trait Staging: Intake {
     /// What a merge would do; writes nothing that lasts.
     fn preview(self: Box<Self>) -> Result<Preview, DestinationError>;
 

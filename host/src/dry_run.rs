@@ -11,9 +11,12 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Integration};
 use crate::daemon::{PartError, Workshop, destination_for_reading};
 use crate::decode::{Dialect, Format};
-use crate::destination::{Brings, Delivery, Destination, Preview, RejectRow, RowCounts};
-use crate::ingest::{Again, Failure, OpenedTable, Pipeline, Reader, Recipe, Rows, format_of, transform};
-use crate::object::{AsOf, ContentHash, Generation, Identity, IntegrationName, Object};
+use crate::destination::{Brings, Delivery, Preview, RejectRow, RowCounts};
+use crate::ingest::{
+    Again, DestinationSet, Failure, NamedDestination, OpenedTable, Pipeline, Reader, Recipe, Rows, Stagings, format_of,
+    transform,
+};
+use crate::object::{AsOf, ContentHash, DestinationName, Generation, Identity, IntegrationName, Object};
 use crate::oversight::Oversight;
 use crate::rejects::{self, IssueLog};
 use crate::source::Source;
@@ -37,10 +40,25 @@ pub struct DryRun {
     pub rows: RowCounts,
     /// Why the file would fail all the same: the limit that its rejected or unmatched rows exceed.
     pub would_fail: Option<String>,
-    /// What the destination would do, with examples.
+    /// What the destination would do, with examples; of several, the one that decides.
     pub preview: Preview,
+    /// Which one that is, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<DestinationName>,
+    /// What the others would do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<DryDestination>,
     /// The first rejects.
     pub rejects: Vec<RejectRow>,
+}
+
+/// A destination that does not decide.
+#[derive(Debug, Serialize)]
+pub struct DryDestination {
+    /// Its name.
+    pub destination: DestinationName,
+    /// What it would do.
+    pub preview: Preview,
 }
 
 /// One table of a dry run.
@@ -112,7 +130,7 @@ impl DryRunError {
 pub struct Trial {
     settings: Integration,
     recipe: Recipe,
-    destination: Arc<dyn Destination>,
+    destinations: DestinationSet,
     /// Holds the compile cache, the issue log and, before a first ingestion, an empty store.
     scratch: tempfile::TempDir,
 }
@@ -127,9 +145,15 @@ impl Trial {
         let workshop = Workshop::open(scratch.path(), Launcher::this_binary())
             .map_err(|source| PartError::Mapper { mapper: "built-in".into(), source })?;
         let recipe = workshop.recipe(config, &settings)?;
-        let destination = config.destinations.get(&settings.destination).ok_or_else(no_integration)?;
-        let destination = destination_for_reading(&destination.kind, scratch.path()).map_err(Failure::from)?;
-        Ok(Self { settings, recipe, destination, scratch })
+        let open = |name: &DestinationName| {
+            let destination = config.destinations.get(name).ok_or_else(no_integration)?;
+            let scratch = scratch.path().join(name.as_str());
+            let destination = destination_for_reading(&destination.kind, &scratch).map_err(Failure::from)?;
+            Ok(NamedDestination { name: name.clone(), destination })
+        };
+        let destinations = settings.destinations.iter().map(open).collect::<Result<_, DryRunError>>()?;
+        let destinations = DestinationSet::of(destinations).ok_or_else(no_integration)?;
+        Ok(Self { settings, recipe, destinations, scratch })
     }
 }
 
@@ -142,7 +166,7 @@ pub async fn local(trial: &Arc<Trial>, path: PathBuf, oversight: &Oversight) -> 
         let bench = Bench {
             settings: &trial.settings,
             recipe: &trial.recipe,
-            destination: trial.destination.as_ref(),
+            destinations: &trial.destinations,
             scratch: trial.scratch.path(),
         };
         Ok(bench.dry_run(path.display().to_string(), &object, content, open, &oversight)?)
@@ -174,7 +198,7 @@ pub async fn of_object<S: Source>(
         let bench = Bench {
             settings: &pipeline.settings,
             recipe: &pipeline.recipe,
-            destination: pipeline.destination.as_ref(),
+            destinations: &pipeline.destinations,
             scratch: pipeline.spool.directory(),
         };
         let open = || spooled.open().map_err(Failure::from);
@@ -187,7 +211,7 @@ pub async fn of_object<S: Source>(
 struct Bench<'a> {
     settings: &'a Integration,
     recipe: &'a Recipe,
-    destination: &'a dyn Destination,
+    destinations: &'a DestinationSet,
     scratch: &'a Path,
 }
 
@@ -203,11 +227,17 @@ impl Bench<'_> {
         let format = format_of(object)?;
         let mut delivery = self.delivery(object, content);
         let tenant = &self.settings.tenant;
-        let rows = Rows::look(self.recipe, tenant, &delivery.identity, object, open()?, self.destination)?;
-        delivery.brings = rows.brings();
-        let mut staging = self.destination.stage(delivery)?;
+        let deciding = self.destinations.deciding().destination.as_ref();
+        let whose = Rows::look(self.recipe, tenant, &delivery.identity, object, open()?, deciding)?;
+        delivery.brings = whose.brings();
+        let all: Vec<_> = self.destinations.iter().cloned().collect();
+        let stagings = Stagings::begin(self.destinations, &all, &delivery);
+        let mut staging = stagings.map_err(|refusals| refusals.into_failure(self.destinations))?;
         let issues = IssueLog::create(self.scratch)?;
-        let mut transformed = transform(self.recipe, object, &rows, open()?, staging.as_mut(), issues, oversight)?;
+        let mut transformed = match transform(self.recipe, object, &whose, open()?, &mut staging, issues, oversight) {
+            Ok(transformed) => transformed,
+            Err(failure) => return Err(staging.explain(failure, self.destinations)),
+        };
         let mut rejects = Vec::new();
         if transformed.rows.rejected > 0 {
             let again = Again::open(self.recipe, object, open()?)?;
@@ -222,16 +252,25 @@ impl Bench<'_> {
         }
         let mut reader = Reader::open(self.recipe, object, open()?)?;
         reader.next_table()?;
-        let (counts, preview) = (transformed.rows, staging.preview()?);
-        let unmatched = self.settings.matching.exceeded_by(preview.merged.unmatched, counts.read);
+        let (previews, refusals) = staging.preview();
+        if !refusals.is_empty() {
+            return Err(refusals.into_failure(self.destinations));
+        }
+        let mut others: Vec<_> =
+            previews.into_iter().map(|(destination, preview)| DryDestination { destination, preview }).collect();
+        let DryDestination { destination, preview } = others.remove(0);
+        let rows = transformed.rows;
+        let unmatched = self.settings.matching.exceeded_by(preview.merged.unmatched, rows.read);
         Ok(DryRun {
             sample,
             format,
             dialect: reader.dialect(),
             tables: transformed.tables.iter().map(DryTable::of).collect(),
             rows: transformed.rows,
-            would_fail: self.settings.reject_limits.exceeded_by(counts).or(unmatched),
+            would_fail: self.settings.reject_limits.exceeded_by(rows).or(unmatched),
             preview,
+            destination: self.destinations.are_several().then_some(destination),
+            others,
             rejects,
         })
     }

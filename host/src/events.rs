@@ -15,7 +15,7 @@ use crate::destination::Summary;
 use crate::ledger::State;
 use crate::mapper::{LogLevel, LogLine, LogSink};
 use crate::notify::Notice;
-use crate::object::{ComponentDigest, ConnectionKey, IntegrationName, Object};
+use crate::object::{ComponentDigest, ConnectionKey, DestinationName, IntegrationName, Object};
 use crate::secrets::SecretWarning;
 
 /// An error with its chain of causes on one line.
@@ -344,12 +344,34 @@ impl ObjectFetched<'_> {
     }
 }
 
-/// The destination confirmed an object; the ledger does not know yet.
+/// An integration has a destination that it did not have at its last pass.
+pub struct DestinationAdded<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Which.
+    pub destination: &'a DestinationName,
+}
+
+impl DestinationAdded<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, destination } = self;
+        let hint = format!("to bring them there: gristmill replay {integration} --prefix ''");
+        warn!(
+            event = "destination_added", %integration, %destination, hint,
+            "what was completed before stays where it is"
+        );
+    }
+}
+
+/// A destination confirmed an object; the ledger does not know yet.
 pub struct ObjectMerged<'a> {
     /// Whose.
     pub integration: &'a IntegrationName,
     /// Which.
     pub object: &'a Object,
+    /// Which confirmed it.
+    pub destination: &'a DestinationName,
     /// What it brought.
     pub summary: &'a Summary,
 }
@@ -357,8 +379,8 @@ pub struct ObjectMerged<'a> {
 impl ObjectMerged<'_> {
     /// Logs it.
     pub fn emit(self) {
-        let Self { integration, object, summary } = self;
-        debug!(event = "object_merged", %integration, %object, rows = summary.rows.read, "object merged");
+        let Self { integration, object, destination, summary } = self;
+        debug!(event = "object_merged", %integration, %object, %destination, rows = summary.rows.read, "object merged");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The flow, second screen: one object, from the bucket to its destination.
+//! The flow, second screen: one object, from the bucket to its destinations.
 //!
 //! Fetch to the spool, decode, map, stage, merge. Every failure folds into an [`Outcome`]; nothing escapes. It knows no
 //! SDK, redb or wasmtime type.
@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::clock::Clock;
 use crate::config::{self, ContentHashing, OnRevert};
 use crate::decode::{DecodeError, Format};
-use crate::destination::{Brings, Delivery, Destination, DestinationError, RowCounts, Summary};
+use crate::destination::{Brings, Delivery, DestinationError, Intake, RowCounts};
 use crate::events;
 use crate::ledger::{Ledger, LedgerError, NewObject, SameContent, SkipReason};
 use crate::mapper::{Blame, Mapper, MapperError};
@@ -24,10 +24,12 @@ use crate::source::{Source, SourceError};
 use crate::spool::{Spool, SpoolError, SpooledObject};
 use crate::worker::Launcher;
 
+mod delivery;
 mod mended;
 mod reader;
 mod transform;
 
+pub use delivery::{Confirmed, DestinationSet, Fed, NamedDestination, Refusals, Stagings, Standing};
 pub use mended::{MendedError, Rows};
 pub use reader::Reader;
 pub use transform::{Again, OpenedTable, Transformed, transform};
@@ -41,7 +43,7 @@ pub struct Pipeline<S> {
     /// What is done to them.
     pub recipe: Recipe,
     /// Where their records go.
-    pub destination: Arc<dyn Destination>,
+    pub destinations: DestinationSet,
     /// What happened to them.
     pub ledger: Ledger,
     /// Where local copies lie.
@@ -147,8 +149,10 @@ impl Recipe {
 /// What became of one object.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Merged, less its rejected rows.
-    Merged(Summary),
+    /// Merged into every destination, less its rejected rows.
+    Merged(Confirmed),
+    /// Merged into some destinations; the failure kept it from the others.
+    Delivered(Confirmed, Failure),
     /// Nothing of it counts, and nothing of it needs to.
     Skipped(Skip),
     /// Nothing of it was merged.
@@ -224,6 +228,9 @@ pub enum Failure {
     /// The destination did not take it.
     #[error(transparent)]
     Destination(#[from] DestinationError),
+    /// Some of several destinations did not take it.
+    #[error("{0}")]
+    Refused(Refusals),
     /// The reject file could not be written.
     #[error(transparent)]
     Rejects(#[from] RejectsError),
@@ -268,12 +275,8 @@ impl Failure {
                 Blame::Mapper => ErrorClass::Mapper,
                 Blame::Configuration | Blame::Ours => ErrorClass::Ours,
             },
-            Self::Destination(DestinationError::NoAccountMatched { .. } | DestinationError::NotMatched { .. }) => {
-                ErrorClass::NoAccountMatched
-            }
-            Self::Destination(DestinationError::TooManyUnmatched { .. }) => ErrorClass::TooManyUnmatched,
-            Self::Destination(error) if error.is_files_fault() => ErrorClass::Content,
-            Self::Destination(_) => ErrorClass::Destination,
+            Self::Destination(error) => destination_class(error),
+            Self::Refused(refusals) => refusals.class(),
         }
     }
 
@@ -285,6 +288,7 @@ impl Failure {
             Self::Ledger(error) => error.hint().map(str::to_owned),
             Self::Destination(error) => error.hint().map(str::to_owned),
             Self::Mended(error) => Some(error.hint().to_owned()),
+            Self::Refused(refusals) => refusals.hint().map(str::to_owned),
             Self::TooManyRejects { .. } => Some(
                 "the reject file has every such row; mend the file or the mapping, and upload or replay it".to_owned(),
             ),
@@ -293,32 +297,57 @@ impl Failure {
     }
 }
 
-/// Takes one object the whole way. It is safe to repeat after a crash at any point (I3).
-pub async fn ingest<S: Source>(pipeline: &Arc<Pipeline<S>>, new: &NewObject, oversight: &Oversight) -> Outcome {
-    match deliver(pipeline, new, oversight).await {
-        Ok(outcome) => outcome,
-        Err(Failure::Source(error)) if error.class() == ErrorClass::Gone => Outcome::Skipped(Skip::Gone),
-        Err(Failure::Source(error)) if error.class() == ErrorClass::Changed => Outcome::Skipped(Skip::Changed),
-        Err(failure) => Outcome::Failed(failure),
+fn destination_class(error: &DestinationError) -> ErrorClass {
+    match error {
+        DestinationError::NoAccountMatched { .. } | DestinationError::NotMatched { .. } => ErrorClass::NoAccountMatched,
+        DestinationError::TooManyUnmatched { .. } => ErrorClass::TooManyUnmatched,
+        error if error.is_files_fault() => ErrorClass::Content,
+        _ => ErrorClass::Destination,
     }
 }
 
+/// Takes one object the whole way. It is safe to repeat after a crash at any point (I3).
+pub async fn ingest<S: Source>(pipeline: &Arc<Pipeline<S>>, new: &NewObject, oversight: &Oversight) -> Outcome {
+    let mut standing = match standing(pipeline, new, oversight).await {
+        Ok(standing) => standing,
+        Err(failure) => return Outcome::Failed(failure),
+    };
+    let failure = match deliver(pipeline, new, &mut standing, oversight).await {
+        Ok(Some(skip)) => return Outcome::Skipped(skip),
+        Ok(None) if standing.refusals.is_empty() => Failure::Stopped,
+        Ok(None) => standing.refusals.into_failure(&pipeline.destinations),
+        Err(failure) => failure,
+    };
+    match (standing.confirmed, failure) {
+        (Some(confirmed), _) if confirmed.is_everywhere(&pipeline.destinations) => Outcome::Merged(confirmed),
+        (Some(confirmed), failure) => Outcome::Delivered(confirmed, failure),
+        (None, Failure::Source(error)) if error.class() == ErrorClass::Gone => Outcome::Skipped(Skip::Gone),
+        (None, Failure::Source(error)) if error.class() == ErrorClass::Changed => Outcome::Skipped(Skip::Changed),
+        (None, failure) => Outcome::Failed(failure),
+    }
+}
+
+/// Brings it to the destinations that do not have it yet.
 async fn deliver<S: Source>(
     pipeline: &Arc<Pipeline<S>>,
     new: &NewObject,
+    standing: &mut Standing,
     oversight: &Oversight,
-) -> Result<Outcome, Failure> {
-    if let Some(summary) = confirmed(pipeline, new, oversight).await? {
-        return Ok(Outcome::Merged(summary));
+) -> Result<Option<Skip>, Failure> {
+    let to_feed = standing.to_feed(&pipeline.destinations);
+    if to_feed.is_empty() {
+        return Ok(None);
     }
-    let reservation = pipeline.spool.reserve_when_free(new.object().size).await?;
-    // Begun only now: waiting for room is others' work.
-    let fetching = oversight.watch.begin("fetch");
-    let spooled = pipeline.source.fetch(new.object(), reservation, &fetching).await?;
-    drop(fetching);
-    events::ObjectFetched { integration: &pipeline.settings.name, object: new.object() }.emit();
-    if let Some(same) = same_content(pipeline, new, &spooled).await? {
-        return Ok(Outcome::Skipped(Skip::SameContent(same)));
+    let name = new.identity().digest();
+    let spooled = match pipeline.spool.take_kept(&name) {
+        Some(kept) => kept,
+        None => fetch(pipeline, new, oversight).await?,
+    };
+    // What some destinations have is no repetition for the others.
+    if standing.confirmed.is_none()
+        && let Some(same) = same_content(pipeline, new, &spooled).await?
+    {
+        return Ok(Some(Skip::SameContent(same)));
     }
     let delivery = Delivery {
         identity: new.identity().clone(),
@@ -330,59 +359,103 @@ async fn deliver<S: Source>(
         matching: pipeline.settings.matching,
         brings: Brings::OWN,
     };
-    let pipeline = Arc::clone(pipeline);
-    let oversight = oversight.clone();
-    blocking(move || merge(&pipeline, delivery, &spooled, &oversight)).await
+    let (fed, spooled) = {
+        let (pipeline, oversight) = (Arc::clone(pipeline), oversight.clone());
+        blocking(move || Ok((merge(&pipeline, &to_feed, delivery, &spooled, &oversight), spooled))).await?
+    };
+    let failed = fed.map(|fed| standing.add(fed));
+    // The others still want it.
+    if standing.confirmed.as_ref().is_some_and(|confirmed| !confirmed.is_everywhere(&pipeline.destinations)) {
+        spooled.keep(name);
+    }
+    failed.map(|()| None)
+}
+
+async fn fetch<S: Source>(
+    pipeline: &Pipeline<S>,
+    new: &NewObject,
+    oversight: &Oversight,
+) -> Result<SpooledObject, Failure> {
+    let reservation = pipeline.spool.reserve_when_free(new.object().size).await?;
+    // Begun only now: waiting for room is others' work.
+    let fetching = oversight.watch.begin("fetch");
+    let spooled = pipeline.source.fetch(new.object(), reservation, &fetching).await?;
+    drop(fetching);
+    events::ObjectFetched { integration: &pipeline.settings.name, object: new.object() }.emit();
+    Ok(spooled)
 }
 
 /// Decodes, maps and stages the spooled file, writes its rejects, and merges it whole (I8).
 fn merge<S: Source>(
     pipeline: &Pipeline<S>,
+    to_feed: &[NamedDestination],
     mut delivery: Delivery,
     spooled: &SpooledObject,
     oversight: &Oversight,
-) -> Result<Outcome, Failure> {
-    let object = delivery.object.clone();
-    let identity = delivery.identity.clone();
-    let (recipe, destination) = (&pipeline.recipe, pipeline.destination.as_ref());
-    let rows = Rows::look(recipe, &delivery.tenant, &identity, &object, spooled.open()?, destination)?;
-    delivery.brings = rows.brings();
+) -> Result<Fed, Failure> {
+    let destinations = &pipeline.destinations;
+    let deciding = destinations.deciding().destination.as_ref();
+    let (tenant, identity, object) = (&delivery.tenant, &delivery.identity, &delivery.object);
+    let whose = Rows::look(&pipeline.recipe, tenant, identity, object, spooled.open()?, deciding)?;
+    delivery.brings = whose.brings();
     let beginning = oversight.watch.begin("staging");
-    let mut staging = pipeline.destination.stage(delivery)?;
+    let mut stagings =
+        Stagings::begin(destinations, to_feed, &delivery).map_err(|refusals| refusals.into_failure(destinations))?;
     drop(beginning);
+    let rows = match stage(pipeline, &mut stagings, &whose, &delivery, spooled, oversight) {
+        Ok(rows) => rows,
+        Err(failure) => return Err(stagings.explain(failure, destinations)),
+    };
+    let fed = stagings.merge(rows, oversight);
+    for (destination, summary) in &fed.confirmed {
+        let (integration, object) = (&pipeline.settings.name, &delivery.object);
+        events::ObjectMerged { integration, object, destination, summary }.emit();
+    }
+    Ok(fed)
+}
+
+/// Everything up to the merge. Says how many rows there are.
+fn stage<S: Source>(
+    pipeline: &Pipeline<S>,
+    staging: &mut Stagings,
+    whose: &Rows,
+    delivery: &Delivery,
+    spooled: &SpooledObject,
+    oversight: &Oversight,
+) -> Result<RowCounts, Failure> {
+    let (object, identity) = (&delivery.object, &delivery.identity);
     let issues = IssueLog::create(pipeline.spool.directory())?;
-    let mut transformed = transform(recipe, &object, &rows, spooled.open()?, staging.as_mut(), issues, oversight)?;
+    let mut transformed = transform(&pipeline.recipe, object, whose, spooled.open()?, staging, issues, oversight)?;
     if transformed.rows.rejected > 0 {
         // Before the merge: a crash between the two must not lose the rejects of a file that is confirmed.
         let beat = oversight.watch.begin("reject file");
-        let again = Again::open(recipe, &object, spooled.open()?)?.inspect(|_| beat.beat());
+        let again = Again::open(&pipeline.recipe, object, spooled.open()?)?.inspect(|_| beat.beat());
         let (issues, directory) = (&mut transformed.issues, &pipeline.rejects_directory);
-        rejects::write_rejects(issues, again, directory, &identity, &object, |rows| staging.rejects(rows))?;
+        rejects::write_rejects(issues, again, directory, identity, object, |rows| staging.rejects(rows))?;
     }
-    if let Some(limit) = pipeline.settings.reject_limits.exceeded_by(transformed.rows) {
-        return Err(Failure::TooManyRejects { rows: transformed.rows, limit });
+    match pipeline.settings.reject_limits.exceeded_by(transformed.rows) {
+        Some(limit) => Err(Failure::TooManyRejects { rows: transformed.rows, limit }),
+        None => Ok(transformed.rows),
     }
-    let merging = oversight.watch.begin("merge");
-    let summary = staging.merge(transformed.rows)?;
-    drop(merging);
-    events::ObjectMerged { integration: &pipeline.settings.name, object: &object, summary: &summary }.emit();
-    Ok(Outcome::Merged(summary))
 }
 
-/// What a run that was cut short after its merge left behind (I3).
-async fn confirmed<S: Source>(
+/// Who has it already: what the ledger knows, and what a run that was cut short after a merge left behind (I3).
+async fn standing<S: Source>(
     pipeline: &Arc<Pipeline<S>>,
     new: &NewObject,
     oversight: &Oversight,
-) -> Result<Option<Summary>, Failure> {
+) -> Result<Standing, Failure> {
     let pipeline = Arc::clone(pipeline);
     let identity = new.identity().clone();
+    let summary = new.summary().and_then(|summary| serde_json::from_value(summary.clone()).ok());
+    let known = summary.map(|summary| Confirmed { by: new.confirmed().to_vec(), summary });
     let asking = oversight.watch.begin("confirmation");
     // A thread that hangs keeps its step open, even when nobody waits for it any more.
     blocking(move || {
-        let confirmed = pipeline.destination.confirmed(&pipeline.settings.tenant, &identity)?;
+        let tenant = &pipeline.settings.tenant;
+        let standing = Standing::ask(&pipeline.destinations, tenant, &identity, known.as_ref());
         drop(asking);
-        Ok(confirmed)
+        Ok(standing)
     })
     .await
 }

@@ -24,7 +24,7 @@
 //!
 //! # Invariants
 //!
-//! - **I1** An object is recorded complete only after its destination confirmed the whole file.
+//! - **I1** An object is recorded complete only after each of its destinations confirmed the whole file.
 //! - **I2** Identity is integration, dedup key and generation. A changed ETag is a new object.
 //! - **I3** A crash may repeat work, never lose or double a record: a destination confirms an identity at most once, in
 //!   the transaction or rename that makes its records visible.

@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::config;
 use crate::destination::{DestinationError, OnNoMatch, RowCounts};
 use crate::events;
-use crate::ingest::{Failure, Outcome, Pipeline, ingest};
+use crate::ingest::{Confirmed, Failure, Outcome, Pipeline, ingest};
 use crate::ledger::{self, AdmitPolicy, Facts, LedgerError, NewObject, Recorded, State};
 use crate::notify::{Kind, Notice};
 use crate::object::Object;
@@ -49,7 +49,7 @@ pub struct PassReport {
     pub partial: u64,
     /// Objects that needed no records.
     pub skipped: u64,
-    /// Objects of which nothing was merged.
+    /// Objects of which nothing was merged, or not in every destination.
     pub failed: u64,
     /// Whether objects of a backfill were left to the next pass, which follows at once (R16).
     pub unfinished: bool,
@@ -109,6 +109,7 @@ pub async fn pass<S: Source>(
     slots: &Slots,
     oversight: &Oversight,
 ) -> Result<PassReport, PassError> {
+    say_added_destinations(pipeline).await?;
     refuse_empty_store(pipeline, oversight).await?;
     let settled = decide_backfill(pipeline, oversight).await?;
     let (report, at_work) = (PassReport::default(), JoinSet::new());
@@ -135,6 +136,21 @@ async fn say_recovered<S>(pipeline: &Pipeline<S>, report: &PassReport) -> Result
         ledger.change_control(integration, |control| control.failing_since = None).await?;
     }
     Ok(())
+}
+
+/// What was completed before a destination came is not brought to it by itself: a person decides that.
+async fn say_added_destinations<S>(pipeline: &Pipeline<S>) -> Result<(), LedgerError> {
+    let (ledger, integration) = (&pipeline.ledger, &pipeline.settings.name);
+    let now = &pipeline.settings.destinations;
+    let before = ledger.control(integration).await?.destinations;
+    if before == *now {
+        return Ok(());
+    }
+    for destination in now.iter().filter(|name| !before.is_empty() && !before.contains(name)) {
+        events::DestinationAdded { integration, destination }.emit();
+    }
+    let now = now.clone();
+    ledger.change_control(integration, |control| control.destinations = now).await.map(drop)
 }
 
 /// Tells of an object that was merged in part or failed.
@@ -319,7 +335,7 @@ impl<S: Source> Pass<'_, S> {
     }
 }
 
-/// Records what became of an object. It is complete only now, after its destination confirmed it (I1).
+/// Records what became of an object. It is complete only now, after all its destinations confirmed it (I1).
 async fn record<S: Source>(
     pipeline: &Pipeline<S>,
     new: &NewObject,
@@ -327,65 +343,95 @@ async fn record<S: Source>(
     began: Instant,
 ) -> Result<Ended, LedgerError> {
     let (integration, object) = (&pipeline.settings.name, new.object());
-    let mut facts = Facts::at(pipeline.clock.now());
-    let (state, ended) = match outcome {
-        Outcome::Merged(ref summary) => {
-            facts.content = Some(summary.content);
-            facts.mapping = Some(pipeline.recipe.digest());
-            facts.summary = serde_json::to_value(summary).ok();
-            (State::Completed, if summary.rows.rejected == 0 { Ended::Succeeded } else { Ended::Partial })
-        }
-        Outcome::Skipped(ref skip) => match skip.reason() {
-            Some(reason) => (State::Skipped { reason }, Ended::Skipped),
-            None => {
-                events::ObjectSkipped { integration, object, reason: skip.as_str() }.emit();
-                return Ok(Ended::Skipped);
-            }
-        },
-        Outcome::Failed(Failure::Stopped) => return Ok(Ended::GivenBack),
-        Outcome::Failed(failure) => {
-            let class = failure.class();
-            let attempts = new.attempts() + 1;
-            let state = match retry::next_step(class, attempts, random()) {
-                Step::Stop => return Ok(Ended::PassStops(failure)),
-                Step::Forget => return Ok(Ended::GivenBack),
-                Step::Quarantine => State::Quarantined { reason: events::Chain(&failure).to_string() },
-                Step::Retry { after } => State::Failed {
-                    attempts,
-                    retry_after: pipeline.clock.now().saturating_add(after).unwrap_or(Timestamp::MAX),
-                },
-            };
-            // Another mapping, or another limit, may help where the file or the mapper is to blame, and only there (R6).
-            let may_help = matches!(class, ErrorClass::Content | ErrorClass::Mapper | ErrorClass::TooManyUnmatched);
-            facts.mapping = may_help.then(|| pipeline.tried_under());
-            let hint = failure.hint();
-            let message = events::Chain(&failure).to_string();
-            facts.failure = Some(ledger::Failure { class: class.to_string(), message, hint: hint.clone() });
-            let class = class.as_str();
-            events::ObjectFailed { integration, object, class, error: &failure, hint, state: &state }.emit();
-            if attempts == 1 || matches!(state, State::Quarantined { .. }) {
-                let rows = match &failure {
-                    Failure::TooManyRejects { rows, .. } => Some(*rows),
-                    _ => None,
-                };
-                tell(pipeline, new, Kind::Failed, rows, &state, &facts);
-            }
-            pipeline.ledger.record(new, state, facts).await?;
-            return Ok(Ended::Failed);
-        }
-    };
-    if let (Outcome::Merged(summary), Ended::Partial) = (&outcome, &ended) {
-        tell(pipeline, new, Kind::Partial, Some(summary.rows), &state, &facts);
-    }
-    let recorded = pipeline.ledger.record(new, state, facts).await?;
+    let at = pipeline.clock.now();
     match outcome {
-        Outcome::Merged(summary) if recorded == Recorded::Stored => {
-            events::ObjectCompleted { integration, object, summary: &summary, took: began.elapsed() }.emit();
+        Outcome::Merged(confirmed) => {
+            let facts = facts_of(pipeline, new, &confirmed, at);
+            let summary = confirmed.summary;
+            let is_partial = summary.rows.rejected > 0;
+            if is_partial {
+                tell(pipeline, new, Kind::Partial, Some(summary.rows), &State::Completed, &facts);
+            }
+            if let Recorded::Stored = pipeline.ledger.record(new, State::Completed, facts).await? {
+                events::ObjectCompleted { integration, object, summary: &summary, took: began.elapsed() }.emit();
+            }
+            Ok(if is_partial { Ended::Partial } else { Ended::Succeeded })
         }
-        Outcome::Skipped(skip) => events::ObjectSkipped { integration, object, reason: skip.as_str() }.emit(),
-        Outcome::Merged(_) | Outcome::Failed(_) => {}
+        Outcome::Skipped(skip) => {
+            if let Some(reason) = skip.reason() {
+                pipeline.ledger.record(new, State::Skipped { reason }, Facts::at(at)).await?;
+            }
+            events::ObjectSkipped { integration, object, reason: skip.as_str() }.emit();
+            Ok(Ended::Skipped)
+        }
+        Outcome::Delivered(confirmed, failure) => {
+            let facts = facts_of(pipeline, new, &confirmed, at);
+            record_failure(pipeline, new, failure, facts, Some(confirmed.summary.rows)).await
+        }
+        Outcome::Failed(failure) => {
+            let rows = match &failure {
+                Failure::TooManyRejects { rows, .. } => Some(*rows),
+                _ => None,
+            };
+            record_failure(pipeline, new, failure, Facts::at(at), rows).await
+        }
     }
-    Ok(ended)
+}
+
+/// What is known of an object that was merged somewhere.
+fn facts_of<S>(pipeline: &Pipeline<S>, new: &NewObject, confirmed: &Confirmed, at: Timestamp) -> Facts {
+    let today = pipeline.recipe.digest();
+    // What came to some destinations under another mapping is stale, whatever the others got (R6).
+    let is_of_one_mapping = new.confirmed().is_empty() || new.delivered_under() == Some(&today);
+    Facts {
+        content: Some(confirmed.summary.content),
+        mapping: is_of_one_mapping.then_some(today),
+        summary: serde_json::to_value(&confirmed.summary).ok(),
+        confirmed: confirmed.by.clone(),
+        ..Facts::at(at)
+    }
+}
+
+/// Records that an object was not merged, or not everywhere.
+async fn record_failure<S: Source>(
+    pipeline: &Pipeline<S>,
+    new: &NewObject,
+    failure: Failure,
+    mut facts: Facts,
+    rows: Option<RowCounts>,
+) -> Result<Ended, LedgerError> {
+    if let Failure::Stopped = failure {
+        return Ok(Ended::GivenBack);
+    }
+    let (integration, object) = (&pipeline.settings.name, new.object());
+    let is_somewhere = !facts.confirmed.is_empty();
+    let class = failure.class();
+    let attempts = new.attempts() + 1;
+    let later = |after| facts.at.saturating_add(after).unwrap_or(Timestamp::MAX);
+    let state = match retry::next_step(class, attempts, random()) {
+        Step::Stop => return Ok(Ended::PassStops(failure)),
+        // Some destinations have what is no longer in the bucket.
+        Step::Forget if is_somewhere => State::Delivered { attempts, retry_after: facts.at },
+        Step::Forget => return Ok(Ended::GivenBack),
+        Step::Quarantine => State::Quarantined { reason: events::Chain(&failure).to_string() },
+        Step::Retry { after } if is_somewhere => State::Delivered { attempts, retry_after: later(after) },
+        Step::Retry { after } => State::Failed { attempts, retry_after: later(after) },
+    };
+    if !matches!(state, State::Delivered { .. }) {
+        // Another mapping, or another limit, may help where the file or the mapper is to blame, and only there (R6).
+        let may_help = matches!(class, ErrorClass::Content | ErrorClass::Mapper | ErrorClass::TooManyUnmatched);
+        facts.mapping = may_help.then(|| pipeline.tried_under());
+    }
+    let hint = failure.hint();
+    let message = events::Chain(&failure).to_string();
+    facts.failure = Some(ledger::Failure { class: class.to_string(), message, hint: hint.clone() });
+    let class = class.as_str();
+    events::ObjectFailed { integration, object, class, error: &failure, hint, state: &state }.emit();
+    if attempts == 1 || matches!(state, State::Quarantined { .. }) {
+        tell(pipeline, new, Kind::Failed, rows, &state, &facts);
+    }
+    pipeline.ledger.record(new, state, facts).await?;
+    Ok(Ended::Failed)
 }
 
 /// A number from 0 to 1 that spreads pauses.
@@ -401,7 +447,8 @@ async fn refuse_empty_store<S: Source>(pipeline: &Arc<Pipeline<S>>, oversight: &
     }
     let (asked, asking) = (Arc::clone(pipeline), oversight.watch.begin("look for accounts"));
     let lacks_accounts = move || {
-        let lacks = asked.destination.lacks_accounts(&asked.settings.tenant);
+        let deciding = asked.destinations.deciding();
+        let lacks = deciding.destination.lacks_accounts(&asked.settings.tenant);
         drop(asking);
         lacks
     };

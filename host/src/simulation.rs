@@ -1,9 +1,9 @@
 //! A seeded simulation of everything between a listing and a ledger.
 //!
-//! The passes, the ingestion, the built-in mapper and the ledger are the real ones. The bucket, the destination, the
+//! The passes, the ingestion, the built-in mapper and the ledger are the real ones. The bucket, the destinations, the
 //! ledger's disk and the clock are in memory, so that each can fail and the process can end at any step. Hundreds of
 //! seeds make as many histories of uploads, replays and faults; after each process the invariants are looked at, and
-//! when the faults have ended, so is what the destination holds (I1 to I3, R1 to R5).
+//! when the faults have ended, so is what each destination holds (I1 to I3, R1 to R5).
 //!
 //! A failure names its seed; `GRISTMILL_SIMULATION_SEED=17` runs that one alone. Pauses are random in real life, too, so
 //! time goes by in steps longer than any of them.
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config;
-use crate::ingest::{Pipeline, Recipe, Transform};
+use crate::ingest::{DestinationSet, NamedDestination, Pipeline, Recipe, Transform};
 use crate::ledger::disk::{self, Disk, Fails};
 use crate::ledger::{Again, Entry, LedgerError, Selector, SkipReason, State};
 use crate::mapper::{Mapper, MapperHost};
@@ -108,6 +108,7 @@ impl Simulation {
         let state = directory.path().display();
         let text = format!(
             "[daemon]\nstate_dir = \"{state}\"\n[connections.main]\ndefault_chain = {{}}\nregion = \"us-east-1\"\n\
+             [destinations.main]\nfiles.path = \"main\"\n[destinations.second]\nfiles.path = \"second\"\n\
              [integrations.simulated]\nconnection = \"main\"\nbucket = \"exports\"\nmatching = {{ on_no_match = \"create\" }}\n\
              identifiers = [{{ column = \"Account\", match = \"crm_id\" }}]\n\
              fields = [{{ column = \"Name\", field = \"name\", type = \"text\" }}]\n{more}\n"
@@ -154,11 +155,14 @@ impl Simulation {
             Some(Transform { mapper: mapper(), settings })
         };
         let launcher = Launcher::at("/nonexistent");
+        let names = settings.destinations.iter().cloned().enumerate();
+        let destinations =
+            names.map(|(store, name)| NamedDestination { name, destination: Arc::new(hand.on_store(store)) });
         let pipeline = Arc::new(Pipeline {
             settings: settings.clone(),
             source: hand.clone(),
             recipe: Recipe::new(settings, of(&settings.field_mapping), None, launcher),
-            destination: Arc::new(hand.clone()),
+            destinations: DestinationSet::of(destinations.collect()).unwrap(),
             ledger,
             spool: self.spool.clone(),
             rejects_directory: self.directory.path().join("rejects"),
@@ -244,7 +248,10 @@ impl History {
         let on_revert = random.of(&["skip", "ingest"]);
         let backfill = random.of(&["\"all\"", "\"none\""]);
         let hashing = random.of(&["true", "true", "false"]);
-        let more = format!("on_revert = \"{on_revert}\"\nbackfill = {backfill}\ncontent_hash = {hashing}");
+        let destinations = random.of(&["\"main\"", "[\"main\", \"second\"]", "[\"main\", \"second\"]"]);
+        let more = format!(
+            "destination = {destinations}\non_revert = \"{on_revert}\"\nbackfill = {backfill}\ncontent_hash = {hashing}"
+        );
         let slots = Slots::new(random.of(&[1, 1, 3]), random.of(&[Keeping::Half, Keeping::Nothing]));
         let simulation = Simulation::new(&more, slots);
         Self { seed, random, simulation, done: vec![more] }
@@ -399,10 +406,15 @@ impl History {
         for key in (0..KEYS).map(key) {
             let Ok(entries) = self.simulation.entries(process, &key) else { return };
             let world = self.simulation.world();
-            for entry in entries.iter().filter(|entry| entry.state == Some(State::Completed)) {
+            for entry in &entries {
                 let identity = entry.identity();
-                let confirmed = world.merges.iter().any(|(merged, _, _)| *merged == identity);
-                self.check(confirmed, &format!("I1: {identity:?} is complete and was never confirmed"));
+                let is_complete = entry.state == Some(State::Completed);
+                for (name, store) in self.simulation.settings.destinations.iter().zip(&world.stores) {
+                    let is_said = entry.confirmed.contains(name);
+                    self.check(is_said || !is_complete, &format!("I1: {identity:?} is complete and not in {name}"));
+                    let is_so = !is_said || store.has_merged(&identity);
+                    self.check(is_so, &format!("I1: {identity:?} is said to be in {name}, which never confirmed it"));
+                }
             }
         }
     }
@@ -443,33 +455,42 @@ impl History {
     /// R1: what is asked for again is taken again, once, and replaces what it brought before.
     fn take_everything_again(&mut self, process: &Process) {
         self.say("replay of everything, in peace");
-        let before = self.simulation.world().merges.len();
+        let before = self.simulation.world().stores.each_ref().map(|store| store.merges.len());
         self.simulation.again(process, Selector::Prefix(String::new()), Again::Listed).unwrap();
         let passed = self.simulation.pass(process);
         self.say(format!("again: {passed:?}"));
         self.check_invariants(process);
         self.check_contributions();
         let world = self.simulation.world();
-        for (key, stored) in world.bucket.iter().filter(|(_, stored)| is_readable(&stored.content)) {
-            let taken = world.merges.iter().skip(before).filter(|(_, of, _)| of == key).count();
-            self.check(taken == 1, &format!("R1: {key} is taken {taken} times"));
-            let value = world.value(key.as_str()).map(str::to_owned);
-            self.check(value == brings(&stored.content), &format!("R1: {key} says {value:?}"));
+        let destinations = self.simulation.settings.destinations.len();
+        for (store, before) in world.stores.iter().zip(before).take(destinations) {
+            for (key, stored) in world.bucket.iter().filter(|(_, stored)| is_readable(&stored.content)) {
+                let taken = store.merges.iter().skip(before).filter(|(_, of, _)| of == key).count();
+                self.check(taken == 1, &format!("R1: {key} is taken {taken} times"));
+                let value = store.value(key.as_str()).map(str::to_owned);
+                self.check(value == brings(&stored.content), &format!("R1: {key} says {value:?}"));
+            }
         }
     }
 
     /// I3: each object stands in the store once, with its newest generation alone (R1).
     fn check_contributions(&self) {
         let world = self.simulation.world();
-        for (dedup_key, held) in &world.contributions {
-            let of_object = world.merges.iter().filter(|(identity, _, _)| identity.dedup_key == *dedup_key);
-            let newest = of_object.map(|(identity, _, _)| identity.generation).max();
-            self.check(newest == Some(held.identity.generation), &format!("{dedup_key} holds {:?}", held.identity));
+        for store in &world.stores {
+            for (dedup_key, held) in &store.contributions {
+                let of_object = store.merges.iter().filter(|(identity, _, _)| identity.dedup_key == *dedup_key);
+                let newest = of_object.map(|(identity, _, _)| identity.generation).max();
+                self.check(newest == Some(held.identity.generation), &format!("{dedup_key} holds {:?}", held.identity));
+            }
         }
     }
 
-    /// What stands in the bucket is what the store says, or there is a rule why not.
+    /// What stands in the bucket is what each store says, or there is a rule why not.
     fn check_key(&self, process: &Process, key: &ObjectKey) {
+        (0..self.simulation.settings.destinations.len()).for_each(|store| self.check_key_in(store, process, key));
+    }
+
+    fn check_key_in(&self, store: usize, process: &Process, key: &ObjectKey) {
         let Some(stored) = self.simulation.world().current(key).cloned() else { return };
         let settings = &self.simulation.settings;
         let entries = self.simulation.entries(process, key).unwrap();
@@ -477,10 +498,11 @@ impl History {
         let Some(entry) = entry else { return self.check(false, &format!("{key} was never listed")) };
         let world = self.simulation.world();
         let content = hash(&stored.content);
-        let value = world.value(key.as_str());
+        let held = &world.stores[store];
+        let value = held.value(key.as_str());
         let brings = brings(&stored.content);
-        let shown = format!("{key}: the bucket says {brings:?}, the store {value:?}, the ledger {entry:?}");
-        let merges: Vec<_> = world.merges.iter().filter(|(_, of, _)| of == key).collect();
+        let shown = format!("{key}: the bucket says {brings:?}, store {store} {value:?}, the ledger {entry:?}");
+        let merges: Vec<_> = held.merges.iter().filter(|(_, of, _)| of == key).collect();
         let taken_before = merges.iter().any(|(_, _, merged)| *merged == content);
         match &entry.state {
             // R4: content that was taken before and that a newer one replaced.
@@ -489,7 +511,7 @@ impl History {
             }
             Some(State::Completed) => {
                 self.check(value == brings.as_deref(), &format!("the newest content counts: {shown}"));
-                self.check(world.contributions.contains_key(&entry.object.dedup_key()), &format!("I1: {shown}"));
+                self.check(held.contributions.contains_key(&entry.object.dedup_key()), &format!("I1: {shown}"));
             }
             // R5
             Some(State::Skipped { reason: SkipReason::SameContent { .. } }) => {

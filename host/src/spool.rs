@@ -5,8 +5,10 @@
 //!
 //! - The directory is private (0700) and belongs to one process at a time; what an earlier process left is removed.
 //! - Room is freed when the reservation, the writer or the object that holds it is dropped, and the file with it.
+//! - A copy may be kept for a later attempt. It then takes only room that nobody else asks for: the oldest goes first.
 //! - Bytes are written and hashed on a thread of their own, never on an async thread; a few chunks wait in between (I6).
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -142,16 +144,27 @@ struct Shared {
 }
 
 /// What is taken of the spool, in bytes.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Room {
     reserved: u64,
     /// The part of `reserved` that the file system does not show as used yet.
     unwritten: u64,
+    /// Copies that nobody reads now, the oldest first; not in `reserved`.
+    kept: VecDeque<Kept>,
+}
+
+/// A copy that is kept for a later attempt.
+#[derive(Debug)]
+struct Kept {
+    name: String,
+    path: PathBuf,
+    size: u64,
+    taken: Taken,
 }
 
 impl Shared {
     fn room(&self) -> MutexGuard<'_, Room> {
-        // Both numbers are updated by single assignments that cannot panic.
+        // It is changed by single steps that cannot panic.
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -197,24 +210,43 @@ impl Spool {
     /// system does not say what it has free.
     pub fn reserve(&self, size: u64) -> Result<Reservation, SpoolError> {
         let (limit, min_free) = (self.shared.limit.load(Relaxed), self.shared.min_free.load(Relaxed));
-        let directory = &self.shared.directory;
         if size > limit {
             return Err(SpoolError::TooLarge { size, limit });
         }
-        let status = rustix::fs::statvfs(directory).map_err(|errno| SpoolError::Write { source: errno.into() })?;
-        let available = status.f_bavail.saturating_mul(status.f_frsize);
+        loop {
+            let directory = &self.shared.directory;
+            let status = rustix::fs::statvfs(directory).map_err(|errno| SpoolError::Write { source: errno.into() })?;
+            let available = status.f_bavail.saturating_mul(status.f_frsize);
+            let mut room = self.shared.room();
+            if size > limit.saturating_sub(room.reserved) {
+                return Err(SpoolError::Full { size, reserved: room.reserved, limit });
+            }
+            let kept: u64 = room.kept.iter().map(|kept| kept.size).sum();
+            let free = available.saturating_sub(room.unwritten);
+            let is_disk_full = size.saturating_add(min_free) > free;
+            if !is_disk_full && size <= limit.saturating_sub(room.reserved).saturating_sub(kept) {
+                room.reserved += size;
+                room.unwritten += size;
+                drop(room);
+                return Ok(Reservation { shared: Arc::clone(&self.shared), size, written: 0 });
+            }
+            match room.kept.pop_front() {
+                // What cannot be removed now is removed at the next start.
+                Some(oldest) => drop(std::fs::remove_file(oldest.path)),
+                None => return Err(SpoolError::DiskFull { size, free, min_free }),
+            }
+        }
+    }
+
+    /// A copy that was kept under this name, if nobody needed its room.
+    pub fn take_kept(&self, name: &str) -> Option<SpooledObject> {
         let mut room = self.shared.room();
-        if size > limit.saturating_sub(room.reserved) {
-            return Err(SpoolError::Full { size, reserved: room.reserved, limit });
-        }
-        let free = available.saturating_sub(room.unwritten);
-        if size.saturating_add(min_free) > free {
-            return Err(SpoolError::DiskFull { size, free, min_free });
-        }
+        let place = room.kept.iter().position(|kept| kept.name == name)?;
+        let Kept { path, size, taken, .. } = room.kept.remove(place)?;
         room.reserved += size;
-        room.unwritten += size;
         drop(room);
-        Ok(Reservation { shared: Arc::clone(&self.shared), size, written: 0 })
+        let reservation = Reservation { shared: Arc::clone(&self.shared), size, written: size };
+        Some(SpooledObject { file: SpooledFile { path, reservation }, size, taken })
     }
 
     /// Like [`Spool::reserve`], but waits while other objects hold the room.
@@ -435,6 +467,19 @@ impl SpooledObject {
     /// BLAKE3 of its bytes (R5).
     pub fn content(&self) -> ContentHash {
         self.taken.content
+    }
+
+    /// Keeps it for a later attempt, under a name that stands for its bytes.
+    pub fn keep(self, name: String) {
+        let shared = Arc::clone(&self.file.reservation.shared);
+        let path = shared.directory.join(format!("{}.{ENDING}", shared.next_name.fetch_add(1, Relaxed)));
+        // Under another path it outlives the object, whose room is freed.
+        if std::fs::rename(&self.file.path, &path).is_err() {
+            return;
+        }
+        let kept = Kept { name, path, size: self.size, taken: self.taken };
+        drop(self);
+        shared.room().kept.push_back(kept);
     }
 
     /// MD5 of its bytes, where it was asked for.

@@ -1,7 +1,7 @@
 //! `kill -9` at a hundred moments: nothing is lost and nothing doubled (I1, I3).
 //!
-//! Three integrations take the same fifty files, one to SQLite, one to lines and one to columns. Whenever the process has been killed, its
-//! crash image is looked at from a copy, so that the next start and nobody else recovers it.
+//! Two integrations take the same fifty files, one to SQLite and one to files in two forms. Whenever the process has been
+//! killed, its crash image is looked at from a copy, so that the next start and nobody else recovers it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,7 +25,7 @@ const MAPPING: &str = r#"
 [integrations.INTEGRATION]
 connection = "acme"
 bucket = "exports"
-destination = "DESTINATION"
+destination = DESTINATION
 matching = { on_no_match = "create" }
 identifiers = [{ column = "Account ID", match = "crm_id" }]
 fields = [
@@ -43,8 +43,8 @@ fn parts() -> String {
         |name: &str, destination: &str| MAPPING.replace("INTEGRATION", name).replace("DESTINATION", destination);
     let destinations = "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n\
                         [destinations.columns]\nfiles = { path = \"columns\", format = \"parquet\" }\n";
-    let integrations = ["store", "lines", "columns"].map(|name| integration(&format!("to-{name}"), name));
-    format!("{destinations}{}", integrations.concat())
+    let to_lines = integration("to-lines", "[\"lines\", \"columns\"]");
+    format!("{destinations}{}{to_lines}", integration("to-store", "\"store\""))
 }
 
 /// Files that meet in the same accounts, values and usage, so that a doubled or lost one shows; every seventh row of
@@ -155,6 +155,8 @@ fn states(entries: &[Value]) -> BTreeMap<Place, String> {
 struct Image {
     /// What a store has confirmed.
     confirmed: BTreeSet<Place>,
+    /// What the second place of files has confirmed.
+    copied: BTreeSet<Place>,
     /// What the ledger has, and in which state.
     ledger: BTreeMap<Place, String>,
 }
@@ -177,13 +179,8 @@ impl Image {
             let places = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
             image.confirmed.extend(places.map(Result::unwrap));
         }
-        let files = ["lines/default", "columns/default"].map(|directory| files_below(&bed.state().join(directory)));
-        for (path, content) in files.into_iter().flatten() {
-            if path.ends_with("ingestion.json") {
-                let manifest: Value = serde_json::from_slice(&content).unwrap();
-                image.confirmed.insert(place(&manifest["identity"]["integration"], &manifest["object"]["key"]));
-            }
-        }
+        image.confirmed.extend(manifests(bed, "lines"));
+        image.copied.extend(manifests(bed, "columns"));
         let config = copy.path().join("gristmill.toml");
         bed.configure_in(&state, &config, "", &parts());
         let listed = command(&config, &["ledger", "list", "--json"]).output().unwrap();
@@ -195,6 +192,14 @@ impl Image {
     fn completed(&self) -> BTreeSet<Place> {
         self.ledger.iter().filter(|(_, state)| *state == "completed").map(|(place, _)| place.clone()).collect()
     }
+}
+
+/// What a place of files has confirmed.
+fn manifests(bed: &Bed, directory: &str) -> Vec<Place> {
+    let files = files_below(&bed.state().join(directory).join("default")).into_iter();
+    let manifests = files.filter(|(path, _)| path.ends_with("ingestion.json"));
+    let manifests = manifests.map(|(_, content)| serde_json::from_slice::<Value>(&content).unwrap());
+    manifests.map(|found| place(&found["identity"]["integration"], &found["object"]["key"])).collect()
 }
 
 /// When to kill.
@@ -270,6 +275,12 @@ fn a_run_killed_at_a_hundred_moments_leaves_what_an_undisturbed_one_leaves() {
             let after = Image::of(&bed);
             let too_early: Vec<_> = after.completed().difference(&after.confirmed).cloned().collect();
             assert!(too_early.is_empty(), "I1: completed and not confirmed: {too_early:?}");
+            let completed = after.completed();
+            let not_copied = completed.iter().filter(|(integration, _)| integration == "to-lines");
+            let not_copied: Vec<_> = not_copied.filter(|place| !after.copied.contains(*place)).collect();
+            assert!(not_copied.is_empty(), "I1: completed and not confirmed by both: {not_copied:?}");
+            let ahead: Vec<_> = after.copied.difference(&after.confirmed).collect();
+            assert!(ahead.is_empty(), "the deciding one comes first: {ahead:?}");
             let lost: Vec<_> = before.confirmed.difference(&after.confirmed).collect();
             assert!(lost.is_empty(), "confirmed once, and no longer: {lost:?}");
             *kills.entry(stage(&before, &after, &log)).or_default() += 1;

@@ -250,7 +250,7 @@ impl Store {
 fn choose(config: &Config, place: &Place) -> Result<(TenantName, DestinationName), Failed> {
     let integrations = config.integrations.values().chain(config.switched_off.values());
     let mut places: Vec<_> = integrations
-        .map(|settings| (settings.tenant.clone(), settings.destination.clone()))
+        .flat_map(|settings| settings.destinations.iter().map(|name| (settings.tenant.clone(), name.clone())))
         .filter(|(tenant, _)| place.tenant.as_ref().is_none_or(|wanted| wanted == tenant))
         .filter(|(_, name)| match &place.destination {
             Some(wanted) => wanted == name,

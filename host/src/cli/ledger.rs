@@ -303,8 +303,18 @@ fn why(entry: &Value) -> String {
     match reason {
         Some(Value::String(reason)) => reason.clone(),
         Some(Value::Object(reason)) => reason.keys().next().cloned().unwrap_or_default(),
-        _ => output::printable(failure),
+        _ if state(entry) == "completed" || failure.is_empty() => String::new(),
+        _ => match confirmed(entry).as_str() {
+            "" => output::printable(failure),
+            names => format!("{names} has it: {}", output::printable(failure)),
+        },
     }
+}
+
+/// The destinations that have it.
+fn confirmed(entry: &Value) -> String {
+    let names = entry.get("confirmed").and_then(Value::as_array).into_iter().flatten();
+    names.filter_map(Value::as_str).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn export(shared: &Shared, file: Option<PathBuf>) -> Result<(), Failed> {

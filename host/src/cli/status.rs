@@ -66,7 +66,7 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
             "paused" => paint.yellow(activity),
             _ => paint.green(activity),
         };
-        let counts = ["completed", "new", "failed", "quarantined", "skipped"]
+        let counts = ["completed", "new", "delivered", "failed", "quarantined", "skipped"]
             .into_iter()
             .filter(|state| *state == "completed" || count(status, state) > 0)
             .map(|state| format!("{} {state}", count(status, state)))
@@ -77,6 +77,12 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
             if !text(status, value).is_empty() {
                 output::print(format!("  {what}: {}", output::printable(text(status, value))));
             }
+        }
+        if let Some(missing) = status.get("missing") {
+            let (key, failure) = (output::printable(text(missing, "key")), output::printable(text(missing, "failure")));
+            output::print(format!("  not everywhere: `{key}`: {failure}"));
+            let name = text(status, "integration");
+            output::print(format!("  hint: gristmill ledger list {name} --state delivered"));
         }
         if count(status, "quarantined") > 0 {
             let name = text(status, "integration");

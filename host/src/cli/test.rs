@@ -105,7 +105,31 @@ pub(super) fn show(report: &Value) {
     }
     let rows = report.get("rows").unwrap_or(&Value::Null);
     output::print(format!("rows: {} read, {} rejected", number(rows.get("read")), number(rows.get("rejected"))));
+    show_preview(report, &paint);
+    for other in report.get("others").and_then(Value::as_array).into_iter().flatten() {
+        show_preview(other, &paint);
+    }
+    let rejects = report.get("rejects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if !rejects.is_empty() {
+        output::print(paint.bold("first rejects"));
+    }
+    for reject in rejects {
+        let column = text(reject, "column");
+        let place = match column.is_empty() {
+            true => format!("line {}", number(reject.get("line"))),
+            false => format!("line {}, column `{}`", number(reject.get("line")), printable(column)),
+        };
+        output::print(format!("  {place}: {} ({})", printable(text(reject, "message")), text(reject, "code")));
+    }
+}
+
+/// What one destination would do; it is named where there are several.
+fn show_preview(report: &Value, paint: &Paint) {
+    let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or_default();
     let preview = report.get("preview").unwrap_or(&Value::Null);
+    if !text(report, "destination").is_empty() {
+        output::print(paint.bold(&format!("in {}", printable(text(report, "destination")))));
+    }
     let merged = preview.get("merged").unwrap_or(&Value::Null);
     let counts = ["created", "updated", "unchanged", "unmatched", "ambiguous"]
         .map(|what| format!("{} {what}", number(merged.get(what))));
@@ -128,18 +152,6 @@ pub(super) fn show(report: &Value) {
         for line in output::table(&headings, &rows).lines() {
             output::print(format!("  {line}"));
         }
-    }
-    let rejects = report.get("rejects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    if !rejects.is_empty() {
-        output::print(paint.bold("first rejects"));
-    }
-    for reject in rejects {
-        let column = text(reject, "column");
-        let place = match column.is_empty() {
-            true => format!("line {}", number(reject.get("line"))),
-            false => format!("line {}, column `{}`", number(reject.get("line")), printable(column)),
-        };
-        output::print(format!("  {place}: {} ({})", printable(text(reject, "message")), text(reject, "code")));
     }
 }
 

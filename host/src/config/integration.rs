@@ -26,8 +26,8 @@ pub struct Integration {
     pub bucket: BucketName,
     /// What the keys begin with; empty for the whole bucket.
     pub prefix: String,
-    /// A name in [`Config::destinations`](super::Config::destinations).
-    pub destination: DestinationName,
+    /// Names in [`Config::destinations`](super::Config::destinations), each once; at least one.
+    pub destinations: Vec<DestinationName>,
     /// The time from one pass to the next; at least a second.
     #[serde(serialize_with = "super::units::serialize_duration")]
     pub poll_interval: Duration,

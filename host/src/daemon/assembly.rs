@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::destinations::Destinations;
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Integration, MapperChoice};
-use crate::destination::{Destination, DestinationError};
+use crate::destination::DestinationError;
 use crate::events;
 use crate::ingest::{Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError};
@@ -294,11 +294,11 @@ impl Assembly {
     /// Puts one integration together.
     pub async fn pipeline(self: &Arc<Self>, settings: &Integration) -> Result<Arc<Pipeline<S3Source>>, PartError> {
         let source = self.source(settings).await?;
-        let (recipe, destination) = {
+        let (recipe, destinations) = {
             let (assembly, settings) = (Arc::clone(self), settings.clone());
             tokio::task::spawn_blocking(move || {
                 let recipe = assembly.workshop.recipe(&assembly.config, &settings)?;
-                Ok((recipe, assembly.destination(&settings.destination)?))
+                Ok((recipe, assembly.destinations.set(&settings.destinations)?))
             })
             .await
             .unwrap_or(Err(PartError::Panicked))?
@@ -307,20 +307,13 @@ impl Assembly {
             settings: settings.clone(),
             source,
             recipe,
-            destination,
+            destinations,
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
             rejects_directory: self.config.daemon.state_dir.join("rejects"),
             outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
         }))
-    }
-
-    fn destination(&self, name: &DestinationName) -> Result<Arc<dyn Destination>, PartError> {
-        match self.destinations.get(name) {
-            Some(opened) => opened.map_err(|source| PartError::Destination { name: name.clone(), source }),
-            None => Err(PartError::Missing { name: format!("destinations.{name}") }),
-        }
     }
 
     /// An integration's bucket.

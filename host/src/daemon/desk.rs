@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::status::{IntegrationStatus, Missing};
 use super::{Assembly, Daemon, PartError, Scheduled};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
@@ -15,7 +16,9 @@ use crate::decode::Format;
 use crate::dry_run;
 use crate::events::{Chain, ShellWord};
 use crate::ingest::Pipeline;
-use crate::ledger::{Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Selector, SkipReason, State};
+use crate::ledger::{
+    Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Selector, SkipReason, State, StateName,
+};
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::source::S3Source;
@@ -171,6 +174,7 @@ impl Desk {
         for status in &mut integrations {
             let counts = assembly.ledger.counts(&status.integration).await.map_err(refused)?;
             status.objects = counts.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect();
+            status.missing = missing_somewhere(&assembly.ledger, status).await?;
             if let Some(settings) = assembly.config.integration(&status.integration) {
                 let control = assembly.ledger.control(&status.integration).await.map_err(refused)?;
                 status.expect_files(&control, settings, SystemClock.now());
@@ -258,6 +262,19 @@ impl Desk {
     }
 }
 
+/// One object that some destinations have and others do not, if there is any.
+async fn missing_somewhere(ledger: &Ledger, status: &IntegrationStatus) -> Result<Option<Missing>, Refusal> {
+    if !status.objects.contains_key(StateName::Delivered.as_str()) {
+        return Ok(None);
+    }
+    let filter = Filter { states: vec![StateName::Delivered], limit: 1, ..Filter::default() };
+    let mut listed = ledger.list(&status.integration, filter).await.map_err(refused)?;
+    Ok(listed.entries.pop().map(|entry| Missing {
+        key: entry.object.key,
+        failure: entry.failure.map(|failure| failure.message).unwrap_or_default(),
+    }))
+}
+
 async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &ObjectKey) -> Result<Value, Refusal> {
     let settings = known(assembly, integration)?;
     let versions = assembly.ledger.show(integration, key).await.map_err(refused)?;
@@ -274,7 +291,7 @@ async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &Objec
                 let again =
                     format!("to take it again: gristmill replay {integration} --key {}", ShellWord(key.as_str()));
                 let advice = entry.failure.as_ref().and_then(|failure| failure.hint.clone());
-                (explanation(entry), advice.or_else(|| is_at_rest(entry).then_some(again)))
+                (explanation(entry, &settings.destinations), advice.or_else(|| is_at_rest(entry).then_some(again)))
             }
         }
     };
@@ -286,17 +303,33 @@ async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &Objec
 }
 
 /// What a person wants to know of an object's newest version.
-fn explanation(entry: &Entry) -> String {
+fn explanation(entry: &Entry, destinations: &[DestinationName]) -> String {
+    let quoted = |names: Vec<&str>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let is_in = || quoted(entry.confirmed.iter().map(DestinationName::as_str).collect());
+    let missing_in = || {
+        let missing = destinations.iter().filter(|name| !entry.confirmed.contains(name));
+        quoted(missing.map(DestinationName::as_str).collect())
+    };
     let failure = entry.failure.as_ref().map(|failure| failure.message.as_str()).unwrap_or_default();
     if entry.reverted {
         return "not taken: the bucket shows content again that was processed before".to_owned();
     }
     match &entry.state {
         None => "new: the next pass takes it".to_owned(),
-        Some(State::Delivered { confirmed }) => {
-            format!("{} of its destinations have it; the next pass brings it to the others", confirmed.len())
+        Some(State::Delivered { retry_after, .. }) => {
+            let (is_in, missing_in) = (is_in(), missing_in());
+            format!("taken by {is_in}, missing in {missing_in}; brought there again after {retry_after:.0}: {failure}")
         }
-        Some(State::Completed) => format!("taken: completed at {:.0}", entry.changed),
+        Some(State::Completed) => {
+            let taken = format!("taken: completed at {:.0}", entry.changed);
+            // Completed by a version that did not keep who confirmed it, it is not known to be missing anywhere.
+            match (entry.confirmed.is_empty(), missing_in()) {
+                (false, missing) if !missing.is_empty() => {
+                    format!("{taken} in {}; {missing} came later as a destination and does not have it", is_in())
+                }
+                _ => taken,
+            }
+        }
         Some(State::Failed { attempts, retry_after }) => {
             let times = match attempts {
                 1 => "once".to_owned(),
@@ -304,7 +337,10 @@ fn explanation(entry: &Entry) -> String {
             };
             format!("failed {times}, tried again after {retry_after:.0}: {failure}")
         }
-        Some(State::Quarantined { reason }) => format!("quarantined: {reason}"),
+        Some(State::Quarantined { reason }) if entry.confirmed.is_empty() => format!("quarantined: {reason}"),
+        Some(State::Quarantined { reason }) => {
+            format!("taken by {}, missing in {}; quarantined: {reason}", is_in(), missing_in())
+        }
         Some(State::Skipped { reason }) => match reason {
             SkipReason::Superseded => {
                 "skipped: a newer version of the key came before this one was finished".to_owned()

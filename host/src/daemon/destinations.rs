@@ -12,8 +12,11 @@ use crate::destination::files::FilesDestination;
 use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
 use crate::destination::sqlite::SqliteDestination;
 use crate::destination::{Destination, DestinationError};
+use crate::ingest::{DestinationSet, NamedDestination};
 use crate::object::DestinationName;
 use crate::secrets::Secrets;
+
+use super::PartError;
 
 /// What integrations share of their destinations.
 pub struct Destinations(BTreeMap<DestinationName, Arc<Place>>);
@@ -54,6 +57,17 @@ impl Destinations {
             *open = Some(Arc::clone(opened));
         }
         Some(opened)
+    }
+
+    /// An integration's destinations, all open. Blocks while they are opened.
+    pub fn set(&self, names: &[DestinationName]) -> Result<DestinationSet, PartError> {
+        let open = |name: &DestinationName| match self.get(name) {
+            Some(Ok(destination)) => Ok(NamedDestination { name: name.clone(), destination }),
+            Some(Err(source)) => Err(PartError::Destination { name: name.clone(), source }),
+            None => Err(PartError::Missing { name: format!("destinations.{name}") }),
+        };
+        let all = names.iter().map(open).collect::<Result<_, _>>()?;
+        DestinationSet::of(all).ok_or_else(|| PartError::Missing { name: "destination".to_owned() })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Integration, duration_text};
 use crate::expectation::{self, Overdue};
 use crate::ledger::Control;
-use crate::object::{IntegrationName, TenantName};
+use crate::object::{IntegrationName, ObjectKey, TenantName};
 use crate::pass::PassReport;
 
 /// What one integration is doing.
@@ -59,8 +59,20 @@ pub struct IntegrationStatus {
     pub next_pass_at: Option<Timestamp>,
     /// Set while a new file is overdue (R20).
     pub overdue: Option<Overdue>,
+    /// One of the objects that some of its destinations have and others do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
     /// Objects by state, from the ledger.
     pub objects: BTreeMap<String, u64>,
+}
+
+/// An object that a destination does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Which destination, and why.
+    pub failure: String,
 }
 
 impl IntegrationStatus {
@@ -102,6 +114,7 @@ impl Board {
             last_pass_at: None,
             next_pass_at: None,
             overdue: None,
+            missing: None,
             objects: BTreeMap::new(),
         })))
     }

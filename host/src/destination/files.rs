@@ -76,7 +76,7 @@ use std::path::{Path, PathBuf};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::destination::{
-    Delivery, Destination, DestinationError, MendedRow, Merged, Preview, RowCounts, Staging, Summary, Taken,
+    Delivery, Destination, DestinationError, Intake, MendedRow, Merged, Preview, RowCounts, Staging, Summary, Taken,
 };
 use crate::object::{DedupKey, Generation, Identity, IntegrationName, TenantName};
 
@@ -139,6 +139,10 @@ impl Destination for FilesDestination {
         Ok(manifest
             .filter(|manifest| manifest.identity.generation >= identity.generation)
             .map(|manifest| manifest.summary))
+    }
+
+    fn can_match(&self) -> bool {
+        false
     }
 
     fn lacks_accounts(&self, _tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
@@ -271,7 +275,7 @@ impl FilesStaging {
     }
 }
 
-impl Staging for FilesStaging {
+impl Intake for FilesStaging {
     fn open_table(
         &mut self,
         accounts: Option<&AccountLayout>,
@@ -305,7 +309,9 @@ impl Staging for FilesStaging {
         self.late.insert(self.table(), row);
         Ok(())
     }
+}
 
+impl Staging for FilesStaging {
     /// The records have no `change`: this destination cannot tell.
     fn preview(mut self: Box<Self>) -> Result<Preview, DestinationError> {
         let mut preview = Preview { merged: self.settle()?.0, ..Preview::default() };

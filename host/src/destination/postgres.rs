@@ -148,6 +148,10 @@ impl Destination for PostgresDestination {
         self.pool.ask(|session| merge::confirmed(session, tenant, identity))
     }
 
+    fn can_match(&self) -> bool {
+        true
+    }
+
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
         self.pool
             .ask(|session| {

@@ -100,6 +100,10 @@ impl Destination for SqliteDestination {
         Ok(known)
     }
 
+    fn can_match(&self) -> bool {
+        true
+    }
+
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
         let store = self.store(tenant);
         let lacks = match store.reader()? {

@@ -14,7 +14,7 @@ use super::reader::{MendedColumns, Reader};
 use super::{Failure, Recipe, RowCounts, Transform};
 use crate::batch::{AccountBatch, AccountLayout, Batch, Issues, TableHead, UsageBatch, UsageLayout};
 use crate::decode::DecodeError;
-use crate::destination::Staging;
+use crate::destination::Intake;
 use crate::events;
 use crate::mapper::{FieldMapping, FileBudget, LogSink, MapperError, Source, UsageMapping};
 use crate::object::Object;
@@ -72,7 +72,7 @@ pub fn transform(
     object: &Object,
     rows: &Rows,
     file: File,
-    staging: &mut dyn Staging,
+    staging: &mut dyn Intake,
     issues: IssueLog,
     oversight: &Oversight,
 ) -> Result<Transformed, Failure> {
@@ -303,7 +303,7 @@ impl OpenedTable {
 }
 
 struct Stage<'a> {
-    staging: &'a mut dyn Staging,
+    staging: &'a mut dyn Intake,
     whose: &'a Rows,
     progress: &'a Progress,
     beat: Beat,
@@ -317,13 +317,7 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(
-        staging: &'a mut dyn Staging,
-        whose: &'a Rows,
-        issues: IssueLog,
-        progress: &'a Progress,
-        beat: Beat,
-    ) -> Self {
+    fn new(staging: &'a mut dyn Intake, whose: &'a Rows, issues: IssueLog, progress: &'a Progress, beat: Beat) -> Self {
         let transformed = Transformed { rows: RowCounts::default(), issues, tables: Vec::new() };
         Self { staging, whose, progress, beat, transformed, rejected: Vec::new(), left_out: Vec::new(), staged_to: 0 }
     }

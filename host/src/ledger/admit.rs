@@ -94,6 +94,8 @@ pub struct NewObject {
     as_of: AsOf,
     attempts: u32,
     confirmed: Vec<DestinationName>,
+    summary: Option<serde_json::Value>,
+    delivered_under: Option<MappingDigest>,
 }
 
 impl NewObject {
@@ -120,6 +122,16 @@ impl NewObject {
     /// The destinations that have it already.
     pub fn confirmed(&self) -> &[DestinationName] {
         &self.confirmed
+    }
+
+    /// What was counted when it came to those destinations.
+    pub fn summary(&self) -> Option<&serde_json::Value> {
+        self.summary.as_ref()
+    }
+
+    /// The one mapping under which it came to them; none where that is not known.
+    pub fn delivered_under(&self) -> Option<&MappingDigest> {
+        self.delivered_under.as_ref()
     }
 
     /// Its place in `keys`.
@@ -307,6 +319,7 @@ fn new_object(
     version: Version,
     attempts: u32,
 ) -> NewObject {
+    let is_delivered = matches!(version.state, Some(State::Delivered { .. }));
     NewObject {
         source,
         identity: Identity {
@@ -323,6 +336,8 @@ fn new_object(
         object,
         attempts,
         confirmed: version.confirmed,
+        summary: version.summary,
+        delivered_under: version.mapping.filter(|_| is_delivered),
     }
 }
 
@@ -441,11 +456,16 @@ pub(super) fn same_content(
     let Some(version) = version_at(&versions, &place, arrival)?.filter(is_completed) else {
         return Ok(None);
     };
-    let newest = versions_of(&versions, &place, |arrival, version| is_completed(&version).then_some(arrival))?;
+    let mut may_have_been_replaced = false;
+    let newest = versions_of(&versions, &place, |arrival, version| {
+        may_have_been_replaced |= !is_completed(&version) && version.may_have_been_merged();
+        is_completed(&version).then_some(arrival)
+    })?;
     let object = &new.object;
     let dedup_key = DedupKey::new(&object.connection, &object.bucket, &object.key, &version.etag);
     Ok(Some(match newest {
         Some(newest) if newest > arrival => SameContent::Reverted { to: dedup_key },
+        Some(_) | None if may_have_been_replaced => return Ok(None),
         Some(_) | None => SameContent::Unchanged { of: dedup_key },
     }))
 }

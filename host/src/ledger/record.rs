@@ -44,10 +44,13 @@ pub(super) fn record(
     version.mapping = facts.mapping;
     version.summary = facts.summary;
     version.failure = facts.failure;
+    let is_missing_somewhere = matches!(state, State::Delivered { .. }) && version.failure.is_some();
     match &state {
-        State::Delivered { confirmed } => version.confirmed = union(&version.confirmed, confirmed),
-        State::Completed | State::Skipped { .. } => version.confirmed.clear(),
-        State::Failed { .. } | State::Quarantined { .. } => {}
+        State::Completed => version.confirmed = facts.confirmed,
+        State::Delivered { .. } | State::Failed { .. } | State::Quarantined { .. } => {
+            version.confirmed = union(&version.confirmed, &facts.confirmed);
+        }
+        State::Skipped { .. } => version.confirmed.clear(),
     }
     if state == State::Completed {
         // Taking an old file again is no new file; a new one that was mended and asked for again is as old as it is.
@@ -59,7 +62,7 @@ pub(super) fn record(
             put_control(tables, integration, &control)?;
         }
     }
-    if matches!(state, State::Failed { .. } | State::Quarantined { .. }) {
+    if is_missing_somewhere || matches!(state, State::Failed { .. } | State::Quarantined { .. }) {
         let integration = &new.identity().integration;
         let mut control = control_of(&tables.controls, integration)?;
         if control.failing_since.is_none() {

@@ -13,10 +13,14 @@ use crate::retry::ErrorClass;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Some of its destinations have it. It is due again until all do.
+    /// Some of its destinations have it, and which is kept beside it. It is due again until all do.
     Delivered {
-        /// Those that have it.
-        confirmed: Vec<DestinationName>,
+        /// How often the others did not take it, in this generation.
+        #[serde(default)]
+        attempts: u32,
+        /// From when on it is brought to them again.
+        #[serde(default)]
+        retry_after: Timestamp,
     },
     /// Every destination confirmed the whole file (I1).
     Completed,
@@ -124,14 +128,16 @@ pub struct Facts {
     pub mapping: Option<MappingDigest>,
     /// What the ingestion counted, as its report shows it.
     pub summary: Option<serde_json::Value>,
-    /// What went wrong, for failed and quarantined objects.
+    /// What went wrong, for failed and quarantined objects, and for those that are missing in a destination.
     pub failure: Option<Failure>,
+    /// The destinations that confirmed it, for every state but `Skipped`.
+    pub confirmed: Vec<DestinationName>,
 }
 
 impl Facts {
     /// Nothing but the time.
     pub fn at(at: Timestamp) -> Self {
-        Self { at, content: None, mapping: None, summary: None, failure: None }
+        Self { at, content: None, mapping: None, summary: None, failure: None, confirmed: Vec::new() }
     }
 }
 
@@ -170,7 +176,7 @@ pub struct Entry {
     pub first_seen: Timestamp,
     /// When its state last changed.
     pub changed: Timestamp,
-    /// Destinations that confirmed this generation before it failed in another.
+    /// Destinations that confirmed this generation.
     pub confirmed: Vec<DestinationName>,
     /// What its bytes were.
     pub content: Option<ContentHash>,
@@ -280,6 +286,13 @@ impl Version {
         }
     }
 
+    /// Whether a destination may hold records of it although it is not completed. What was superseded may have been
+    /// merged by a process that ended before it could record that, or in an earlier generation.
+    pub fn may_have_been_merged(&self) -> bool {
+        let is_superseded = matches!(self.state, Some(State::Skipped { reason: SkipReason::Superseded }));
+        is_superseded || !self.confirmed.is_empty()
+    }
+
     /// Whether rows of it matched no account: it was completed without them, or failed for them (R7).
     pub fn had_unmatched_rows(&self) -> bool {
         match &self.state {
@@ -299,17 +312,16 @@ impl Version {
     /// Failed attempts in this generation.
     pub fn attempts(&self) -> u32 {
         match &self.state {
-            Some(State::Failed { attempts, .. }) => *attempts,
-            None
-            | Some(State::Delivered { .. } | State::Completed | State::Quarantined { .. } | State::Skipped { .. }) => 0,
+            Some(State::Failed { attempts, .. } | State::Delivered { attempts, .. }) => *attempts,
+            None | Some(State::Completed | State::Quarantined { .. } | State::Skipped { .. }) => 0,
         }
     }
 
     /// From when on it is due by itself; none for never.
     pub fn due(&self) -> Option<Timestamp> {
         match &self.state {
-            None | Some(State::Delivered { .. }) => Some(Timestamp::MIN),
-            Some(State::Failed { retry_after, .. }) => Some(*retry_after),
+            None => Some(Timestamp::MIN),
+            Some(State::Failed { retry_after, .. } | State::Delivered { retry_after, .. }) => Some(*retry_after),
             Some(State::Completed | State::Quarantined { .. }) => None,
             Some(State::Skipped { reason }) => match reason {
                 SkipReason::Archived { look_again } => Some(*look_again),
@@ -371,6 +383,9 @@ pub struct Control {
     /// When an object first failed since a pass merged some and failed none (R20).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
+    /// The destinations at its last pass; none where that is not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub destinations: Vec<DestinationName>,
 }
 
 impl Control {

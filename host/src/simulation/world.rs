@@ -1,4 +1,5 @@
-//! What outlives a process: a bucket, a destination's store, a disk with the ledger on it, the time. And the faults.
+//! What outlives a process: a bucket, the stores of two destinations, a disk with the ledger on it, the time. And the
+//! faults.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,7 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::clock::Clock;
-use crate::destination::{Delivery, Destination, DestinationError, Merged, Preview, RowCounts, Staging, Summary};
+use crate::destination::{
+    Delivery, Destination, DestinationError, Intake, Merged, Preview, RowCounts, Staging, Summary,
+};
 use crate::ledger::disk::Disk;
 use crate::object::{AsOf, ContentHash, DedupKey, ETag, Identity, Object, ObjectKey, TenantName};
 use crate::oversight::Beat;
@@ -64,16 +67,39 @@ pub(super) struct Contribution {
     pub values: Vec<(String, String)>,
 }
 
+/// What a destination holds.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    /// By object, what its newest generation brought.
+    pub contributions: HashMap<DedupKey, Contribution>,
+    /// Every merge, in order.
+    pub merges: Vec<(Identity, ObjectKey, ContentHash)>,
+}
+
+impl Store {
+    /// What an account's value is: that of the newest write (R2).
+    pub fn value(&self, account: &str) -> Option<&str> {
+        let writes = self.contributions.values().flat_map(|contribution| {
+            contribution.values.iter().map(move |(of, value)| (&contribution.as_of, of, value))
+        });
+        let newest = writes.filter(|(_, of, _)| *of == account).max_by_key(|(as_of, _, _)| *as_of);
+        newest.map(|(_, _, value)| value.as_str())
+    }
+
+    /// Whether it has merged this.
+    pub fn has_merged(&self, identity: &Identity) -> bool {
+        self.merges.iter().any(|(merged, _, _)| merged == identity)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct World {
     /// Which process it is. What an earlier one still does has no effect.
     pub process: u64,
     pub now: Timestamp,
     pub bucket: BTreeMap<ObjectKey, Stored>,
-    /// What the store holds: by object, what its newest generation brought.
-    pub contributions: HashMap<DedupKey, Contribution>,
-    /// Every merge, in order.
-    pub merges: Vec<(Identity, ObjectKey, ContentHash)>,
+    /// What the destinations hold, the deciding one first.
+    pub stores: [Store; 2],
     /// What happens at the next step of a kind.
     pub faults: Vec<(Step, u32, Fault)>,
     /// Keys in the order in which they were fetched.
@@ -92,6 +118,8 @@ pub(super) struct World {
 pub(super) struct Hand {
     world: Arc<Mutex<World>>,
     process: u64,
+    /// As a destination, whose store it is.
+    store: usize,
 }
 
 /// The process has ended, or is not allowed to go on.
@@ -109,22 +137,18 @@ impl World {
     pub fn current(&self, key: &ObjectKey) -> Option<&Stored> {
         self.bucket.get(key)
     }
-
-    /// What an account's value is: that of the newest write (R2).
-    pub fn value(&self, account: &str) -> Option<&str> {
-        let writes = self.contributions.values().flat_map(|contribution| {
-            contribution.values.iter().map(move |(of, value)| (&contribution.as_of, of, value))
-        });
-        let newest = writes.filter(|(_, of, _)| *of == account).max_by_key(|(as_of, _, _)| *as_of);
-        newest.map(|(_, _, value)| value.as_str())
-    }
 }
 
 impl Hand {
     /// For a process that starts.
     pub fn of(world: &Arc<Mutex<World>>) -> Self {
         let process = world.lock().unwrap().process;
-        Self { world: Arc::clone(world), process }
+        Self { world: Arc::clone(world), process, store: 0 }
+    }
+
+    /// The same process, as this one of the destinations.
+    pub fn on_store(&self, store: usize) -> Self {
+        Self { store, ..self.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, World> {
@@ -224,8 +248,12 @@ fn refused(_: Refused) -> DestinationError {
 impl Destination for Hand {
     fn confirmed(&self, _: &TenantName, identity: &Identity) -> Result<Option<Summary>, DestinationError> {
         let world = self.step(Step::Confirmed).map_err(refused)?;
-        let held = world.contributions.get(&identity.dedup_key);
+        let held = world.stores[self.store].contributions.get(&identity.dedup_key);
         Ok(held.filter(|held| held.identity.generation >= identity.generation).map(|held| held.summary.clone()))
+    }
+
+    fn can_match(&self) -> bool {
+        false
     }
 
     fn lacks_accounts(&self, _: &TenantName) -> Result<Option<bool>, DestinationError> {
@@ -245,7 +273,7 @@ struct Staged {
     rows: BTreeMap<u32, (String, String)>,
 }
 
-impl Staging for Staged {
+impl Intake for Staged {
     fn open_table(&mut self, _: Option<&AccountLayout>, _: Option<&UsageLayout>) -> Result<(), DestinationError> {
         Ok(())
     }
@@ -269,7 +297,9 @@ impl Staging for Staged {
         self.rows.remove(&row);
         Ok(())
     }
+}
 
+impl Staging for Staged {
     fn preview(self: Box<Self>) -> Result<Preview, DestinationError> {
         Ok(Preview::default())
     }
@@ -284,15 +314,20 @@ impl Staging for Staged {
             return Err(refused(Refused(Fault::Crash)));
         }
         let Delivery { identity, as_of, content, object, .. } = delivery;
-        if world.merges.iter().any(|(merged, _, _)| *merged == identity) {
+        let [deciding, ..] = &world.stores;
+        if hand.store > 0 && !deciding.has_merged(&identity) {
+            world.violations.push(format!("{identity:?} is merged before its deciding destination has it"));
+        }
+        if world.stores[hand.store].has_merged(&identity) {
             world.violations.push(format!("I3: {identity:?} is merged twice"));
         }
-        world.merges.push((identity.clone(), object.key, content));
+        let store = &mut world.stores[hand.store];
+        store.merges.push((identity.clone(), object.key, content));
         let values = staged.into_values().collect();
         // What an earlier generation of the object brought is replaced (R1).
         let dedup_key = identity.dedup_key.clone();
         let contribution = Contribution { identity, as_of, summary: summary.clone(), values };
-        world.contributions.insert(dedup_key, contribution);
+        store.contributions.insert(dedup_key, contribution);
         drop(world);
         drop(hand.step(Step::AfterCommit).map_err(refused)?);
         Ok(summary)

@@ -166,3 +166,24 @@ async fn new_limits_hold_at_once_also_for_who_waits() {
     spool.change_limits(5, u64::MAX);
     assert!(matches!(spool.reserve(5), Err(SpoolError::DiskFull { .. })));
 }
+
+/// R12, R19
+#[tokio::test]
+async fn a_kept_copy_stays_until_its_room_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = Spool::open(directory.path(), 10, 0).unwrap();
+    for name in ["one", "two"] {
+        spooled(&spool, &[b"1234"], Digests::Content).await.unwrap().keep(name.to_owned());
+    }
+    assert_eq!((spool.reserved(), files_in(directory.path()).len()), (0, 2));
+    assert!(spool.take_kept("three").is_none());
+    let two = spool.take_kept("two").unwrap();
+    assert_eq!((two.size(), spool.reserved()), (4, 4));
+    assert_eq!(std::fs::read(two.path()).unwrap(), b"1234");
+    assert_eq!(two.content().as_bytes(), blake3::hash(b"1234").as_bytes());
+    assert!(matches!(spool.reserve(7), Err(SpoolError::Full { .. })), "the copy at work holds its room");
+    let room = spool.reserve(6).unwrap();
+    assert!(spool.take_kept("one").is_none(), "its room was asked for");
+    drop((two, room));
+    assert_eq!((spool.reserved(), files_in(directory.path()).len()), (0, 0));
+}

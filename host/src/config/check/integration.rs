@@ -9,8 +9,8 @@ use toml::de::DeValue;
 
 use super::{DEFAULT_DESTINATION, Tables, mapping};
 use crate::config::document::Document;
-use crate::config::path::TomlPath;
-use crate::config::raw::integration::{RawBackfill, RawIntegration, RawOnRevert};
+use crate::config::path::{Segment, TomlPath};
+use crate::config::raw::integration::{RawBackfill, RawDestinationNames, RawIntegration, RawOnRevert};
 use crate::config::report::{Advice, Report};
 use crate::config::{
     Backfill, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice, OnRevert, Timezone, Transform,
@@ -91,14 +91,7 @@ fn check_one(
         serves(report, &place, format_args!("connection `{key}`"), found.tenant.as_ref(), tenant.as_ref());
     }
 
-    let place = path.key("destination");
-    let written = raw.destination.unwrap_or_else(|| DEFAULT_DESTINATION.to_owned());
-    let destination: Option<DestinationName> = report.parsed(&place, Some(written), str::parse);
-    if let Some(name) = &destination
-        && let Some(found) = names.destinations.follow(report, &place, name)
-    {
-        serves(report, &place, format_args!("destination `{name}`"), found.tenant.as_ref(), tenant.as_ref());
-    }
+    let destinations = destinations(report, &path.key("destination"), raw.destination, names, tenant.as_ref());
 
     for (key, transform) in [("field_mapping", &transforms.0), ("product_usage", &transforms.1)] {
         if let Some(Transform { mapper: MapperChoice::Named(name), .. }) = transform
@@ -131,7 +124,7 @@ fn check_one(
         connection: connection?,
         bucket: bucket?,
         prefix: raw.prefix.unwrap_or_default(),
-        destination: destination?,
+        destinations: destinations?,
         poll_interval: poll_interval.unwrap_or(names.poll_interval),
         expect_file_within,
         timezone: timezone?,
@@ -148,6 +141,41 @@ fn check_one(
         field_mapping: transforms.0,
         product_usage: transforms.1,
     })
+}
+
+/// The names of its destinations, in the order in which they stand.
+fn destinations(
+    report: &mut Report<'_, '_>,
+    path: &TomlPath,
+    raw: Option<RawDestinationNames>,
+    names: &Names<'_>,
+    tenant: Option<&TenantName>,
+) -> Option<Vec<DestinationName>> {
+    let written = match raw {
+        None => vec![(path.clone(), DEFAULT_DESTINATION.to_owned())],
+        Some(RawDestinationNames::One(name)) => vec![(path.clone(), name)],
+        Some(RawDestinationNames::Several(names)) => {
+            let place = |number| path.join([Segment::Index(number)]);
+            names.into_iter().enumerate().map(|(number, name)| (place(number), name)).collect()
+        }
+    };
+    if written.is_empty() {
+        report.wrong(path, "at least one name is expected here", Advice::Example);
+        return None;
+    }
+    let mut destinations: Vec<DestinationName> = Vec::with_capacity(written.len());
+    for (place, name) in written {
+        let name: DestinationName = report.parsed(&place, Some(name), str::parse)?;
+        if destinations.contains(&name) {
+            report.wrong(&place, format!("`{name}` is named twice"), Advice::HintOnly("leave one out".into()));
+            return None;
+        }
+        if let Some(found) = names.destinations.follow(report, &place, &name) {
+            serves(report, &place, format_args!("destination `{name}`"), found.tenant.as_ref(), tenant);
+        }
+        destinations.push(name);
+    }
+    Some(destinations)
 }
 
 /// R13: once any table names a tenant, every integration must.

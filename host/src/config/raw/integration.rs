@@ -1,6 +1,10 @@
 //! `[integrations.NAME]`.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::mapping::{RawField, RawIdentifier, RawUsage};
@@ -42,12 +46,21 @@ tables! {
         /// tenant = "acme"
         /// ```
         tenant: String,
-        /// The name of the destination.
+        /// The name of the destination, or several. Each file is decoded once, brought to all of them, and completed when
+        /// each has confirmed it; one that fails is tried again alone. The first that matches accounts decides the counts
+        /// and the reject file, and a file that it refuses goes to none. One that is added later gets the files that come
+        /// from then on; `gristmill replay` brings it the others.
         ///
         /// ```toml
         /// destination = "main"
         /// ```
-        destination: String,
+        ///
+        /// Or:
+        ///
+        /// ```text
+        /// destination = ["warehouse", "lake"]
+        /// ```
+        destination: RawDestinationNames,
         /// How often to look for new files. The default is the daemon's.
         ///
         /// ```toml
@@ -223,6 +236,39 @@ tables! {
         /// settings = { anything = "the mapper's own" }
         /// ```
         settings: toml::Table,
+    }
+}
+
+/// One name, or several.
+#[derive(Debug)]
+pub(in crate::config) enum RawDestinationNames {
+    /// A text.
+    One(String),
+    /// A list.
+    Several(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for RawDestinationNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+struct OneOrSeveral;
+
+impl<'de> Visitor<'de> for OneOrSeveral {
+    type Value = RawDestinationNames;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name such as \"main\", or a list of names")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<RawDestinationNames, E> {
+        Ok(RawDestinationNames::One(name.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<RawDestinationNames, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(names)).map(RawDestinationNames::Several)
     }
 }
 

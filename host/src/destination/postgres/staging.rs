@@ -19,7 +19,9 @@ use crate::destination::relational::matching::names_among;
 use crate::destination::relational::similar::Names;
 use crate::destination::relational::text::{write_decimal, write_list};
 use crate::destination::relational::{is_rejected, type_name, user_key_name};
-use crate::destination::{Delivery, DestinationError, MendedRow, Preview, RejectRow, RowCounts, Staging, Summary};
+use crate::destination::{
+    Delivery, DestinationError, Intake, MendedRow, Preview, RejectRow, RowCounts, Staging, Summary,
+};
 
 use super::copy::CopyRows;
 use super::merge;
@@ -366,7 +368,7 @@ impl Staged {
     }
 }
 
-impl Staging for PostgresStaging {
+impl Intake for PostgresStaging {
     fn open_table(
         &mut self,
         accounts: Option<&AccountLayout>,
@@ -429,7 +431,9 @@ impl Staging for PostgresStaging {
         }
         Ok(())
     }
+}
 
+impl Staging for PostgresStaging {
     fn preview(mut self: Box<Self>) -> Result<Preview, DestinationError> {
         self.finish()?;
         let preview = merge::preview(self.lease.session(), &self.names, &self.staged)?;

@@ -27,7 +27,9 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::batch::{AccountBatch, AccountLayout, Identifier, OutputField, Series, UsageBatch, UsageLayout, UserKey};
 use crate::destination::relational::interner::Interner;
 use crate::destination::relational::{is_rejected, type_name};
-use crate::destination::{Delivery, DestinationError, MendedRow, Preview, RejectRow, RowCounts, Staging, Summary};
+use crate::destination::{
+    Delivery, DestinationError, Intake, MendedRow, Preview, RejectRow, RowCounts, Staging, Summary,
+};
 
 use super::identifiers::{self, InternIdentifiers, intern_user};
 use super::merge;
@@ -410,7 +412,7 @@ impl Staged {
     }
 }
 
-impl Staging for SqliteStaging {
+impl Intake for SqliteStaging {
     fn open_table(
         &mut self,
         accounts: Option<&AccountLayout>,
@@ -492,7 +494,9 @@ impl Staging for SqliteStaging {
         self.staged.rejects += rejects.len() as u64;
         Ok(())
     }
+}
 
+impl Staging for SqliteStaging {
     fn preview(self: Box<Self>) -> Result<Preview, DestinationError> {
         let (file, store, staged) = self.finish()?;
         merge::preview(&store, &file.0, &staged)

@@ -169,13 +169,21 @@ async fn a_backfill_of_none_leaves_what_was_worked_on() {
 async fn confirmed_destinations_survive_a_failure() {
     let bench = Bench::new();
     let new = bench.take(object("k", "e", 1)).await;
-    let delivered = State::Delivered { confirmed: vec!["store".parse().unwrap()] };
-    bench.ledger.record(&new, delivered, Facts::at(at(2))).await.unwrap();
+    let delivered = State::Delivered { attempts: 1, retry_after: at(3) };
+    let confirmed = |name: &str| vec![name.parse().unwrap()];
+    let facts = Facts {
+        confirmed: confirmed("store"),
+        summary: Some(true.into()),
+        mapping: Some(mapping(1)),
+        ..Facts::at(at(2))
+    };
+    bench.ledger.record(&new, delivered, facts).await.unwrap();
     let new = bench.take(object("k", "e", 1)).await;
-    assert_eq!(new.confirmed().len(), 1);
-    bench.ledger.record(&new, failed(1, 3), Facts::at(at(3))).await.unwrap();
+    assert_eq!((new.confirmed(), new.attempts()), (confirmed("store").as_slice(), 1));
+    assert_eq!((new.summary(), new.delivered_under()), (Some(&true.into()), Some(&mapping(1))));
+    bench.ledger.record(&new, failed(2, 3), Facts { confirmed: confirmed("lake"), ..Facts::at(at(3)) }).await.unwrap();
     let new = bench.take(object("k", "e", 1)).await;
-    assert_eq!((new.confirmed().len(), new.attempts()), (1, 1));
+    assert_eq!((new.confirmed().len(), new.attempts(), new.delivered_under()), (2, 2, None));
 }
 
 /// I4: the group's one commit is on disk before any of its callers hears of it.
