@@ -95,7 +95,7 @@ impl Destination for SqliteDestination {
         let known = merge::confirmed(&Statements::new(&reader, store.path()), identity)?;
         drop(reader);
         if known.is_some() {
-            store.settle_all()?;
+            store.settle_seen()?;
         }
         Ok(known)
     }

@@ -21,6 +21,8 @@ pub(super) struct Log {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Somebody works with the writing connection, and may have committed already.
+    is_writing: bool,
     /// Commits so far.
     commits: u64,
     /// As many of them are on disk.
@@ -44,16 +46,17 @@ impl Log {
         &self.path
     }
 
-    /// Counts a commit; whoever calls has the writing connection.
-    pub(super) fn committed(&self) -> u64 {
-        let mut state = self.state();
-        state.commits += 1;
-        state.commits
+    /// Work with the writing connection begins.
+    pub(super) fn begin(&self) {
+        self.state().is_writing = true;
     }
 
-    /// How many commits there are.
-    pub(super) fn commits(&self) -> u64 {
-        self.state().commits
+    /// The work has ended. Counts it as a commit, and says how many there are.
+    pub(super) fn end(&self) -> u64 {
+        let mut state = self.state();
+        state.is_writing = false;
+        state.commits += 1;
+        state.commits
     }
 
     /// Whether commits may have been lost for the disk, although the file shows them.
@@ -73,6 +76,19 @@ impl Log {
         self.settle_with(commits, |known| self.flush(known))
     }
 
+    /// Waits until everything is on disk that a reader may have seen.
+    pub(super) fn settle_seen(&self) -> io::Result<()> {
+        let (is_writing, commits, inode) = {
+            let state = self.state();
+            (state.is_writing, state.commits, state.inode)
+        };
+        if !is_writing {
+            return self.settle(commits);
+        }
+        // A commit may have been seen that is not counted yet, so that no flush under way need have it.
+        self.flush(inode).map(drop).inspect_err(|_| self.state().is_in_doubt = true)
+    }
+
     fn settle_with(&self, commits: u64, flush: impl FnOnce(Option<u64>) -> io::Result<Option<u64>>) -> io::Result<()> {
         let mut state = self.state();
         while state.is_flushing && state.durable < commits {
@@ -82,7 +98,7 @@ impl Log {
             return Ok(());
         }
         if state.is_in_doubt {
-            return Err(io::Error::other("an earlier flush has failed"));
+            return Err(in_doubt());
         }
         state.is_flushing = true;
         let (all, inode) = (state.commits, state.inode);
@@ -90,15 +106,19 @@ impl Log {
         let flushed = flush(inode);
         let mut state = self.state();
         state.is_flushing = false;
-        match &flushed {
-            Ok(inode) => {
-                state.inode = *inode;
-                state.durable = state.durable.max(all);
-            }
-            Err(_) => state.is_in_doubt = true,
-        }
         self.flushed.notify_all();
-        flushed.map(drop)
+        match flushed {
+            Ok(_) if state.is_in_doubt => Err(in_doubt()),
+            Ok(inode) => {
+                state.inode = inode;
+                state.durable = state.durable.max(all);
+                Ok(())
+            }
+            Err(error) => {
+                state.is_in_doubt = true;
+                Err(error)
+            }
+        }
     }
 
     /// Flushes the file, and the directory where it is another one than last time.
@@ -125,6 +145,10 @@ impl Log {
     }
 }
 
+fn in_doubt() -> io::Error {
+    io::Error::other("an earlier flush has failed")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +165,7 @@ mod tests {
         let flushes = AtomicU32::new(0);
         let (begun, waits) = sync_channel(0);
         let (go_on, going) = sync_channel(0);
-        let first = log.committed();
+        let first = log.end();
         std::thread::scope(|scope| {
             let (log, flushes) = (&log, &flushes);
             let flushing = scope.spawn(move || {
@@ -154,7 +178,7 @@ mod tests {
             });
             waits.recv().unwrap();
             // These came after that flush began: it says nothing of them.
-            let later: Vec<_> = (0..5).map(|_| log.committed()).collect();
+            let later: Vec<_> = (0..5).map(|_| log.end()).collect();
             let waiting: Vec<_> = later
                 .into_iter()
                 .map(|commit| {
@@ -176,15 +200,15 @@ mod tests {
     #[test]
     fn after_a_failed_flush_nothing_is_durable_until_all_was_written_back() {
         let log = log();
-        let first = log.committed();
+        let first = log.end();
         log.settle_with(first, |_| Err(io::ErrorKind::Other.into())).unwrap_err();
         assert!(log.is_in_doubt());
-        let second = log.committed();
+        let second = log.end();
         log.settle_with(first, |_| Ok(None)).unwrap_err();
         log.settle_with(second, |_| Ok(None)).unwrap_err();
         log.written_back();
         log.settle_with(second, |_| panic!("it is on disk")).unwrap();
-        let third = log.committed();
+        let third = log.end();
         log.settle_with(third, |_| Ok(None)).unwrap();
     }
 }

@@ -71,28 +71,26 @@ impl Store {
             self.write_back(&connection)?;
         }
         // After a failure it is closed instead of kept, which takes back whatever was left open.
-        let value = work(&mut connection)?;
+        self.log.begin();
+        let worked = work(&mut connection);
+        let commit = self.log.end();
+        let value = worked?;
         // A tenant that rests holds no pages, so that memory does not grow with the number of tenants.
         // Whether that worked says nothing of the work.
         let _ = connection.release_memory();
         *kept = Some(connection);
-        let commit = self.log.committed();
         // The next one writes while this one waits for the disk.
         drop(kept);
-        self.settle(commit)?;
+        self.log.settle(commit).map_err(|source| io_error("flush", self.log.path(), source))?;
         Ok(value)
     }
 
-    /// Waits until everything that was committed is on disk: what a reader sees may not be yet.
-    pub(super) fn settle_all(&self) -> Result<(), DestinationError> {
+    /// Waits until what a reader has seen is on disk, which it need not be yet.
+    pub(super) fn settle_seen(&self) -> Result<(), DestinationError> {
         match self.log.is_in_doubt() {
             true => self.write(|_| Ok(())),
-            false => self.settle(self.log.commits()),
+            false => self.log.settle_seen().map_err(|source| io_error("flush", self.log.path(), source)),
         }
-    }
-
-    fn settle(&self, commit: u64) -> Result<(), DestinationError> {
-        self.log.settle(commit).map_err(|source| io_error("flush", self.log.path(), source))
     }
 
     /// Writes all of the log into the database, which is flushed then.
