@@ -312,6 +312,14 @@ impl DestinationKind {
         }
     }
 
+    /// Whether it keeps accounts and matches identifiers to them (R12).
+    pub fn can_match(&self) -> bool {
+        match self {
+            Self::Sqlite { .. } | Self::Postgres(_) => true,
+            Self::Files { .. } => false,
+        }
+    }
+
     /// Every secret that it needs.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
         let settings = match self {

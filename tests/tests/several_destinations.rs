@@ -87,6 +87,28 @@ fn no_destination_is_fed_while_the_deciding_one_cannot_be_asked() {
     assert_eq!((&entry["confirmed"], ingestions(&bed)), (&serde_json::json!([]), Vec::new()));
 }
 
+/// R15: it disables nothing but itself.
+#[test]
+fn a_destination_that_cannot_be_opened_is_missing_until_it_can() {
+    let (server, bed) = ground();
+    bed.configure(&configuration("[\"lake\", \"main\"]", LAKE, "create"));
+    let in_the_way = bed.state().join("lake");
+    std::fs::create_dir_all(bed.state()).unwrap();
+    std::fs::write(&in_the_way, "").unwrap();
+    server.put(BUCKET, "a.csv", "id,stage\n1,won\n").unwrap();
+    let once = bed.once();
+    assert_eq!(once.events("part_disabled")[0]["part"], "destinations.lake", "{once:?}");
+    let entry = bed.entry("daily", "a.csv");
+    assert_eq!((entry["state"]["delivered"].is_object(), ingestions(&bed).len()), (true, 1), "{entry}");
+    std::fs::remove_file(&in_the_way).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while bed.state_of("daily", "a.csv") != "completed" {
+        assert!(Instant::now() < deadline, "{}", bed.entry("daily", "a.csv"));
+        bed.once();
+    }
+    assert_eq!((ingestions(&bed).len(), lake(&bed).len()), (1, 1));
+}
+
 /// R7, R11: what the deciding destination refuses is merged nowhere.
 #[test]
 fn a_file_that_fails_for_its_rows_is_merged_nowhere_whatever_the_order_of_the_list() {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::output::{Paint, printable};
 use super::{BUG, Failed, Shared, UNWELL, load, output};
 use crate::accounts::{Import, ImportError, Imported};
-use crate::config::{Config, DestinationKind};
+use crate::config::Config;
 use crate::daemon::destination_for_reading;
 use crate::destination::accounts::{AccountColumns, AccountRecord, AccountVisitor, KEY_KINDS, Wanted};
 use crate::destination::{Destination, DestinationError};
@@ -254,9 +254,7 @@ fn choose(config: &Config, place: &Place) -> Result<(TenantName, DestinationName
         .filter(|(tenant, _)| place.tenant.as_ref().is_none_or(|wanted| wanted == tenant))
         .filter(|(_, name)| match &place.destination {
             Some(wanted) => wanted == name,
-            None => {
-                config.destinations.get(name).is_some_and(|found| !matches!(found.kind, DestinationKind::Files { .. }))
-            }
+            None => config.destinations.get(name).is_some_and(|found| found.kind.can_match()),
         })
         .collect();
     places.sort();

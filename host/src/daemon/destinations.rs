@@ -1,19 +1,22 @@
 //! The destinations of a configuration, each opened when an integration first needs it, and once for all of them.
 //!
-//! One that cannot be opened disables the integrations that name it, nothing else (R15), and opening it is tried again
-//! whenever one of them is put together again.
+//! One that cannot be opened disables the integrations for which it decides, nothing else (R15), and opening it is tried
+//! again whenever one of them is put together again. Those that merely name it beside others go on without it: opening it
+//! is tried again for each object.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, DestinationKind};
+use crate::destination::accounts::{AccountVisitor, Wanted};
 use crate::destination::files::FilesDestination;
 use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
 use crate::destination::sqlite::SqliteDestination;
-use crate::destination::{Destination, DestinationError};
+use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary};
+use crate::events;
 use crate::ingest::{DestinationSet, NamedDestination};
-use crate::object::DestinationName;
+use crate::object::{DestinationName, Identity, TenantName};
 use crate::secrets::Secrets;
 
 use super::PartError;
@@ -47,27 +50,73 @@ impl Destinations {
 
     /// The open destination; none where there is none of this name. Blocks while it is opened.
     pub fn get(&self, name: &DestinationName) -> Option<Result<Arc<dyn Destination>, DestinationError>> {
-        let place = self.0.get(name)?;
-        let mut open = place.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = &*open {
-            return Some(Ok(Arc::clone(open)));
-        }
-        let opened = open_destination(&place.kind, place.staging.clone());
-        if let Ok(opened) = &opened {
-            *open = Some(Arc::clone(opened));
-        }
-        Some(opened)
+        Some(self.0.get(name)?.open())
     }
 
-    /// An integration's destinations, all open. Blocks while they are opened.
+    /// An integration's destinations: the one that decides is open. Blocks while they are opened.
     pub fn set(&self, names: &[DestinationName]) -> Result<DestinationSet, PartError> {
-        let open = |name: &DestinationName| match self.get(name) {
-            Some(Ok(destination)) => Ok(NamedDestination { name: name.clone(), destination }),
-            Some(Err(source)) => Err(PartError::Destination { name: name.clone(), source }),
-            None => Err(PartError::Missing { name: format!("destinations.{name}") }),
+        let place = |name: &DestinationName| {
+            let missing = || PartError::Missing { name: format!("destinations.{name}") };
+            Ok((name.clone(), self.0.get(name).map(Arc::clone).ok_or_else(missing)?))
         };
-        let all = names.iter().map(open).collect::<Result<_, _>>()?;
+        let places = names.iter().map(place).collect::<Result<Vec<_>, PartError>>()?;
+        let deciding = places.iter().position(|(_, place)| place.kind.can_match()).unwrap_or(0);
+        let open = |(number, (name, place)): (usize, (DestinationName, Arc<Place>))| {
+            let destination: Arc<dyn Destination> = match place.open() {
+                Ok(open) => open,
+                Err(source) if number == deciding => return Err(PartError::Destination { name, source }),
+                Err(error) => {
+                    let part = format!("destinations.{name}");
+                    events::PartDisabled { part: &part, problem: &events::Chain(&error) }.emit();
+                    Arc::new(Reopening(place))
+                }
+            };
+            Ok(NamedDestination { name, destination })
+        };
+        let all = places.into_iter().enumerate().map(open).collect::<Result<_, _>>()?;
         DestinationSet::of(all).ok_or_else(|| PartError::Missing { name: "destination".to_owned() })
+    }
+}
+
+impl Place {
+    fn open(&self) -> Result<Arc<dyn Destination>, DestinationError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*open {
+            return Ok(Arc::clone(open));
+        }
+        let opened = open_destination(&self.kind, self.staging.clone())?;
+        *open = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+}
+
+/// A destination that could not be opened, and is tried again whenever it is asked for something.
+struct Reopening(Arc<Place>);
+
+impl Destination for Reopening {
+    fn confirmed(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Summary>, DestinationError> {
+        self.0.open()?.confirmed(tenant, identity)
+    }
+
+    fn can_match(&self) -> bool {
+        self.0.kind.can_match()
+    }
+
+    fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
+        self.0.open()?.lacks_accounts(tenant)
+    }
+
+    fn visit_accounts(
+        &self,
+        tenant: &TenantName,
+        wanted: Wanted<'_>,
+        visitor: &mut dyn AccountVisitor,
+    ) -> Result<(), DestinationError> {
+        self.0.open()?.visit_accounts(tenant, wanted, visitor)
+    }
+
+    fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {
+        self.0.open()?.stage(delivery)
     }
 }
 
