@@ -137,9 +137,8 @@ fn sighup_starts_what_is_new_and_a_bad_configuration_changes_nothing() {
     assert!(refused["problems"].as_str().unwrap().contains("daemon.poll_interval"), "{refused}");
     manager.wait_for("READY=1");
     bed.configure("", &(integration("first", "") + &integration("second", "")));
-    put(&bed, "first/c.csv", accounts(&["C"]));
-    put(&bed, "second/c.csv", accounts(&["C"]));
     for name in ["first", "second"] {
+        put(&bed, &format!("{name}/c.csv"), accounts(&["C"]));
         bed.json(&["poll", name]);
         daemon.event_of("object_completed", "integration", name);
     }
