@@ -283,6 +283,7 @@ fn a_destination_that_cannot_be_opened_disables_its_integrations_alone_and_is_tr
     put(&bed, "good/b.csv", accounts(&["B"]));
     bed.json(&["poll", "good"]);
     daemon.event_of("object_completed", "integration", "good");
+    daemon.event_of("pass_finished", "integration", "good");
     let status = bed.gristmill(&["status", "--json"]);
     assert_eq!(status.status.code(), Some(1), "someone should look");
     let status = lines_of_json(&status.stdout).remove(0);

@@ -95,7 +95,8 @@ fn a_stall_is_said_without_a_watchdog_and_a_slow_download_is_none() {
     let bed = Bed::new();
     bed.configure("stall_after = \"1h\"", &integration("first"));
     let mut daemon = bed.run();
-    daemon.event("daemon_started");
+    // Mappers are compiled by then, which may take longer.
+    daemon.event("pass_finished");
     bed.configure("stall_after = \"3s\"", &integration("first"));
     reload(&mut daemon);
 
