@@ -37,6 +37,7 @@
 
 pub mod accounts;
 mod append;
+pub mod backup;
 pub mod batch;
 pub mod cli;
 pub mod clock;

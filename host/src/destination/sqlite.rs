@@ -37,6 +37,7 @@ use self::staging::{STAGING_SUFFIX, SqliteStaging, staging_path};
 use self::store::{Statements, Store, create_private, create_private_directory, io_error};
 
 mod accounts;
+pub mod backup;
 mod fields;
 mod identifiers;
 mod log;
@@ -82,7 +83,7 @@ impl SqliteDestination {
 
     fn store(&self, tenant: &TenantName) -> Arc<Store> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = || Arc::new(Store::new(self.directory.join(format!("{tenant}.db"))));
+        let open = || Arc::new(Store::new(backup::store_path(&self.directory, tenant)));
         Arc::clone(stores.entry(tenant.clone()).or_insert_with(open))
     }
 }
