@@ -116,14 +116,16 @@ fn what_came_during_a_backup_is_neither_lost_nor_doubled_after_a_restore() {
 fn a_backup_is_private_holds_no_secret_and_says_what_is_not_in_it() {
     let ground = Ground::new();
     let lake = ground.bed.path("lake");
-    ground.bed.configure(&format!("{INTEGRATION}\n[destinations.lake.files]\npath = \"{}\"\n", lake.display()));
+    let destinations =
+        format!("[destinations.main.sqlite]\n[destinations.lake.files]\npath = \"{}\"\n", lake.display());
+    ground.bed.configure(&format!("{INTEGRATION}destination = \"main\"\n{destinations}"));
     ground.put(0);
     assert_eq!(ground.bed.once().code, 0);
     let ran = ground.back_up();
     assert!(ran.output.starts_with("ledger: "), "{ran:?}");
-    assert!(ran.output.contains("\nstore of default in default: "), "{ran:?}");
+    assert!(ran.output.contains("\nstore of default in main: "), "{ran:?}");
     assert!(ran.output.ends_with("\nnot in it: destination lake; copy its directory, after this backup\n"), "{ran:?}");
-    let files = ["backup.json", "ledger.ndjson", "stores/default/default.db"];
+    let files = ["backup.json", "ledger.ndjson", "stores/main/default.db"];
     assert_eq!(ground.bed.files("backup"), files);
     assert_eq!(modes(&ground.backup()), [0o600, 0o700]);
     for file in files {
@@ -134,7 +136,7 @@ fn a_backup_is_private_holds_no_secret_and_says_what_is_not_in_it() {
     assert_eq!(again.code, 1, "{again:?}");
     assert!(again.errors.contains("is not empty\nhint: name a new directory for each backup"), "{again:?}");
     let manifest = ground.bed.command(["backup".as_ref(), ground.bed.path("other").as_os_str(), "--json".as_ref()]);
-    assert_eq!(manifest.values[0]["files"][1]["file"], "stores/default/default.db", "{manifest:?}");
+    assert_eq!(manifest.values[0]["files"][1]["file"], "stores/main/default.db", "{manifest:?}");
     assert_eq!(manifest.values[0]["left_out"][0], "lake", "{manifest:?}");
 }
 
@@ -152,7 +154,7 @@ fn a_backup_that_is_not_whole_changes_nothing() {
         assert!(ran.errors.contains(expected), "{ran:?}");
         assert!(ground.bed.files("state").is_empty(), "{expected}");
     };
-    for file in ["stores/default/default.db", "ledger.ndjson"] {
+    for file in ["stores/main/default.db", "ledger.ndjson"] {
         let path = ground.backup().join(file);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
@@ -167,8 +169,8 @@ fn a_backup_that_is_not_whole_changes_nothing() {
     }
     let manifest = ground.backup().join("backup.json");
     let whole = fs::read_to_string(&manifest).unwrap();
-    for wrong in ["../../default.db", "stores/default/../default.db", "stores/default/x/default.db", "/etc/passwd"] {
-        fs::write(&manifest, whole.replace("stores/default/default.db", wrong)).unwrap();
+    for wrong in ["../../default.db", "stores/main/../default.db", "stores/main/x/default.db", "/etc/passwd"] {
+        fs::write(&manifest, whole.replace("stores/main/default.db", wrong)).unwrap();
         refused("is no file of a backup");
     }
     fs::write(&manifest, whole.replace("\"version\": 1", "\"version\": 2")).unwrap();
