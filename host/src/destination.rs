@@ -131,6 +131,17 @@ pub trait Destination: Send + Sync {
     /// What was merged under this identity, if it was confirmed.
     fn confirmed(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Summary>, DestinationError>;
 
+    /// The places of those identities that were never confirmed, in rising order. None where confirmed records may
+    /// have been taken away since, so that an absence says nothing.
+    fn unconfirmed(
+        &self,
+        tenant: &TenantName,
+        identities: &[Identity],
+    ) -> Result<Option<Vec<usize>>, DestinationError> {
+        let _ = (tenant, identities);
+        Ok(None)
+    }
+
     /// Whether the tenant has no account yet; none where this destination cannot match (R7, R12).
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError>;
 

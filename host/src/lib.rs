@@ -56,6 +56,7 @@ pub mod notify;
 pub mod object;
 pub mod oversight;
 pub mod pass;
+pub mod reconcile;
 pub mod rejects;
 pub mod retry;
 pub mod secrets;

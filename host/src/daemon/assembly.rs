@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::destinations::Destinations;
 use crate::clock::SystemClock;
@@ -313,10 +314,12 @@ impl Assembly {
             rejects_directory: self.config.daemon.state_dir.join("rejects"),
             outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
+            is_compared: AtomicBool::new(false),
         }))
     }
 
-    fn destination(&self, name: &DestinationName) -> Result<Arc<dyn Destination>, PartError> {
+    /// A destination, opened if nobody did yet. Blocks.
+    pub fn destination(&self, name: &DestinationName) -> Result<Arc<dyn Destination>, PartError> {
         match self.destinations.get(name) {
             Some(opened) => opened.map_err(|source| PartError::Destination { name: name.clone(), source }),
             None => Err(PartError::Missing { name: format!("destinations.{name}") }),

@@ -147,6 +147,14 @@ impl Destination for PostgresDestination {
         self.pool.ask(|session| merge::confirmed(session, tenant, identity))
     }
 
+    fn unconfirmed(
+        &self,
+        tenant: &TenantName,
+        identities: &[Identity],
+    ) -> Result<Option<Vec<usize>>, DestinationError> {
+        self.pool.ask(|session| merge::unconfirmed(session, tenant, identities)).map(Some)
+    }
+
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
         self.pool
             .ask(|session| {

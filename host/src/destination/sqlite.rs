@@ -100,6 +100,16 @@ impl Destination for SqliteDestination {
         Ok(known)
     }
 
+    fn unconfirmed(
+        &self,
+        tenant: &TenantName,
+        identities: &[Identity],
+    ) -> Result<Option<Vec<usize>>, DestinationError> {
+        let store = self.store(tenant);
+        let Some(reader) = store.reader()? else { return Ok(Some((0..identities.len()).collect())) };
+        merge::unconfirmed(&Statements::new(&reader, store.path()), identities).map(Some)
+    }
+
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
         let store = self.store(tenant);
         let lacks = match store.reader()? {
