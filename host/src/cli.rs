@@ -24,6 +24,7 @@ use crate::events::Chain;
 
 mod accounts;
 mod ask;
+mod backup;
 mod check;
 mod connection;
 mod destination;
@@ -89,6 +90,9 @@ enum Command {
     Accounts(accounts::Accounts),
     Ledger(ledger::Ledger),
     Replay(ledger::Replay),
+    #[command(name = "backup")]
+    BackUp(backup::BackUp),
+    Restore(backup::Restore),
     Completions(Completions),
     Man(Man),
 }
@@ -211,6 +215,8 @@ pub fn main() -> ExitCode {
         Command::Accounts(command) => command.run(&shared),
         Command::Ledger(command) => command.run(&shared),
         Command::Replay(command) => command.run(&shared),
+        Command::BackUp(command) => command.run(&shared),
+        Command::Restore(command) => command.run(&shared),
         Command::Completions(command) => {
             clap_complete::generate(command.shell, &mut Cli::command(), "gristmill", &mut std::io::stdout());
             Ok(())

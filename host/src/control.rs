@@ -96,6 +96,13 @@ pub enum Request {
         /// Of so many of them it is looked up what today's mapping would change, writing nothing.
         differences: usize,
     },
+    /// Objects that are completed in the ledger and that the destination never confirmed (R18).
+    Reconcile {
+        /// Whose.
+        integration: IntegrationName,
+        /// What happens to them.
+        wish: Reconcile,
+    },
     /// What a connection can do.
     ConnectionTest {
         /// Which.
@@ -129,6 +136,16 @@ pub enum BackfillChoice {
     None,
     /// Those last modified on this day or later, in the integration's time zone.
     Since(Date),
+}
+
+/// What happens to objects that were never confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reconcile {
+    /// They are named.
+    List,
+    /// They are named, and taken again by a pass that begins at once.
+    TakeAgain,
 }
 
 /// Which objects to take again.

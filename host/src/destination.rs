@@ -186,6 +186,17 @@ pub trait Destination: Send + Sync {
     /// Whether it keeps accounts and matches identifiers to them (R12).
     fn can_match(&self) -> bool;
 
+    /// The places of those identities that were never confirmed, in rising order. None where confirmed records may
+    /// have been taken away since, so that an absence says nothing.
+    fn unconfirmed(
+        &self,
+        tenant: &TenantName,
+        identities: &[Identity],
+    ) -> Result<Option<Vec<usize>>, DestinationError> {
+        let _ = (tenant, identities);
+        Ok(None)
+    }
+
     /// Whether the tenant has no account yet; none where this destination cannot match (R7, R12).
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError>;
 

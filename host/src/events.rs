@@ -173,6 +173,24 @@ impl IntegrationPaused<'_> {
     }
 }
 
+/// The destination never confirmed what is completed in the ledger (R18).
+pub struct IntegrationHalted<'a> {
+    /// Which.
+    pub integration: &'a IntegrationName,
+    /// How much it is.
+    pub error: &'a dyn std::error::Error,
+    /// The command that ends it.
+    pub hint: Option<String>,
+}
+
+impl IntegrationHalted<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, error, hint } = self;
+        error!(event = "integration_halted", %integration, error = %Chain(error), hint, "nothing is taken until this is reconciled");
+    }
+}
+
 /// No new file was completed for longer than the integration says (R20).
 pub struct FileOverdue<'a> {
     /// Whose.

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use jiff::tz::TimeZone;
 
@@ -54,6 +55,8 @@ pub struct Pipeline<S> {
     pub outbox: Outbox,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Whether the ledger was held against the destination (R18).
+    pub is_compared: AtomicBool,
 }
 
 impl<S> Pipeline<S> {

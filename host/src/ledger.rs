@@ -51,6 +51,7 @@ use crate::object::{ContentHash, IntegrationName, Object, ObjectKey};
 
 pub use admit::{AdmitPolicy, Admitted, Known, NewObject, OnRevert, SameContent};
 pub use browse::{Counts, Filter, ListPosition, Listed, Versions};
+pub use reconcile::Reconciled;
 pub use record::{Again, AskedAgain, Recorded, Selector};
 pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Silence, SkipReason, State, StateName};
 pub use transfer::Imported;
@@ -61,6 +62,7 @@ use writer::Writer;
 mod admit;
 mod browse;
 mod layout;
+mod reconcile;
 mod record;
 mod state;
 mod store;
@@ -319,6 +321,12 @@ impl Ledger {
     ) -> Result<AskedAgain, LedgerError> {
         let integration = integration.clone();
         self.write(move |tables| record::ask_again(tables, &integration, &selector, again, now)).await
+    }
+
+    /// Makes completed entries new that no destination ever confirmed, in their own generation (R18). Those that have
+    /// changed since they were read stay as they are.
+    pub async fn take_again(&self, unconfirmed: Vec<Entry>, now: Timestamp) -> Result<Reconciled, LedgerError> {
+        self.write(move |tables| reconcile::take_again(tables, &unconfirmed, now)).await
     }
 
     /// What stands for an integration; the default when nothing does yet.

@@ -38,6 +38,7 @@
 
 pub mod accounts;
 mod append;
+pub mod backup;
 pub mod batch;
 pub mod cli;
 pub mod clock;
@@ -56,6 +57,7 @@ pub mod notify;
 pub mod object;
 pub mod oversight;
 pub mod pass;
+pub mod reconcile;
 pub mod rejects;
 pub mod retry;
 pub mod secrets;

@@ -27,10 +27,12 @@ use crate::retry::{self, ErrorClass, Step};
 use crate::source::{Ignored, Page, Source, SourceError};
 
 mod backfill;
+mod confirmations;
 mod listing;
 mod slots;
 
 use backfill::{HeldBack, Turn, decide_backfill};
+use confirmations::refuse_unconfirmed;
 use listing::Listing;
 pub use slots::{Keeping, Lane, Slot, Slots};
 
@@ -76,6 +78,12 @@ pub enum PassError {
         /// The limit that was exceeded.
         limit: u64,
     },
+    /// The destination lacks what it is said to have (R18).
+    #[error("{}, and the destination never confirmed {}", completed(*count), if *count == 1 { "it" } else { "them" })]
+    Unconfirmed {
+        /// How many versions of keys.
+        count: u64,
+    },
     /// What stopped one object would stop every other.
     #[error("the pass was given up")]
     GivenUp(#[source] Failure),
@@ -98,8 +106,19 @@ impl PassError {
             Self::BackfillUndecided { .. } => {
                 Some(format!("say which to take: gristmill backfill {integration} all|none|DATE"))
             }
+            Self::Unconfirmed { .. } => Some(format!(
+                "the store is older than the ledger, or another one: gristmill ledger reconcile {integration} takes exactly \
+                 these again, and lists them with --dry-run"
+            )),
             Self::Ledger(_) | Self::Destination(_) | Self::Panicked(_) => None,
         }
+    }
+}
+
+fn completed(count: u64) -> String {
+    match count {
+        1 => "one file is completed in the ledger".to_owned(),
+        count => format!("{count} files are completed in the ledger"),
     }
 }
 
@@ -110,6 +129,7 @@ pub async fn pass<S: Source>(
     oversight: &Oversight,
 ) -> Result<PassReport, PassError> {
     say_added_destinations(pipeline).await?;
+    refuse_unconfirmed(pipeline, oversight).await?;
     refuse_empty_store(pipeline, oversight).await?;
     let settled = decide_backfill(pipeline, oversight).await?;
     let (report, at_work) = (PassReport::default(), JoinSet::new());

@@ -8,6 +8,7 @@
 //! A failure names its seed; `GRISTMILL_SIMULATION_SEED=17` runs that one alone. Pauses are random in real life, too, so
 //! time goes by in steps longer than any of them.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
@@ -168,6 +169,7 @@ impl Simulation {
             rejects_directory: self.directory.path().join("rejects"),
             outbox: Outbox::default(),
             clock: Arc::new(hand.clone()),
+            is_compared: AtomicBool::new(false),
         });
         Ok(Process { hand, pipeline, disk })
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::output::text;
 use super::{Failed, LEDGER, Shared, UNWELL, load, output};
 use crate::clock::{Clock, SystemClock};
-use crate::control::{Client, Request, Selection};
+use crate::control::{Client, Reconcile, Request, Selection};
 use crate::ledger::{Again, StateName};
 use crate::object::{IntegrationName, ObjectKey};
 
@@ -54,6 +54,17 @@ enum Command {
         integration: IntegrationName,
         #[command(flatten)]
         which: Which,
+    },
+    /// Take those objects again that are completed here and that the store never confirmed.
+    ///
+    /// That is so when a store was put back from an older backup, was lost, or is another one. The integration takes
+    /// nothing until it is reconciled. Objects that the store knows stay as they are.
+    Reconcile {
+        /// The integration.
+        integration: IntegrationName,
+        /// Say which objects that would be; nothing is written.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Write the whole ledger as lines of JSON.
     Export {
@@ -148,6 +159,9 @@ impl Ledger {
                 }
             }
             Command::Forget { integration, which } => again(shared, integration, which, Again::Every).map(drop),
+            Command::Reconcile { integration, dry_run } => {
+                reconcile(shared, integration, if dry_run { Reconcile::List } else { Reconcile::TakeAgain })
+            }
             Command::Export { file } => export(shared, file),
             Command::Import { file } => import(shared, &file),
         }
@@ -233,6 +247,36 @@ fn again(shared: &Shared, integration: IntegrationName, which: Which, again: Aga
         (false, _) => "no daemon is running: `gristmill run --once` takes them",
     });
     Ok(done)
+}
+
+fn reconcile(shared: &Shared, integration: IntegrationName, wish: Reconcile) -> Result<(), Failed> {
+    let mut named = 0;
+    let last = super::ask(shared, Request::Reconcile { integration, wish }, |entry| {
+        named += 1;
+        match shared.json {
+            true => output::print_json(&entry),
+            false if named <= NAMED => output::print(format!("never confirmed: {}", key(&entry))),
+            false => {}
+        }
+    })?;
+    if shared.json {
+        output::print_json(&last);
+        return Ok(());
+    }
+    if named > NAMED {
+        output::print(format!("never confirmed: {} more", named - NAMED));
+    }
+    let count = |what: &str| last.get(what).and_then(Value::as_u64).unwrap_or_default();
+    output::print(match (count("count"), wish) {
+        (0, _) => "the store confirmed every object that is completed here".to_owned(),
+        (_, Reconcile::List) => "nothing was written".to_owned(),
+        (_, Reconcile::TakeAgain) => format!("taken again if the bucket still has them: {}", count("again")),
+    });
+    if count("lost") > 0 {
+        let lost = count("lost");
+        output::print(format!("older versions that the bucket no longer has, and that are not in the store: {lost}"));
+    }
+    Ok(())
 }
 
 fn parse_state(name: &str) -> Result<StateName, String> {

@@ -34,7 +34,9 @@ impl Status {
 }
 
 fn is_unhealthy(status: &Value) -> bool {
-    matches!(text(status, "activity"), "disabled" | "failing") || count(status, "quarantined") > 0 || is_overdue(status)
+    matches!(text(status, "activity"), "disabled" | "halted" | "failing")
+        || count(status, "quarantined") > 0
+        || is_overdue(status)
 }
 
 fn is_overdue(status: &Value) -> bool {
@@ -61,7 +63,7 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
     for status in integrations {
         let activity = text(status, "activity");
         let painted = match activity {
-            "disabled" | "failing" => paint.red(activity),
+            "disabled" | "halted" | "failing" => paint.red(activity),
             _ if is_overdue(status) => paint.red("overdue"),
             "paused" => paint.yellow(activity),
             _ => paint.green(activity),

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::destinations::Destinations;
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::events;
-use crate::ingest::{Pipeline, Recipe, Transform};
+use crate::ingest::{DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
 use crate::notify::{self, Outbox, Webhook};
@@ -313,7 +314,13 @@ impl Assembly {
             rejects_directory: self.config.daemon.state_dir.join("rejects"),
             outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
+            is_compared: AtomicBool::new(false),
         }))
+    }
+
+    /// An integration's destinations, opened if nobody did yet. Blocks.
+    pub fn destinations(&self, settings: &Integration) -> Result<DestinationSet, PartError> {
+        self.destinations.set(&settings.destinations)
     }
 
     /// An integration's bucket.

@@ -11,16 +11,17 @@ use super::status::{IntegrationStatus, Missing};
 use super::{Assembly, Daemon, PartError, Scheduled};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
-use crate::control::{Answers, BackfillChoice, Refusal, Reply, Request, Selection, Target};
+use crate::control::{Answers, BackfillChoice, Reconcile, Refusal, Reply, Request, Selection, Target};
 use crate::decode::Format;
 use crate::dry_run;
 use crate::events::{Chain, ShellWord};
 use crate::ingest::Pipeline;
 use crate::ledger::{
-    Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Selector, SkipReason, State, StateName,
+    Again, Backfill, Entry, Filter, Ledger, LedgerError, Pause, Reconciled, Selector, SkipReason, State, StateName,
 };
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
+use crate::reconcile::{CompareError, Comparison};
 use crate::source::S3Source;
 
 /// What answers requests.
@@ -140,6 +141,14 @@ impl Desk {
             Request::Stale { integration, limit, differences } => {
                 let pipeline = self.pipeline(&assembly, &integration).await?;
                 stale(&pipeline, limit, differences, items).await
+            }
+            Request::Reconcile { integration, wish } => {
+                let settings = known(&assembly, &integration)?;
+                let reconciled = reconcile(&assembly, settings, wish, items).await?;
+                if wish == Reconcile::TakeAgain {
+                    self.nudge_if_running(&integration).await;
+                }
+                Ok(reconciled)
             }
             Request::ConnectionTest { connection, target } => {
                 self.test_connection(&assembly, connection, target, items).await
@@ -399,6 +408,41 @@ async fn stale(
             return Ok(json!({ "integration": pipeline.settings.name, "count": count }));
         }
     }
+}
+
+/// Sends the objects that are completed and were never confirmed (R18), page by page, and takes them again if that is
+/// wished. What is done is done: should it be cut short, the same request does the rest.
+async fn reconcile(
+    assembly: &Arc<Assembly>,
+    settings: &Integration,
+    wish: Reconcile,
+    items: &Items,
+) -> Result<Value, Refusal> {
+    let (opening, opened) = (Arc::clone(assembly), settings.clone());
+    let destinations = tokio::task::spawn_blocking(move || opening.destinations(&opened)).await;
+    let destinations = destinations.unwrap_or(Err(PartError::Panicked)).map_err(|error| part_refused(&error))?;
+    let failed = |error: CompareError| Refusal::of(&error);
+    let begun = Comparison::begin(&assembly.ledger, &destinations, settings).await.map_err(failed)?;
+    let Some(mut comparison) = begun else {
+        let names: Vec<String> = settings.destinations.iter().map(|name| format!("`{name}`")).collect();
+        let message = format!("what {} confirmed may have been taken away since", names.join(" and "));
+        return Err(Refusal::new(message).hint(format!(
+            "nothing can be compared; `gristmill replay {} --prefix PREFIX` takes files again",
+            settings.name
+        )));
+    };
+    let (mut count, mut done) = (0, Reconciled::default());
+    while let Some(unconfirmed) = comparison.next().await.map_err(failed)? {
+        count += unconfirmed.len();
+        for entry in &unconfirmed {
+            send(items, to_value(entry)?).await?;
+        }
+        if wish == Reconcile::TakeAgain && !unconfirmed.is_empty() {
+            let page = assembly.ledger.take_again(unconfirmed, SystemClock.now()).await.map_err(refused)?;
+            done = Reconciled { again: done.again + page.again, lost: done.lost + page.lost };
+        }
+    }
+    Ok(json!({ "integration": settings.name, "count": count, "again": done.again, "lost": done.lost }))
 }
 
 /// Sends entries page by page, so that a big ledger does not stand in memory. Returns how many.

@@ -227,6 +227,11 @@ impl Schedule {
             self.board.turn(Activity::Paused, Some(reason), hint);
             return self.settings.poll_interval;
         }
+        if let PassError::Unconfirmed { .. } = error {
+            events::IntegrationHalted { integration: &self.settings.name, error, hint: hint.clone() }.emit();
+            self.board.turn(Activity::Halted, Some(error.to_string()), hint);
+            return self.settings.poll_interval;
+        }
         let retry_in = match retry::next_step(ErrorClass::Network, failures, random()) {
             Step::Retry { after } => after.max(Duration::from_secs(1)),
             Step::Forget | Step::Quarantine | Step::Stop => self.settings.poll_interval,

@@ -19,6 +19,8 @@ use crate::pass::PassReport;
 pub enum Activity {
     /// A mistake in its own part of the configuration, until that is mended (R15).
     Disabled,
+    /// Its store lacks what it is said to have, until a person reconciles the two (R18).
+    Halted,
     /// Its last pass failed; it is tried again.
     Failing,
     /// It waits for a person.
@@ -34,7 +36,7 @@ pub enum Activity {
 impl Activity {
     /// Whether someone should look at it.
     pub fn is_unhealthy(&self) -> bool {
-        matches!(self, Self::Disabled | Self::Failing)
+        matches!(self, Self::Disabled | Self::Halted | Self::Failing)
     }
 }
 

@@ -543,6 +543,7 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         a_staging_that_was_dropped_leaves_nothing
         a_preview_leaves_nothing
         a_replay_is_an_identity_of_its_own
+        what_was_never_confirmed_is_told_apart
         tenants_are_kept_apart
         a_last_confirmation_is_known_to_whoever_opens_the_place_next;
     matching:
@@ -609,6 +610,7 @@ conform! { files_ndjson: FilesNdjson, files_ndjson_zstd: FilesNdjsonZstd, files_
         a_staging_that_was_dropped_leaves_nothing
         a_preview_leaves_nothing
         a_replay_is_an_identity_of_its_own
+        what_was_never_confirmed_is_told_apart
         tenants_are_kept_apart
         a_last_confirmation_is_known_to_whoever_opens_the_place_next;
     mended:

@@ -152,6 +152,14 @@ impl Destination for PostgresDestination {
         true
     }
 
+    fn unconfirmed(
+        &self,
+        tenant: &TenantName,
+        identities: &[Identity],
+    ) -> Result<Option<Vec<usize>>, DestinationError> {
+        self.pool.ask(|session| merge::unconfirmed(session, tenant, identities)).map(Some)
+    }
+
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
         self.pool
             .ask(|session| {

@@ -37,6 +37,7 @@ use self::staging::{STAGING_SUFFIX, SqliteStaging, staging_path};
 use self::store::{Statements, Store, create_private, create_private_directory, io_error};
 
 mod accounts;
+pub mod backup;
 mod fields;
 mod identifiers;
 mod log;
@@ -83,7 +84,7 @@ impl SqliteDestination {
 
     fn store(&self, tenant: &TenantName) -> Arc<Store> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = || Arc::new(Store::new(self.directory.join(format!("{tenant}.db"))));
+        let open = || Arc::new(Store::new(backup::store_path(&self.directory, tenant)));
         Arc::clone(stores.entry(tenant.clone()).or_insert_with(open))
     }
 }
@@ -102,6 +103,16 @@ impl Destination for SqliteDestination {
 
     fn can_match(&self) -> bool {
         true
+    }
+
+    fn unconfirmed(
+        &self,
+        tenant: &TenantName,
+        identities: &[Identity],
+    ) -> Result<Option<Vec<usize>>, DestinationError> {
+        let store = self.store(tenant);
+        let Some(reader) = store.reader()? else { return Ok(Some((0..identities.len()).collect())) };
+        merge::unconfirmed(&Statements::new(&reader, store.path()), identities).map(Some)
     }
 
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {

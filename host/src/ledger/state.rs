@@ -257,6 +257,11 @@ impl Version {
     /// Makes it new again under the next generation (R1).
     pub fn renew(&mut self, now: Timestamp) {
         self.generation = self.generation.next();
+        self.begin_anew(now);
+    }
+
+    /// Makes it new again.
+    pub fn begin_anew(&mut self, now: Timestamp) {
         self.changed = now;
         self.state = None;
         self.confirmed.clear();

@@ -71,6 +71,23 @@ pub(super) fn a_replay_is_an_identity_of_its_own(kind: Kind) {
     assert_eq!(confirmed(&*bed.destination, &other), None);
 }
 
+/// R18: where confirmed files may be taken away, nobody says what was never there.
+pub(super) fn what_was_never_confirmed_is_told_apart(kind: Kind) {
+    let bed = Bed::new(kind);
+    let unconfirmed = |files: &[File]| {
+        let identities: Vec<_> = files.iter().map(|file| file.delivery().identity).collect();
+        bed.destination.unconfirmed(&TenantName::default(), &identities).unwrap()
+    };
+    let matching = kind.form().is_none();
+    let all = || [file(), file().generation(1), File { integration: "web", ..file() }];
+    assert_eq!(unconfirmed(&all()), matching.then(|| vec![0, 1, 2]));
+    bed.merge(&file().generation(1)).unwrap();
+    assert_eq!(unconfirmed(&all()), matching.then(|| vec![0, 2]));
+    assert_eq!(unconfirmed(&[]), matching.then(Vec::new));
+    let other = bed.destination.unconfirmed(&"other".parse().unwrap(), &[file().generation(1).delivery().identity]);
+    assert_eq!(other.unwrap(), matching.then(|| vec![0]));
+}
+
 /// R13
 pub(super) fn tenants_are_kept_apart(kind: Kind) {
     let bed = Bed::new(kind);

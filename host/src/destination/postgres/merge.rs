@@ -129,6 +129,31 @@ pub(super) fn confirmed(
     }))
 }
 
+/// The places of the identities that were never confirmed.
+pub(super) fn unconfirmed(
+    session: &Session,
+    tenant: &TenantName,
+    identities: &[Identity],
+) -> Result<Vec<usize>, DestinationError> {
+    let integrations: Vec<&str> = identities.iter().map(|identity| identity.integration.as_str()).collect();
+    let dedup_keys: Vec<String> = identities.iter().map(|identity| storable(identity.dedup_key.as_str())).collect();
+    let generations: Vec<i64> = identities.iter().map(|identity| i64::from(identity.generation.0)).collect();
+    let numbers = session.rows(
+        "look up ingestions",
+        "SELECT a.number FROM unnest($2::text[], $3::text[], $4::bigint[])
+           WITH ORDINALITY AS a (integration, dedup_key, generation, number)
+         WHERE NOT EXISTS (
+           SELECT 1 FROM ingestions i JOIN tenants t ON t.id = i.tenant
+           WHERE t.name = $1 AND i.integration = a.integration AND i.dedup_key = a.dedup_key
+             AND i.generation = a.generation)
+         ORDER BY a.number",
+        &[&tenant.as_str(), &integrations, &dedup_keys, &generations],
+        |row| row.try_get::<_, i64>(0),
+    )?;
+    // They are counted from 1.
+    Ok(numbers.into_iter().filter_map(|number| usize::try_from(number - 1).ok()).collect())
+}
+
 /// A text of ours as PostgreSQL can hold it: U+0000 becomes U+FFFD.
 pub(super) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")

@@ -93,6 +93,19 @@ pub(super) fn confirmed(db: &Statements<'_>, identity: &Identity) -> Result<Opti
     )
 }
 
+/// The places of the identities that were never confirmed.
+pub(super) fn unconfirmed(db: &Statements<'_>, identities: &[Identity]) -> Result<Vec<usize>, DestinationError> {
+    let sql = "SELECT 1 FROM main.ingestions WHERE integration = ?1 AND dedup_key = ?2 AND generation = ?3";
+    let mut places = Vec::new();
+    for (place, identity) in identities.iter().enumerate() {
+        let params = params![identity.integration.as_str(), identity.dedup_key.as_str(), identity.generation.0];
+        if !db.finds_again("look up ingestions", sql, params)? {
+            places.push(place);
+        }
+    }
+    Ok(places)
+}
+
 /// What a merge is for.
 #[derive(Clone, Copy)]
 enum Purpose {

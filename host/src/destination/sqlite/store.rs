@@ -298,6 +298,17 @@ impl<'c> Statements<'c> {
         self.connection.prepare_cached(sql)?.execute(params).map(drop)
     }
 
+    /// Whether one statement of many that are alike finds a row.
+    pub(super) fn finds_again(
+        &self,
+        what: &'static str,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<bool, DestinationError> {
+        let found = self.connection.prepare_cached(sql).and_then(|mut statement| statement.exists(params));
+        found.map_err(|source| sqlite_error(what, self.path, source))
+    }
+
     /// The id that the last insert gave.
     pub(super) fn last_id(&self) -> i64 {
         self.connection.last_insert_rowid()
