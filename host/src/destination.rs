@@ -188,14 +188,8 @@ pub trait Destination: Send + Sync {
 
     /// The places of those identities that were never confirmed, in rising order. None where confirmed records may
     /// have been taken away since, so that an absence says nothing.
-    fn unconfirmed(
-        &self,
-        tenant: &TenantName,
-        identities: &[Identity],
-    ) -> Result<Option<Vec<usize>>, DestinationError> {
-        let _ = (tenant, identities);
-        Ok(None)
-    }
+    fn unconfirmed(&self, tenant: &TenantName, identities: &[Identity])
+    -> Result<Option<Vec<usize>>, DestinationError>;
 
     /// Whether the tenant has no account yet; none where this destination cannot match (R7, R12).
     fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError>;
@@ -217,10 +211,7 @@ pub trait Destination: Send + Sync {
         tenant: &TenantName,
         integration: &IntegrationName,
         dedup_key: &DedupKey,
-    ) -> Result<Option<Taken>, DestinationError> {
-        let _ = (tenant, integration, dedup_key);
-        Ok(None)
-    }
+    ) -> Result<Option<Taken>, DestinationError>;
 
     /// Begins to stage an object. What an unfinished staging left behind is discarded.
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError>;

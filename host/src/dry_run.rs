@@ -231,7 +231,7 @@ impl Bench<'_> {
         let whose = Rows::look(self.recipe, tenant, &delivery.identity, object, open()?, deciding)?;
         delivery.brings = whose.brings();
         let all: Vec<_> = self.destinations.iter().cloned().collect();
-        let stagings = Stagings::begin(self.destinations, &all, &delivery);
+        let stagings = Stagings::begin(self.destinations, &all, &delivery, |_| Ok(()));
         let mut staging = stagings.map_err(|refusals| refusals.into_failure(self.destinations))?;
         let issues = IssueLog::create(self.scratch)?;
         let mut transformed = match transform(self.recipe, object, &whose, open()?, &mut staging, issues, oversight) {

@@ -397,13 +397,16 @@ fn merge<S: Source>(
     oversight: &Oversight,
 ) -> Result<Fed, Failure> {
     let destinations = &pipeline.destinations;
-    let deciding = destinations.deciding().destination.as_ref();
+    // The deciding one stands first, until it has confirmed.
+    let first = to_feed.first().unwrap_or(destinations.deciding()).destination.as_ref();
     let (tenant, identity, object) = (&delivery.tenant, &delivery.identity, &delivery.object);
-    let whose = Rows::look(&pipeline.recipe, tenant, identity, object, spooled.open()?, deciding)?;
+    let whose = Rows::look(&pipeline.recipe, tenant, identity, object, spooled.open()?, first)?;
     delivery.brings = whose.brings();
     let beginning = oversight.watch.begin("staging");
-    let mut stagings =
-        Stagings::begin(destinations, to_feed, &delivery).map_err(|refusals| refusals.into_failure(destinations))?;
+    let admits =
+        |named: &NamedDestination| whose.agrees(&delivery.tenant, &delivery.identity, named.destination.as_ref());
+    let mut stagings = Stagings::begin(destinations, to_feed, &delivery, admits)
+        .map_err(|refusals| refusals.into_failure(destinations))?;
     drop(beginning);
     let rows = match stage(pipeline, &mut stagings, &whose, &delivery, spooled, oversight) {
         Ok(rows) => rows,

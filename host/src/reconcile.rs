@@ -16,7 +16,7 @@ use crate::config::Integration;
 use crate::destination::DestinationError;
 use crate::ingest::{DestinationSet, NamedDestination};
 use crate::ledger::{Entry, Filter, Ledger, LedgerError, StateName, Versions};
-use crate::object::Identity;
+use crate::object::{DestinationName, Identity};
 
 /// Entries that are compared at once.
 const PAGE: usize = 1_000;
@@ -42,6 +42,8 @@ pub struct Comparison {
     settings: Integration,
     /// None at the end.
     filter: Option<Filter>,
+    /// Destinations beside the deciding one that could not answer.
+    unasked: BTreeSet<DestinationName>,
 }
 
 impl Comparison {
@@ -51,7 +53,8 @@ impl Comparison {
         destinations: &DestinationSet,
         settings: &Integration,
     ) -> Result<Option<Self>, CompareError> {
-        let comparison = Self {
+        let mut comparison = Self {
+            unasked: BTreeSet::new(),
             ledger: ledger.clone(),
             destinations: destinations.clone(),
             settings: settings.clone(),
@@ -79,12 +82,13 @@ impl Comparison {
     }
 
     /// The places of those entries that a destination lacks which is said to have confirmed them.
-    async fn lacking(&self, entries: &[Entry]) -> Result<Option<BTreeSet<usize>>, CompareError> {
+    async fn lacking(&mut self, entries: &[Entry]) -> Result<Option<BTreeSet<usize>>, CompareError> {
         let claims: Vec<(NamedDestination, Vec<usize>, Vec<Identity>)> = self
             .destinations
             .iter()
+            .filter(|named| !self.unasked.contains(&named.name))
             .map(|named| {
-                let is_deciding = named.name == self.destinations.deciding().name;
+                let is_deciding = self.decides(&named.name);
                 // Where the ledger names none, it was the only one there was.
                 let confirmed =
                     |entry: &Entry| entry.confirmed.contains(&named.name) || entry.confirmed.is_empty() && is_deciding;
@@ -95,15 +99,36 @@ impl Comparison {
             .collect();
         let tenant = self.settings.tenant.clone();
         let ask = move || {
-            let mut lacking = None;
-            for (named, places, identities) in claims {
-                if let Some(unconfirmed) = named.destination.unconfirmed(&tenant, &identities)? {
+            let answer = |(named, places, identities): (NamedDestination, Vec<usize>, Vec<Identity>)| {
+                let unconfirmed = named.destination.unconfirmed(&tenant, &identities);
+                (named.name, places, unconfirmed)
+            };
+            claims.into_iter().map(answer).collect::<Vec<_>>()
+        };
+        let mut lacking = None;
+        for (name, places, unconfirmed) in tokio::task::spawn_blocking(ask).await? {
+            match unconfirmed {
+                Ok(None) => {}
+                Ok(Some(unconfirmed)) => {
                     let places = unconfirmed.into_iter().filter_map(|place| places.get(place).copied());
                     lacking.get_or_insert_with(BTreeSet::new).extend(places);
                 }
+                Err(error) if self.decides(&name) => return Err(error.into()),
+                // The others go on without it.
+                Err(_) => {
+                    self.unasked.insert(name);
+                }
             }
-            Ok::<_, DestinationError>(lacking)
-        };
-        Ok(tokio::task::spawn_blocking(ask).await??)
+        }
+        Ok(lacking)
+    }
+
+    fn decides(&self, name: &DestinationName) -> bool {
+        self.destinations.deciding().name == *name
+    }
+
+    /// Whether every destination answered so far.
+    pub fn is_whole(&self) -> bool {
+        self.unasked.is_empty()
     }
 }

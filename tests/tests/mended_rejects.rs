@@ -156,6 +156,13 @@ fn a_mended_reject_file_is_read_as_it_was_written() {
         None => row,
     });
     assert_eq!(bed.rows(USAGE), anew.collect::<Vec<_>>());
+
+    // A spreadsheet may write it again with the integration's own delimiter.
+    let again = format!("id;calls;gb;_gristmill_origin\r\n1;5;1.234,5;{}\r\n2;7;2,5;{}\r\n", row(3), row(4));
+    server.put(BUCKET, "d.csv", again).unwrap();
+    let ran = bed.once();
+    assert_eq!(ran.counts("acme"), [4, 3, 1, 0, 0, 0], "{ran:?}");
+    assert_eq!(bed.rows(USAGE), expected.rows(USAGE));
 }
 
 /// R10: whatever does not say clearly what it mends is left out whole, and says why.

@@ -13,10 +13,10 @@ use crate::destination::accounts::{AccountVisitor, Wanted};
 use crate::destination::files::FilesDestination;
 use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
 use crate::destination::sqlite::SqliteDestination;
-use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary};
+use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
 use crate::events;
 use crate::ingest::{DestinationSet, NamedDestination};
-use crate::object::{DestinationName, Identity, TenantName};
+use crate::object::{DedupKey, DestinationName, Identity, IntegrationName, TenantName};
 use crate::secrets::Secrets;
 
 use super::PartError;
@@ -113,6 +113,23 @@ impl Destination for Reopening {
         visitor: &mut dyn AccountVisitor,
     ) -> Result<(), DestinationError> {
         self.0.open()?.visit_accounts(tenant, wanted, visitor)
+    }
+
+    fn taken(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Taken>, DestinationError> {
+        self.0.open()?.taken(tenant, integration, dedup_key)
+    }
+
+    fn unconfirmed(
+        &self,
+        tenant: &TenantName,
+        identities: &[Identity],
+    ) -> Result<Option<Vec<usize>>, DestinationError> {
+        self.0.open()?.unconfirmed(tenant, identities)
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

@@ -568,6 +568,7 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         mended_rows_of_a_superseded_version_do_not_bring_it_back
         mended_fields_win_over_their_object_and_over_nothing_newer
         a_replay_of_the_object_doubles_no_mended_row
+        a_row_that_a_replay_takes_is_not_mended_any_more
         a_replay_of_the_mended_file_takes_its_place
         rows_that_are_mended_again_count_once
         a_mended_row_that_is_rejected_late_is_left_to_mend

@@ -145,6 +145,11 @@ impl Destination for FilesDestination {
         false
     }
 
+    /// Whoever loads the files may take them away.
+    fn unconfirmed(&self, _: &TenantName, _: &[Identity]) -> Result<Option<Vec<usize>>, DestinationError> {
+        Ok(None)
+    }
+
     fn lacks_accounts(&self, _tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
         Ok(None)
     }

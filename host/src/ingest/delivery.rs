@@ -212,17 +212,21 @@ pub struct Stagings {
 }
 
 impl Stagings {
-    /// Begins to stage into each of them. Fails when the deciding one does, or all do.
+    /// Begins to stage into each of them that `admits` lets. Fails when the deciding one does, or all do.
     pub fn begin(
         destinations: &DestinationSet,
         to_feed: &[NamedDestination],
         delivery: &Delivery,
+        admits: impl Fn(&NamedDestination) -> Result<(), DestinationError>,
     ) -> Result<Self, Refusals> {
         let mut refusals = Refusals::default();
         let mut staged = Vec::with_capacity(to_feed.len());
         let deciding = &destinations.deciding.name;
-        for named in to_feed {
-            match named.destination.stage(delivery.clone()) {
+        // Each may wait for a connection of a bounded pool: everybody takes them in one order.
+        let mut in_order: Vec<&NamedDestination> = to_feed.iter().collect();
+        in_order.sort_by_key(|named| &named.name);
+        for named in in_order {
+            match admits(named).and_then(|()| named.destination.stage(delivery.clone())) {
                 Ok(staging) => staged.push((named.name.clone(), staging)),
                 Err(error) => {
                     refusals.push(named.name.clone(), error);
@@ -232,6 +236,9 @@ impl Stagings {
                 }
             }
         }
+        // As they are to be merged.
+        let place = |name: &DestinationName| to_feed.iter().position(|named| named.name == *name);
+        staged.sort_by_key(|(name, _)| place(name));
         let deciding = to_feed.iter().any(|named| named.name == *deciding).then(|| deciding.clone());
         if staged.is_empty() { Err(refusals) } else { Ok(Self { staged, deciding, refusals, halted_by: None }) }
     }

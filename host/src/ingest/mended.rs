@@ -15,7 +15,7 @@ use super::reader::{MendedColumns, Reader};
 use super::{Failure, Recipe, format_of};
 use crate::batch::{Batch, Cells};
 use crate::decode::Format;
-use crate::destination::{Brings, Destination, MendedRow};
+use crate::destination::{Brings, Destination, DestinationError, MendedRow};
 use crate::object::{Generation, Identity, Object, TenantName};
 use crate::rejects::Origin;
 
@@ -109,12 +109,25 @@ impl Rows {
         if identity.generation == Generation::default() {
             return Ok(Self::own());
         }
-        let taken = destination.taken(tenant, &identity.integration, &identity.dedup_key)?;
-        let mut mended: BTreeMap<Option<String>, BTreeSet<u64>> = BTreeMap::new();
-        for (origin, line) in taken.iter().flat_map(|taken| &taken.mended).filter_map(|row| Origin::parse_row(row)) {
-            mended.entry(origin.sheet).or_default().insert(line);
+        Ok(Self::Own { mended: mended_of(tenant, identity, destination)? })
+    }
+
+    /// Whether another destination would have the same rows left out.
+    pub fn agrees(
+        &self,
+        tenant: &TenantName,
+        identity: &Identity,
+        destination: &dyn Destination,
+    ) -> Result<(), DestinationError> {
+        match self {
+            Self::Own { mended } if identity.generation != Generation::default() => {
+                match mended_of(tenant, identity, destination)? == *mended {
+                    true => Ok(()),
+                    false => Err(DestinationError::MendedMeanwhile),
+                }
+            }
+            Self::Own { .. } | Self::Mended { .. } => Ok(()),
         }
-        Ok(Self::Own { mended })
     }
 
     fn of_origin(
@@ -169,6 +182,20 @@ impl Rows {
             _ => Ok(()),
         }
     }
+}
+
+/// The lines of an object that were mended, by sheet, as a destination knows them.
+fn mended_of(
+    tenant: &TenantName,
+    identity: &Identity,
+    destination: &dyn Destination,
+) -> Result<BTreeMap<Option<String>, BTreeSet<u64>>, DestinationError> {
+    let taken = destination.taken(tenant, &identity.integration, &identity.dedup_key)?;
+    let mut mended: BTreeMap<Option<String>, BTreeSet<u64>> = BTreeMap::new();
+    for (origin, line) in taken.iter().flat_map(|taken| &taken.mended).filter_map(|row| Origin::parse_row(row)) {
+        mended.entry(origin.sheet).or_default().insert(line);
+    }
+    Ok(mended)
 }
 
 /// The first row's origin with its line, where a file is a mended reject file that has rows.

@@ -12,7 +12,7 @@ use memchr::memmem;
 
 use super::{Failure, Recipe, format_of};
 use crate::batch::{Batch, TableHead};
-use crate::decode::{self, CsvOptions, DecodeError, DecodeOptions, Decoder, Dialect, Format};
+use crate::decode::{self, CsvOptions, DecodeError, DecodeOptions, Decoder, Dialect, Format, Header};
 use crate::object::Object;
 use crate::rejects::{COLUMNS, ORIGIN};
 
@@ -42,8 +42,8 @@ impl Reader {
     pub fn open(recipe: &Recipe, object: &Object, file: File) -> Result<Self, Failure> {
         let format = format_of(object)?;
         let options = match format {
-            Format::Csv if is_in_our_dialect(recipe, &file)? => Some(in_our_dialect(recipe)),
-            Format::Csv | Format::Xlsx | Format::Xls => None,
+            Format::Csv => as_reject_file(recipe, &file)?,
+            Format::Xlsx | Format::Xls => None,
         };
         let options = options.as_ref().unwrap_or(&recipe.decode);
         Ok(Self { decoder: decode::open(file, format, options, &recipe.launcher)?, mended: None, places: None })
@@ -104,13 +104,9 @@ impl Reader {
     }
 }
 
-/// How reject files are written, within the recipe's limits.
-fn in_our_dialect(recipe: &Recipe) -> DecodeOptions {
-    DecodeOptions { csv: CsvOptions::default(), ..recipe.decode.clone() }
-}
-
-/// Whether a CSV file has the header of a reject file, as it is written. Leaves the file at any place, like opening it.
-fn is_in_our_dialect(recipe: &Recipe, file: &File) -> Result<bool, Failure> {
+/// How a CSV file is to be read that has the header of a reject file: as we write it, or as a spreadsheet wrote it again
+/// that has the integration's delimiter and encoding. Leaves the file at any place, like opening it.
+fn as_reject_file(recipe: &Recipe, file: &File) -> Result<Option<DecodeOptions>, Failure> {
     let mut start = vec![0; LOOKED_AT];
     let mut read = 0;
     loop {
@@ -121,11 +117,25 @@ fn is_in_our_dialect(recipe: &Recipe, file: &File) -> Result<bool, Failure> {
     }
     // A file that does not have the word costs no more than this.
     if memmem::find(start.get(..read).unwrap_or_default(), ORIGIN.as_bytes()).is_none() {
-        return Ok(false);
+        return Ok(None);
     }
-    let copy = file.try_clone().map_err(DecodeError::from)?;
-    let head = decode::open(copy, Format::Csv, &in_our_dialect(recipe), &recipe.launcher)
-        .and_then(|mut decoder| decoder.next_table());
-    // What cannot be read so is not ours; why not is said of the dialect that it is read in.
-    Ok(matches!(head, Ok(Some(head)) if head.header.iter().any(|name| name == ORIGIN)))
+    let written_again = CsvOptions {
+        header: Header::Row,
+        skip_rows: 0,
+        skip_after_header: 0,
+        footer_rows: 0,
+        ..recipe.decode.csv.clone()
+    };
+    for csv in [CsvOptions::default(), written_again] {
+        let options = DecodeOptions { csv, ..recipe.decode.clone() };
+        let copy = file.try_clone().map_err(DecodeError::from)?;
+        let head = decode::open(copy, Format::Csv, &options, &recipe.launcher);
+        // What cannot be read so is not ours; why not is said of the dialect that it is read in.
+        if let Ok(Some(head)) = head.and_then(|mut decoder| decoder.next_table())
+            && head.header.iter().any(|name| name == ORIGIN)
+        {
+            return Ok(Some(options));
+        }
+    }
+    Ok(None)
 }

@@ -15,7 +15,7 @@ pub(super) async fn refuse_unconfirmed<S>(pipeline: &Arc<Pipeline<S>>, oversight
         return Ok(());
     }
     let beat = oversight.watch.begin("compare confirmations");
-    let mut count = 0;
+    let (mut count, mut is_whole) = (0, true);
     let begun = Comparison::begin(&pipeline.ledger, &pipeline.destinations, &pipeline.settings).await;
     if let Some(mut comparison) = begun.map_err(ended)? {
         while let Some(unconfirmed) = comparison.next().await.map_err(ended)? {
@@ -25,11 +25,13 @@ pub(super) async fn refuse_unconfirmed<S>(pipeline: &Arc<Pipeline<S>>, oversight
                 return Ok(());
             }
         }
+        is_whole = comparison.is_whole();
     }
     if count > 0 {
         return Err(PassError::Unconfirmed { count });
     }
-    pipeline.is_compared.store(true, Ordering::Relaxed);
+    // One that cannot answer now is asked in the next pass.
+    pipeline.is_compared.store(is_whole, Ordering::Relaxed);
     Ok(())
 }
 

@@ -11,10 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::clock::Clock;
 use crate::destination::{
-    Delivery, Destination, DestinationError, Intake, Merged, Preview, RowCounts, Staging, Summary,
+    Delivery, Destination, DestinationError, Intake, Merged, Preview, RowCounts, Staging, Summary, Taken,
 };
 use crate::ledger::disk::Disk;
-use crate::object::{AsOf, ContentHash, DedupKey, ETag, Identity, Object, ObjectKey, TenantName};
+use crate::object::{AsOf, ContentHash, DedupKey, ETag, Identity, IntegrationName, Object, ObjectKey, TenantName};
 use crate::oversight::Beat;
 use crate::source::{Failure, FailureKind, Page, PageToken, Source, SourceError};
 use crate::spool::{Digests, Reservation, SpooledObject};
@@ -254,6 +254,14 @@ impl Destination for Hand {
 
     fn can_match(&self) -> bool {
         false
+    }
+
+    fn unconfirmed(&self, _: &TenantName, _: &[Identity]) -> Result<Option<Vec<usize>>, DestinationError> {
+        Ok(None)
+    }
+
+    fn taken(&self, _: &TenantName, _: &IntegrationName, _: &DedupKey) -> Result<Option<Taken>, DestinationError> {
+        Ok(None)
     }
 
     fn lacks_accounts(&self, _: &TenantName) -> Result<Option<bool>, DestinationError> {

@@ -105,6 +105,27 @@ pub(super) fn mended_fields_win_over_their_object_and_over_nothing_newer(kind: K
     assert_eq!(bed.fields(), ["1|stage|mended"]);
 }
 
+/// R9: a row that a replay takes by itself was refused no longer, not even by a mended file that had it refused again.
+pub(super) fn a_row_that_a_replay_takes_is_not_mended_any_more(kind: Kind) {
+    let bed = Bed::new(kind);
+    merge_origin(&bed, &File::new("a.csv").usage(replacing(&[1])), &[3, 4]);
+    // Line 3 is mended, line 4 refused again.
+    let origin = File::new("a.csv").delivery().object.dedup_key();
+    let mended = File { brings: Brings::Mended { origin }, ..File::new("m.csv").at(5_000).usage(replacing(&[10])) };
+    let mut staging = bed.stage(&mended);
+    staging.mends(&[MendedRow { row: 0, origin: &origin_row(3) }]).unwrap();
+    staging.rejects(&[reject(4)]).unwrap();
+    staging.merge(RowCounts::default()).unwrap();
+    assert_eq!(total(&bed), "11");
+    // Another mapping reads line 4.
+    let again = File { brings: Brings::Own { mended: 1 }, ..File::new("a.csv").generation(1) };
+    bed.merge(&again.usage(replacing(&[1, 100]))).unwrap();
+    assert_eq!(total(&bed), "111");
+    let refused = merge_mended(&bed, File::new("m.csv").at(5_000).generation(1).usage(replacing(&[10, 100])), &[3, 4]);
+    assert!(matches!(refused, Err(DestinationError::NotRefused { .. })), "{refused:?}");
+    assert_eq!(total(&bed), "111");
+}
+
 /// R1: taken again, an object leaves out the rows that were mended, and those still count.
 pub(super) fn a_replay_of_the_object_doubles_no_mended_row(kind: Kind) {
     let bed = Bed::new(kind);

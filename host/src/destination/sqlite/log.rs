@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The write-ahead log of one database, as far as this process writes it.
 #[derive(Debug)]
@@ -30,8 +30,9 @@ struct State {
     is_flushing: bool,
     /// A flush has failed. The kernel forgets what it could not write, so that another one proves nothing.
     is_in_doubt: bool,
-    /// The file whose directory entry is on disk.
-    inode: Option<u64>,
+    /// The file as it was last flushed, its directory entry, too. Whoever opens a file anew may not be told of an error
+    /// that its pages met before.
+    file: Option<Arc<File>>,
 }
 
 impl Log {
@@ -78,18 +79,22 @@ impl Log {
 
     /// Waits until everything is on disk that a reader may have seen.
     pub(super) fn settle_seen(&self) -> io::Result<()> {
-        let (is_writing, commits, inode) = {
+        let (is_writing, commits, file) = {
             let state = self.state();
-            (state.is_writing, state.commits, state.inode)
+            (state.is_writing, state.commits, state.file.clone())
         };
         if !is_writing {
             return self.settle(commits);
         }
         // A commit may have been seen that is not counted yet, so that no flush under way need have it.
-        self.flush(inode).map(drop).inspect_err(|_| self.state().is_in_doubt = true)
+        self.flush(file).map(drop).inspect_err(|_| self.state().is_in_doubt = true)
     }
 
-    fn settle_with(&self, commits: u64, flush: impl FnOnce(Option<u64>) -> io::Result<Option<u64>>) -> io::Result<()> {
+    fn settle_with(
+        &self,
+        commits: u64,
+        flush: impl FnOnce(Option<Arc<File>>) -> io::Result<Option<Arc<File>>>,
+    ) -> io::Result<()> {
         let mut state = self.state();
         while state.is_flushing && state.durable < commits {
             state = self.flushed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -101,16 +106,16 @@ impl Log {
             return Err(in_doubt());
         }
         state.is_flushing = true;
-        let (all, inode) = (state.commits, state.inode);
+        let (all, file) = (state.commits, state.file.clone());
         drop(state);
-        let flushed = flush(inode);
+        let flushed = flush(file);
         let mut state = self.state();
         state.is_flushing = false;
         self.flushed.notify_all();
         match flushed {
             Ok(_) if state.is_in_doubt => Err(in_doubt()),
-            Ok(inode) => {
-                state.inode = inode;
+            Ok(file) => {
+                state.file = file;
                 state.durable = state.durable.max(all);
                 Ok(())
             }
@@ -122,21 +127,25 @@ impl Log {
     }
 
     /// Flushes the file, and the directory where it is another one than last time.
-    fn flush(&self, known: Option<u64>) -> io::Result<Option<u64>> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
+    fn flush(&self, known: Option<Arc<File>>) -> io::Result<Option<Arc<File>>> {
+        let inode = match fs::metadata(&self.path) {
+            Ok(found) => found.ino(),
             // The last connection closed, and wrote everything back before it took the log away.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        file.sync_data()?;
-        let inode = file.metadata()?.ino();
-        if known != Some(inode)
-            && let Some(directory) = self.path.parent()
+        if let Some(known) = known
+            && known.metadata()?.ino() == inode
         {
-            fs::File::open(directory)?.sync_all()?;
+            known.sync_data()?;
+            return Ok(Some(known));
         }
-        Ok(Some(inode))
+        let file = File::open(&self.path)?;
+        file.sync_data()?;
+        if let Some(directory) = self.path.parent() {
+            File::open(directory)?.sync_all()?;
+        }
+        Ok(Some(Arc::new(file)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -140,6 +140,13 @@ pub(super) fn lead_followers(merge: &Merge<'_>) -> Result<(), DestinationError> 
             "UPDATE main.ingestions SET origin = ?2, as_of = ?3 WHERE id = ?1",
             params![follower.ingestion, merge.ingestion, follower.behind(&merge.as_of)],
         )?;
+        // A row that this one has brought itself is not refused any more, whoever refused it.
+        merge.db.run(
+            WHAT,
+            "DELETE FROM main.rejects WHERE ingestion = ?1
+               AND origin_row NOT IN (SELECT origin_row FROM staging.rejects WHERE origin_row IS NOT NULL)",
+            [follower.ingestion],
+        )?;
     }
     Ok(())
 }
