@@ -235,13 +235,16 @@ impl Store {
 
     fn visit(&self, wanted: Wanted<'_>, visitor: &mut dyn AccountVisitor) -> Result<(), Failed> {
         self.destination.visit_accounts(&self.tenant, wanted, visitor).map_err(|error| {
-            let hint = match error {
+            let hint = match &error {
                 DestinationError::CannotTell => {
-                    format!("`{}` passes records on; name one that keeps accounts", self.name)
+                    Some(format!("`{}` passes records on; name one that keeps accounts", self.name))
                 }
-                _ => "the account store belongs to the daemon's user; run this as that user or as root".to_owned(),
+                DestinationError::Sqlite { .. } | DestinationError::Io { .. } => {
+                    Some("the account store belongs to the daemon's user; run this as that user or as root".to_owned())
+                }
+                error => error.hint().map(str::to_owned),
             };
-            Failed::of(UNWELL, &error).hint(Some(hint))
+            Failed::of(UNWELL, &error).hint(hint)
         })
     }
 }
