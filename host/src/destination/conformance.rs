@@ -604,7 +604,8 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         a_metric_keeps_its_type
         a_replay_that_moves_usage_to_other_periods_leaves_none_behind
         usage_of_rows_that_matched_nothing_is_not_counted
-        a_sum_beyond_64_bits_fails_the_file;
+        a_sum_beyond_64_bits_fails_the_file
+        a_preview_tells_which_usage_changes;
 } }
 
 // These keep records as they come, and match none.
