@@ -102,7 +102,7 @@ pub enum ImportError {
         path: PathBuf,
     },
     /// The file's name does not say what it is.
-    #[error("`{}` is neither .csv nor .xlsx nor .xls", path.display())]
+    #[error("`{}` is neither .csv nor .xlsx nor .xls nor .ndjson nor .jsonl", path.display())]
     Format {
         /// Its path.
         path: PathBuf,
@@ -307,7 +307,7 @@ impl Import {
         let metadata = fs::metadata(path).map_err(failed)?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let not_taken = || ImportError::Format { path: path.to_owned() };
-        Format::of_key(&name).ok_or_else(not_taken)?;
+        Format::of_local_file(&name).ok_or_else(not_taken)?;
         let modified = metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
         let now = SystemClock.now();
         let object = Object {

@@ -1,4 +1,4 @@
-//! Bytes to tables and batches: CSV, xlsx, xls.
+//! Bytes to tables and batches: CSV, xlsx, xls, and NDJSON of this machine.
 //!
 //! [`open`] takes a file and says nothing about where it comes from; a [`Decoder`] walks its tables and hands out
 //! bounded batches of text columns. CSV is decoded here, as a stream. Workbooks are decoded in a worker process,
@@ -23,6 +23,7 @@ mod columns;
 mod csv;
 mod fault;
 mod header;
+mod ndjson;
 mod options;
 mod plain;
 mod sniff;
@@ -51,6 +52,8 @@ pub enum Format {
     Xlsx,
     /// A workbook as a compound file of binary records.
     Xls,
+    /// Lines of JSON. Such files are taken from this machine, never from a bucket.
+    Ndjson,
 }
 
 impl Format {
@@ -67,12 +70,22 @@ impl Format {
         }
     }
 
+    /// The format that the suffix of a file of this machine names: NDJSON counts there, too.
+    pub fn of_local_file(name: &str) -> Option<Self> {
+        Self::of_key(name).or_else(|| {
+            let (stem, suffix) = name.rsplit_once('.')?;
+            let is = |known: &&str| suffix.eq_ignore_ascii_case(known);
+            (!stem.is_empty() && ["ndjson", "jsonl"].iter().any(|known| is(&known))).then_some(Self::Ndjson)
+        })
+    }
+
     /// The suffix, in lower case and without the point.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Csv => "csv",
             Self::Xlsx => "xlsx",
             Self::Xls => "xls",
+            Self::Ndjson => "ndjson",
         }
     }
 }
@@ -97,6 +110,8 @@ pub enum Dialect {
         /// Its worksheets in order.
         sheets: Vec<Sheet>,
     },
+    /// Of lines of JSON, which are always written the same way.
+    Ndjson,
 }
 
 /// A worksheet of a workbook.
@@ -111,6 +126,7 @@ pub struct Sheet {
 /// Opens a file, positioned at its start. Only its first bytes are looked at.
 pub fn open(file: File, format: Format, options: &DecodeOptions, launcher: &Launcher) -> Result<Decoder, DecodeError> {
     Ok(Decoder(match format {
+        Format::Ndjson => Inner::Ndjson(Box::new(ndjson::Ndjson::open(file, options.caps))),
         Format::Csv => Inner::Csv(Box::new(csv::Csv::open(file, &options.csv, options.caps)?)),
         Format::Xlsx | Format::Xls => Inner::Workbook(Box::new(workbook::Workbook::open(
             file,
@@ -129,6 +145,7 @@ pub struct Decoder(Inner);
 #[derive(Debug)]
 enum Inner {
     Csv(Box<csv::Csv>),
+    Ndjson(Box<ndjson::Ndjson>),
     Workbook(Box<workbook::Workbook>),
 }
 
@@ -137,6 +154,7 @@ impl Decoder {
     pub fn next_table(&mut self) -> Result<Option<TableHead>, DecodeError> {
         match &mut self.0 {
             Inner::Csv(csv) => csv.next_table(),
+            Inner::Ndjson(ndjson) => ndjson.next_table(),
             Inner::Workbook(workbook) => workbook.next_table(),
         }
     }
@@ -146,6 +164,7 @@ impl Decoder {
     pub fn want(&mut self, columns: &[u32]) {
         match &mut self.0 {
             Inner::Csv(csv) => csv.want(columns),
+            Inner::Ndjson(ndjson) => ndjson.want(columns),
             Inner::Workbook(workbook) => workbook.want(columns),
         }
     }
@@ -154,6 +173,7 @@ impl Decoder {
     pub fn next_batch(&mut self) -> Result<Option<Batch>, DecodeError> {
         match &mut self.0 {
             Inner::Csv(csv) => csv.next_batch(),
+            Inner::Ndjson(ndjson) => ndjson.next_batch(),
             Inner::Workbook(workbook) => workbook.next_batch(),
         }
     }
@@ -162,6 +182,7 @@ impl Decoder {
     pub fn dialect(&self) -> Dialect {
         match &self.0 {
             Inner::Csv(csv) => csv.dialect(),
+            Inner::Ndjson(ndjson) => ndjson.dialect(),
             Inner::Workbook(workbook) => workbook.dialect(),
         }
     }
@@ -219,6 +240,13 @@ mod tests {
         check(".csv", None);
         check("b.csv/", None);
         check("", None);
+        check("b.ndjson", None);
+        let local = |name: &str, format| assert_eq!(Format::of_local_file(name), format, "{name}");
+        local("b.NDJSON", Some(Format::Ndjson));
+        local("b.jsonl", Some(Format::Ndjson));
+        local("b.csv", Some(Format::Csv));
+        local(".jsonl", None);
+        local("b.json", None);
     }
 
     #[test]

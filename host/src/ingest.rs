@@ -488,7 +488,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Failure::Panicked))
 }
 
-/// The format of an object, which its listing has already been filtered by.
+/// The format of an object, which its listing has already been filtered by; or of a file of this machine that stands for
+/// one.
 pub fn format_of(object: &Object) -> Result<Format, Failure> {
-    Format::of_key(object.key.as_str()).ok_or_else(|| Failure::UnknownFormat(object.key.clone()))
+    Format::of_local_file(object.key.as_str()).ok_or_else(|| Failure::UnknownFormat(object.key.clone()))
 }

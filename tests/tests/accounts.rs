@@ -175,6 +175,23 @@ fn a_row_that_does_not_read_is_refused_alone() {
 }
 
 #[test]
+fn lines_of_json_are_loaded_as_rows() {
+    let (_server, bed) = ground();
+    // A number is read as JSON writes it, whatever the mapping says of texts.
+    bed.configure(&CONFIG.replacen("type = \"currency\"", "type = \"currency\", number = { decimal = \",\" }", 1));
+    let lines = "{\"Id\": \"001\", \"Site\": \"acme.example\", \"Name\": \"Müller\\nGmbH\", \"ARR\": 1200.5, \"Key\": true}\n\n\
+                 {\"Name\": null, \"Id\": \"002\", \"ARR\": \"1200,5\", \"Tags\": \"a,b\"}\n\
+                 {\"Id\": \"003\", \"ARR\": \"much\"}\n";
+    let loaded = import(&bed, "list.ndjson", lines, &["--json"]);
+    assert_eq!((loaded.code, counts(&loaded)), (1, [3, 2, 0, 0, 1]), "{loaded:?}");
+    let rejects = fs::read_to_string(loaded.values[0]["reject_files"][0].as_str().unwrap()).unwrap();
+    assert!(rejects.starts_with("Id,Site,Name,ARR,Key,Tags,_gristmill_line,"), "{rejects}");
+    assert!(rejects.contains("003,,,much,,,4,ARR,much,"), "{rejects}");
+    let values = "SELECT crm_id, field, value FROM account_field_values ORDER BY 1, 2";
+    assert_eq!(bed.rows(values), ["001|arr|1200.5", "001|key_account|1", "002|arr|1200.5", "002|tags|[\"a\",\"b\"]"]);
+}
+
+#[test]
 fn an_export_comes_back_as_what_it_was() {
     let (_server, bed) = ground();
     let other = r#"
@@ -270,11 +287,13 @@ fn what_cannot_be_loaded_or_told_is_said_with_a_hint() {
     let list = write(&bed, "list.csv", LIST);
     let list = list.to_str().unwrap();
     let text = write(&bed, "list.txt", LIST);
+    let nested = write(&bed, "list.jsonl", "{\"Id\": \"001\"}\n{\"Id\": \"002\", \"Tags\": [\"a\"]}\n");
     let cases = [
         (list, "nobody", "there is no integration `nobody`"),
         (list, "usage", "the integration `usage` maps no account fields"),
         (list, "lines", "the destination `records` matches no accounts"),
-        (text.to_str().unwrap(), "list", "is neither .csv nor .xlsx nor .xls"),
+        (text.to_str().unwrap(), "list", "is neither .csv nor .xlsx nor .xls nor .ndjson"),
+        (nested.to_str().unwrap(), "list", "the value of `Tags` in line 2 is nested"),
         ("nowhere.csv", "list", "cannot read `nowhere.csv`"),
     ];
     for (file, integration, said) in cases {

@@ -30,11 +30,12 @@ pub struct Accounts {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Load accounts from a CSV or Excel file of this machine.
+    /// Load accounts from a CSV, Excel or NDJSON file of this machine.
     ///
     /// The file is read by the identifiers and fields of an integration, into its destination and tenant. Accounts that
     /// are there are updated, others are created, each known by every identifier that its row has; usage is left out.
-    /// The same bytes are loaded once. Rows that do not read are refused alone, into a reject file. The daemon may run.
+    /// In a file that ends in `.ndjson` or `.jsonl` each line is a JSON object, whose keys are the columns. The same bytes
+    /// are loaded once. Rows that do not read are refused alone, into a reject file. The daemon may run.
     #[command(after_help = "\
 With `identifiers = [{ column = \"Id\", match = \"crm_id\" }, { column = \"Domain\", match = \"domain\" }]`, and fields:
   gristmill accounts import crm-export.csv --integration acme-accounts
@@ -235,13 +236,16 @@ impl Store {
 
     fn visit(&self, wanted: Wanted<'_>, visitor: &mut dyn AccountVisitor) -> Result<(), Failed> {
         self.destination.visit_accounts(&self.tenant, wanted, visitor).map_err(|error| {
-            let hint = match error {
+            let hint = match &error {
                 DestinationError::CannotTell => {
-                    format!("`{}` passes records on; name one that keeps accounts", self.name)
+                    Some(format!("`{}` passes records on; name one that keeps accounts", self.name))
                 }
-                _ => "the account store belongs to the daemon's user; run this as that user or as root".to_owned(),
+                DestinationError::Sqlite { .. } | DestinationError::Io { .. } => {
+                    Some("the account store belongs to the daemon's user; run this as that user or as root".to_owned())
+                }
+                error => error.hint().map(str::to_owned),
             };
-            Failed::of(UNWELL, &error).hint(Some(hint))
+            Failed::of(UNWELL, &error).hint(hint)
         })
     }
 }

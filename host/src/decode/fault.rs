@@ -34,6 +34,14 @@ pub enum FileFault {
     TooManyRows { sheet: Option<String>, limit: u32 },
     #[error("the row at line {line} has {cells} cells, the header {columns}")]
     Ragged { line: u64, cells: u32, columns: u32 },
+    #[error("line {line} is no JSON object: {reason}")]
+    NoObject { line: u64, reason: String },
+    #[error("the value of `{key}` in line {line} is nested")]
+    Nested { line: u64, key: String },
+    #[error("the key `{key}` stands twice in line {line}")]
+    DoubledKey { line: u64, key: String },
+    #[error("the number `{key}` in line {line} has more digits than can be kept")]
+    InexactNumber { line: u64, key: String },
     #[error("the workbook has more than {limit} cells")]
     TooManyCells { limit: u64 },
     #[error("the workbook unpacks to {} or more, more than {} is not taken", Bytes(*declared), Bytes(*limit))]
@@ -66,6 +74,10 @@ impl FileFault {
             Self::TooManyColumns { .. } => "too_many_columns",
             Self::TooManyRows { .. } => "too_many_rows",
             Self::Ragged { .. } => "ragged",
+            Self::NoObject { .. } => "no_object",
+            Self::Nested { .. } => "nested",
+            Self::DoubledKey { .. } => "doubled_key",
+            Self::InexactNumber { .. } => "inexact_number",
             Self::TooManyCells { .. } => "too_many_cells",
             Self::Unpacked { .. } => "unpacked",
             Self::Encrypted => "encrypted",

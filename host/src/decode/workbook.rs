@@ -184,6 +184,6 @@ fn limits(caps: &Caps, size: u64) -> Limits {
 fn may_be_workbook(format: Format, start: &[u8]) -> bool {
     match format {
         Format::Xlsx => start.starts_with(sniff::ZIP) || start.starts_with(sniff::COMPOUND),
-        Format::Xls | Format::Csv => start.starts_with(sniff::COMPOUND),
+        Format::Xls | Format::Csv | Format::Ndjson => start.starts_with(sniff::COMPOUND),
     }
 }

@@ -35,6 +35,7 @@ mod matching;
 mod mended;
 mod order;
 pub(super) mod storing;
+mod telling;
 mod usage;
 
 /// Which destination.
@@ -591,6 +592,10 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         several_objects_are_staged_and_merged_at_once
         more_fields_than_a_table_has_columns_are_stored
         every_type_stands_as_people_read_it;
+    telling:
+        accounts_are_told_with_their_keys_and_current_values
+        accounts_are_found_by_a_key_or_a_part_of_a_name
+        accounts_are_told_in_order_however_many_until_nobody_listens;
     usage:
         rows_of_one_file_are_aggregated
         the_newest_object_replaces_and_older_ones_do_not
@@ -601,7 +606,8 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         a_metric_keeps_its_type
         a_replay_that_moves_usage_to_other_periods_leaves_none_behind
         usage_of_rows_that_matched_nothing_is_not_counted
-        a_sum_beyond_64_bits_fails_the_file;
+        a_sum_beyond_64_bits_fails_the_file
+        a_preview_tells_which_usage_changes;
 } }
 
 // These keep records as they come, and match none.

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::destination::accounts::{AccountVisitor, Wanted};
 use crate::destination::relational::similar::Names;
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
 use crate::object::{DedupKey, Identity, IntegrationName, TenantName};
@@ -39,6 +40,7 @@ use crate::secrets::{SecretReference, Secrets};
 use self::pool::Pool;
 use self::staging::PostgresStaging;
 
+mod accounts;
 mod copy;
 mod fields;
 mod matching;
@@ -170,6 +172,19 @@ impl Destination for PostgresDestination {
                 )
             })
             .map(Some)
+    }
+
+    fn visit_accounts(
+        &self,
+        tenant: &TenantName,
+        wanted: Wanted<'_>,
+        visitor: &mut dyn AccountVisitor,
+    ) -> Result<(), DestinationError> {
+        // Not asked a second time where the connection breaks: whoever listens would be told twice.
+        let lease = self.pool.take()?;
+        accounts::visit(lease.session(), tenant, wanted, visitor)?;
+        lease.give_back();
+        Ok(())
     }
 
     fn taken(

@@ -178,7 +178,9 @@ impl Rows {
     /// Refuses what looks like a mended reject file and was not seen as one.
     pub(super) fn check(&self, object: &Object, columns: Option<MendedColumns>) -> Result<(), Failure> {
         match (self, columns, format_of(object)?) {
-            (Self::Own { .. }, Some(_), Format::Xlsx | Format::Xls) => Err(MendedError::Workbook.into()),
+            (Self::Own { .. }, Some(_), Format::Xlsx | Format::Xls | Format::Ndjson) => {
+                Err(MendedError::Workbook.into())
+            }
             _ => Ok(()),
         }
     }

@@ -43,7 +43,7 @@ impl Reader {
         let format = format_of(object)?;
         let options = match format {
             Format::Csv => as_reject_file(recipe, &file)?,
-            Format::Xlsx | Format::Xls => None,
+            Format::Xlsx | Format::Xls | Format::Ndjson => None,
         };
         let options = options.as_ref().unwrap_or(&recipe.decode);
         Ok(Self { decoder: decode::open(file, format, options, &recipe.launcher)?, mended: None, places: None })

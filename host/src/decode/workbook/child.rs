@@ -17,7 +17,7 @@ pub(crate) fn decode_child(request: &[u8], input: Option<File>, answer: &mut dyn
     let mut shared = Shared { to: answer, options: &request.options, caps: &request.caps, cells: 0 };
     let outcome = match request.format {
         Format::Xlsx => decode_xlsx(input, &mut shared),
-        Format::Xls | Format::Csv => decode_xls(input, &mut shared),
+        Format::Xls | Format::Csv | Format::Ndjson => decode_xls(input, &mut shared),
     };
     match outcome {
         Ok(()) => Ok(()),

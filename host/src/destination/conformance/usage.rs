@@ -161,3 +161,42 @@ pub(super) fn a_sum_beyond_64_bits_fails_the_file(kind: Kind) {
     bed.merge(&File::new("b.csv").usage(mau().row("1", 0, 0, number(i64::MAX)))).unwrap();
     assert_eq!(bed.usage(), [format!("1|-|mau|1970-01-01|{}", i64::MAX)]);
 }
+
+pub(super) fn a_preview_tells_which_usage_changes(kind: Kind) {
+    let bed = Bed::new(kind);
+    let changes = |file: &File| {
+        let preview = bed.preview(file);
+        preview.usage.iter().map(|usage| usage["change"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mau = || Usage::of(vec![series("mau", Aggregate::Sum, Repeat::Replace)]);
+    let calls = || Usage::of(vec![series("calls", Aggregate::Sum, Repeat::Add)]);
+    let decimal = |scale| {
+        let of = Series { value_type: ValueType::Decimal(scale), ..series("gb", Aggregate::Last, Repeat::Replace) };
+        Usage::of(vec![of])
+    };
+    let first = File::new("a.csv").at(10).usage(mau().row("1", 0, 0, number(5)).row("2", 0, 0, number(7)));
+    assert_eq!(changes(&first), ["created", "created"]);
+    bed.merge(&first).unwrap();
+    bed.merge(&File::new("calls.csv").at(11).usage(calls().row("1", 0, 0, number(4)))).unwrap();
+    bed.merge(&File::new("gb.csv").at(12).usage(decimal(1).row("1", 0, 0, number(15)))).unwrap();
+
+    // What counts is the record: rows of one file that come to the same leave it as it was.
+    let next =
+        mau().row("1", 0, 0, number(2)).row("1", 1, 0, number(3)).row("2", 0, 0, number(8)).row("2", 31, 31, number(7));
+    assert_eq!(changes(&File::new("b.csv").at(20).usage(next)), ["unchanged", "unchanged", "updated", "created"]);
+    // R2
+    assert_eq!(changes(&File::new("older.csv").at(5).usage(mau().row("1", 0, 0, number(9)))), ["unchanged"]);
+    // R1
+    assert_eq!(changes(&first.clone().generation(1)), ["unchanged", "unchanged"]);
+    // R9
+    let more = |value| File::new("more.csv").at(21).usage(calls().row("1", 0, 0, number(value)));
+    assert_eq!(changes(&more(0)), ["unchanged"]);
+    assert_eq!(changes(&more(4)), ["updated"]);
+    // The same number with more digits.
+    let finer = |value| File::new("finer.csv").at(22).usage(decimal(3).row("1", 0, 0, number(value)));
+    assert_eq!(changes(&finer(1_500)), ["unchanged"]);
+    assert_eq!(changes(&finer(1_501)), ["updated"]);
+    let unmatched = File::new("c.csv").at(23).skipping().usage(mau().row("9", 0, 0, number(1)));
+    assert_eq!(changes(&unmatched), ["unmatched"]);
+    assert_eq!(bed.usage().len(), 4, "nothing of it stayed");
+}

@@ -84,8 +84,12 @@ pub(super) fn preview(session: &Session, names: &Names, staged: &Staged) -> Resu
     analyze(session, staged)?;
     session.batch("begin to merge", "BEGIN ISOLATION LEVEL READ COMMITTED")?;
     let tenant = lock_tenant(session, &staged.delivery.tenant)?;
+    session.batch("begin to merge", "SAVEPOINT before")?;
     let merge = Merge::run(session, tenant, names, staged, Purpose::Look)?;
-    let preview = preview::describe(&merge)?;
+    let described = preview::describe(&merge)?;
+    // The tenant stays locked, so this is what the merge found.
+    session.batch("roll back", "ROLLBACK TO SAVEPOINT before")?;
+    let preview = described.compare(session)?;
     session.batch("roll back", "ROLLBACK")?;
     empty_tables(session)?;
     Ok(preview)

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
 use crate::destination::relational::mended::{Follower, Origin};
@@ -65,8 +65,13 @@ pub(super) fn merge(
 pub(super) fn preview(store: &Store, staging: &Path, staged: &Staged) -> Result<Preview, DestinationError> {
     let look = |connection: &mut Connection| {
         with_staged(connection, store.path(), staging, |connection| {
+            let before = match store.exists() {
+                true => Some(store::open(store.path(), OpenFlags::SQLITE_OPEN_READ_ONLY)?),
+                false => None,
+            };
             let merge = Merge::run(connection, store, staged, Purpose::Look)?;
-            Ok((preview::describe(&merge)?, Ending::Rollback))
+            let before = before.as_ref().map(|before| Statements::new(before, store.path()));
+            Ok((preview::describe(&merge, before.as_ref())?, Ending::Rollback))
         })
     };
     if store.exists() { store.write(look) } else { look(&mut store::open_empty(store.path())?) }

@@ -1,6 +1,7 @@
 //! What a merge would do, in examples.
 
-use rusqlite::types::ValueRef;
+use rusqlite::params;
+use rusqlite::types::{Value as Stored, ValueRef};
 use serde_json::{Map, Value, json};
 
 use crate::batch::ValueType;
@@ -10,18 +11,20 @@ use crate::destination::{DestinationError, Preview};
 
 use super::merge::Merge;
 use super::staging::AccountRows;
+use super::store::Statements;
 
 const WHAT: &str = "describe the records";
 
-/// Describes a merge inside its transaction.
-pub(super) fn describe(merge: &Merge<'_>) -> Result<Preview, DestinationError> {
+/// Describes a merge inside its transaction. What stood there before is what another connection sees; none where there
+/// is no store yet.
+pub(super) fn describe(merge: &Merge<'_>, before: Option<&Statements<'_>>) -> Result<Preview, DestinationError> {
     let mut accounts = Vec::new();
     for rows in &merge.staged.account_rows {
         if accounts.len() < EXAMPLES {
             accounts.extend(account_records(merge, rows, EXAMPLES - accounts.len())?);
         }
     }
-    Ok(Preview { merged: merge.merged.clone(), accounts, usage: usage_records(merge)? })
+    Ok(Preview { merged: merge.merged.clone(), accounts, usage: usage_records(merge, before)? })
 }
 
 fn account_records(merge: &Merge<'_>, rows: &AccountRows, most: usize) -> Result<Vec<Value>, DestinationError> {
@@ -74,7 +77,7 @@ fn account_records(merge: &Merge<'_>, rows: &AccountRows, most: usize) -> Result
     })
 }
 
-fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
+fn usage_records(merge: &Merge<'_>, before: Option<&Statements<'_>>) -> Result<Vec<Value>, DestinationError> {
     let staged = merge.staged;
     let identifiers: Vec<String> = (0..staged.layouts.len())
         .map(|layout| {
@@ -92,29 +95,23 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
     }
     let sql = format!(
         "SELECT v.position, v.series, date(v.period_start * 86400, 'unixepoch'), date(v.date * 86400, 'unixepoch'), v.value,
-           u.value, CASE WHEN r.account = {NONE} THEN 'unmatched' WHEN r.account <= 0 THEN 'ambiguous'
-             WHEN NOT EXISTS (SELECT 1 FROM staging.touched_usage t
-               CROSS JOIN main.usage_contributions c ON c.series = t.series AND c.period_start = t.period_start
-                 AND c.account = t.account AND c.user = t.user AND c.ingestion <> {me}
-               WHERE t.series = s.series AND t.period_start = v.period_start AND t.account = r.account AND t.user = w.id)
-               THEN 'created'
-             ELSE 'updated' END,
-           (SELECT keys FROM ({identifiers}) i WHERE i.identifier = v.identifier)
+           u.value, (SELECT keys FROM ({identifiers}) i WHERE i.identifier = v.identifier),
+           s.series, v.period_start, r.account, w.id
          FROM staging.usage_values v
          CROSS JOIN staging.resolved r ON r.identifier = v.identifier
          CROSS JOIN staging.series s ON s.staged = v.series
          CROSS JOIN staging.users_resolved w ON w.user = v.user
          LEFT JOIN staging.users u ON u.user = v.user
          ORDER BY v.position LIMIT {EXAMPLES}",
-        me = merge.ingestion,
         identifiers = identifiers.join(" UNION ALL "),
     );
-    merge.db.rows(WHAT, &sql, [], |row| {
+    let described = merge.db.rows(WHAT, &sql, [], |row| {
         let (table, row_index) = place(&staged.tables, row.get(0)?);
         let series = staged.series.get(row.get::<_, u32>(1)? as usize);
         let (period_start, date): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
-        let (user, change): (Option<String>, String) = (row.get(5)?, row.get(6)?);
-        let keys: Option<String> = row.get(7)?;
+        let (user, keys): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
+        let record =
+            Record { series: row.get(7)?, period_start: row.get(8)?, account: row.get(9)?, user: row.get(10)? };
         let mut identifier: Map<String, Value> =
             keys.and_then(|keys| serde_json::from_str(&keys).ok()).unwrap_or_default();
         identifier.retain(|_, value| !value.is_null());
@@ -122,10 +119,9 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
             Some(ValueType::Decimal(scale)) => 10_f64.powi(scale.into()),
             _ => 1.0,
         };
-        Ok(json!({
+        let described = json!({
             "table": table,
             "row": row_index,
-            "change": change,
             "identifier": identifier,
             "product": series.map(|series| &series.product),
             "metric": series.map(|series| &series.metric),
@@ -134,8 +130,85 @@ fn usage_records(merge: &Merge<'_>) -> Result<Vec<Value>, DestinationError> {
             "date": date,
             "period_start": period_start,
             "value": as_json(row.get_ref(4)?, divisor),
-        }))
+        });
+        Ok((record, described))
+    })?;
+    let with_change = described.into_iter().map(|(record, mut described)| {
+        described["change"] = change(merge, before, &record)?.into();
+        Ok(described)
+    });
+    with_change.collect()
+}
+
+/// Which usage record a value becomes a part of.
+struct Record {
+    series: i64,
+    period_start: i64,
+    account: i64,
+    user: i64,
+}
+
+/// What the merge does to a usage record.
+fn change(
+    merge: &Merge<'_>,
+    before: Option<&Statements<'_>>,
+    record: &Record,
+) -> Result<&'static str, DestinationError> {
+    if record.account <= 0 {
+        return Ok(if record.account == NONE { "unmatched" } else { "ambiguous" });
+    }
+    let after = Counted::read(&merge.db, record)?;
+    let before = before.map(|before| Counted::read(before, record)).transpose()?.flatten();
+    Ok(match (before, after) {
+        (None, None) => "unchanged",
+        (None, Some(_)) => "created",
+        (Some(before), Some(after)) if before.equals(&after) => "unchanged",
+        (Some(_), _) => "updated",
     })
+}
+
+/// The value of a usage record: what its contributions come to, and what that is to be divided by.
+struct Counted {
+    value: Stored,
+    divisor: i64,
+}
+
+impl Counted {
+    fn read(db: &Statements<'_>, record: &Record) -> Result<Option<Self>, DestinationError> {
+        let series = db.first(
+            WHAT,
+            "SELECT aggregate, CASE WHEN value_type = 'decimal' AND aggregate <> 'count' THEN divisor ELSE 1 END
+             FROM main.series WHERE id = ?1",
+            [record.series],
+            |row| Ok((row.get::<_, String>(0)?, row.get(1)?)),
+        )?;
+        let Some((aggregate, divisor)) = series else { return Ok(None) };
+        let (value, order) = match aggregate.as_str() {
+            "avg" => ("sum(u.value) * 1.0 / sum(u.samples)", "GROUP BY u.series"),
+            "sum" | "count" => ("sum(u.value)", "GROUP BY u.series"),
+            "max" => ("max(u.value)", "GROUP BY u.series"),
+            "min" => ("min(u.value)", "GROUP BY u.series"),
+            _ => ("u.value", "ORDER BY u.last_date DESC, i.as_of DESC LIMIT 1"),
+        };
+        let sql = format!(
+            "SELECT {value} FROM main.usage_contributions u CROSS JOIN main.ingestions i ON i.id = u.ingestion
+             WHERE u.series = ?1 AND u.period_start = ?2 AND u.account = ?3 AND u.user = ?4 AND u.counts {order}"
+        );
+        let record = params![record.series, record.period_start, record.account, record.user];
+        let value = db.first(WHAT, &sql, record, |row| row.get(0))?;
+        Ok(value.map(|value| Self { value, divisor }))
+    }
+
+    /// Whole numbers of different units are compared exactly.
+    fn equals(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Stored::Integer(one), Stored::Integer(two)) => {
+                i128::from(*one) * i128::from(other.divisor) == i128::from(*two) * i128::from(self.divisor)
+            }
+            (Stored::Real(one), Stored::Real(two)) => one / self.divisor as f64 == two / other.divisor as f64,
+            (one, two) => one == two,
+        }
+    }
 }
 
 /// The names of a layout's keys, in the order of their columns.
