@@ -74,8 +74,8 @@ impl Format {
     pub fn of_local_file(name: &str) -> Option<Self> {
         Self::of_key(name).or_else(|| {
             let (stem, suffix) = name.rsplit_once('.')?;
-            let is = |known: &&str| suffix.eq_ignore_ascii_case(known);
-            (!stem.is_empty() && ["ndjson", "jsonl"].iter().any(|known| is(&known))).then_some(Self::Ndjson)
+            let is = |known: &str| suffix.eq_ignore_ascii_case(known);
+            (!stem.is_empty() && (is("ndjson") || is("jsonl"))).then_some(Self::Ndjson)
         })
     }
 
