@@ -8,7 +8,7 @@
 //! bounded (I6). The ledger is read first: what is completed there was confirmed before. Where confirmed records may be
 //! taken away by whoever loads them, as files are, there is nothing to compare.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::task::JoinError;
 
@@ -27,9 +27,6 @@ pub enum CompareError {
     /// The ledger could not be read.
     #[error("the ledger failed")]
     Ledger(#[from] LedgerError),
-    /// The destination could not say what it confirmed.
-    #[error("the destination failed")]
-    Destination(#[from] DestinationError),
     /// A thread of ours panicked.
     #[error("the comparison ended unexpectedly")]
     Panicked(#[from] JoinError),
@@ -42,8 +39,8 @@ pub struct Comparison {
     settings: Integration,
     /// None at the end.
     filter: Option<Filter>,
-    /// Destinations beside the deciding one that could not answer.
-    unasked: BTreeSet<DestinationName>,
+    /// Destinations that could not answer. They are not asked again.
+    unanswered: BTreeMap<DestinationName, DestinationError>,
 }
 
 impl Comparison {
@@ -54,7 +51,7 @@ impl Comparison {
         settings: &Integration,
     ) -> Result<Option<Self>, CompareError> {
         let mut comparison = Self {
-            unasked: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
             ledger: ledger.clone(),
             destinations: destinations.clone(),
             settings: settings.clone(),
@@ -65,7 +62,8 @@ impl Comparison {
                 ..Filter::default()
             }),
         };
-        Ok(comparison.lacking(&[]).await?.map(|_| comparison))
+        let is_possible = comparison.lacking(&[]).await?.is_some() || !comparison.unanswered.is_empty();
+        Ok(is_possible.then_some(comparison))
     }
 
     /// Those of the next page's entries that the destination never confirmed; none at the end.
@@ -86,9 +84,9 @@ impl Comparison {
         let claims: Vec<(NamedDestination, Vec<usize>, Vec<Identity>)> = self
             .destinations
             .iter()
-            .filter(|named| !self.unasked.contains(&named.name))
+            .filter(|named| !self.unanswered.contains_key(&named.name))
             .map(|named| {
-                let is_deciding = self.decides(&named.name);
+                let is_deciding = named.name == self.destinations.deciding().name;
                 // Where the ledger names none, it was the only one there was.
                 let confirmed =
                     |entry: &Entry| entry.confirmed.contains(&named.name) || entry.confirmed.is_empty() && is_deciding;
@@ -113,22 +111,14 @@ impl Comparison {
                     let places = unconfirmed.into_iter().filter_map(|place| places.get(place).copied());
                     lacking.get_or_insert_with(BTreeSet::new).extend(places);
                 }
-                Err(error) if self.decides(&name) => return Err(error.into()),
-                // The others go on without it.
-                Err(_) => {
-                    self.unasked.insert(name);
-                }
+                Err(error) => drop(self.unanswered.insert(name, error)),
             }
         }
         Ok(lacking)
     }
 
-    fn decides(&self, name: &DestinationName) -> bool {
-        self.destinations.deciding().name == *name
-    }
-
-    /// Whether every destination answered so far.
-    pub fn is_whole(&self) -> bool {
-        self.unasked.is_empty()
+    /// Why a destination could not answer, if one could not: what it lacks is not known.
+    pub fn unanswered(&self) -> Option<&DestinationError> {
+        self.unanswered.values().next()
     }
 }

@@ -442,7 +442,10 @@ async fn reconcile(
             done = Reconciled { again: done.again + page.again, lost: done.lost + page.lost };
         }
     }
-    Ok(json!({ "integration": settings.name, "count": count, "again": done.again, "lost": done.lost }))
+    match comparison.unanswered() {
+        Some(error) => Err(Refusal::of(error)),
+        None => Ok(json!({ "integration": settings.name, "count": count, "again": done.again, "lost": done.lost })),
+    }
 }
 
 /// Sends entries page by page, so that a big ledger does not stand in memory. Returns how many.

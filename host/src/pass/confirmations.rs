@@ -25,7 +25,7 @@ pub(super) async fn refuse_unconfirmed<S>(pipeline: &Arc<Pipeline<S>>, oversight
                 return Ok(());
             }
         }
-        is_whole = comparison.is_whole();
+        is_whole = comparison.unanswered().is_none();
     }
     if count > 0 {
         return Err(PassError::Unconfirmed { count });
@@ -38,7 +38,6 @@ pub(super) async fn refuse_unconfirmed<S>(pipeline: &Arc<Pipeline<S>>, oversight
 fn ended(error: CompareError) -> PassError {
     match error {
         CompareError::Ledger(error) => error.into(),
-        CompareError::Destination(error) => error.into(),
         CompareError::Panicked(error) => error.into(),
     }
 }
