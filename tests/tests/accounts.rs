@@ -185,7 +185,7 @@ fn lines_of_json_are_loaded_as_rows() {
     let loaded = import(&bed, "list.ndjson", lines, &["--json"]);
     assert_eq!((loaded.code, counts(&loaded)), (1, [3, 2, 0, 0, 1]), "{loaded:?}");
     let rejects = fs::read_to_string(loaded.values[0]["reject_files"][0].as_str().unwrap()).unwrap();
-    assert!(rejects.starts_with("Id,Site,Name,ARR,Key,Tags,_gristmill_line,"), "{rejects}");
+    assert!(rejects.contains("Id,Site,Name,ARR,Key,Tags,_gristmill_line,"), "{rejects}");
     assert!(rejects.contains("003,,,much,,,4,ARR,much,"), "{rejects}");
     let values = "SELECT crm_id, field, value FROM account_field_values ORDER BY 1, 2";
     assert_eq!(bed.rows(values), ["001|arr|1200.5", "001|key_account|1", "002|arr|1200.5", "002|tags|[\"a\",\"b\"]"]);
