@@ -5,9 +5,16 @@
 //! none of the outer build's compiler flags and wrappers. `wit-component` then makes the component
 //! `OUT_DIR/builtin.component.wasm`.
 //!
-//! Where the target cannot be installed, another compiler can be named: `GRISTMILL_GUEST_RUSTC` is the compiler, and
-//! `GRISTMILL_GUEST_CARGO_ARGS` are further arguments of the second cargo, parted by blanks, `-Zbuild-std=std,panic_abort`
-//! say.
+//! Where the target cannot be installed, the standard library can be built from its source (`rust-src`):
+//!
+//! ```text
+//! export GRISTMILL_GUEST_CARGO_ARGS=-Zbuild-std=std,panic_abort
+//! RUSTC_BOOTSTRAP=1 cargo fetch --locked --target wasm32-unknown-unknown $GRISTMILL_GUEST_CARGO_ARGS
+//! cargo build
+//! ```
+//!
+//! `GRISTMILL_GUEST_CARGO_ARGS` are further arguments of the second cargo, parted by blanks; `GRISTMILL_GUEST_RUSTC` names
+//! another compiler than the one of the daemon.
 
 use std::env;
 use std::error::Error;
@@ -114,6 +121,10 @@ fn compile(workspace: &Path, target: &Path, rustc: &OsString, arguments: &str) -
         .arg(target)
         .args(PROFILE.iter().flat_map(|setting| ["--config", setting]))
         .args(arguments.split_whitespace());
+    if arguments.contains("-Z") {
+        // A stable cargo takes unstable options from those who ask for them in this way.
+        cargo.env("RUSTC_BOOTSTRAP", "1");
+    }
     let output = cargo.output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
