@@ -25,6 +25,7 @@ mod desk;
 mod destinations;
 mod notify;
 mod schedule;
+mod standstill;
 mod status;
 
 pub use assembly::{Assembly, AssemblyError, PartError, Workshop};
@@ -198,7 +199,8 @@ async fn one_pass(
     let pipeline = assembly.pipeline(&settings).await?;
     let began = std::time::Instant::now();
     let report = crate::pass::pass(&pipeline, slots, oversight).await?;
-    events::PassFinished { integration: &settings.name, report: &report, took: began.elapsed() }.emit();
+    events::PassFinished { integration: &settings.name, report: &report, took: began.elapsed(), is_awaited: true }
+        .emit();
     Ok(report)
 }
 

@@ -243,6 +243,22 @@ impl IntegrationRecovered<'_> {
     }
 }
 
+/// An integration takes files again.
+pub struct IntegrationUnblocked<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// When it took none for the first time.
+    pub since: Timestamp,
+}
+
+impl IntegrationUnblocked<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, since } = self;
+        info!(event = "integration_unblocked", %integration, since = format!("{since:.0}"), "files are taken again");
+    }
+}
+
 /// A webhook took a notice.
 pub struct NoticeTold<'a> {
     /// The webhook's name.
@@ -309,17 +325,26 @@ pub struct PassFinished<'a> {
     pub report: &'a crate::pass::PassReport,
     /// How long it took.
     pub took: Duration,
+    /// Whether somebody waits for it, even when it found nothing to do.
+    pub is_awaited: bool,
 }
 
 impl PassFinished<'_> {
     /// Logs it.
     pub fn emit(self) {
-        let Self { integration, report, took } = self;
-        info!(
-            event = "pass_finished", %integration, listed = report.listed, ignored = report.ignored.total(),
-            known = report.known, succeeded = report.succeeded, partial = report.partial, skipped = report.skipped,
-            failed = report.failed, took_ms = took.as_millis() as u64, "pass finished"
-        );
+        let Self { integration, report, took, is_awaited } = self;
+        let crate::pass::PassReport { listed, known, succeeded, partial, skipped, failed, .. } = *report;
+        let (ignored, took_ms) = (report.ignored.total(), took.as_millis() as u64);
+        macro_rules! emit {
+            ($level:ident) => {
+                $level!(
+                    event = "pass_finished", %integration, listed, ignored, known, succeeded, partial, skipped, failed,
+                    took_ms, "pass finished"
+                )
+            };
+        }
+        // A poll each minute that finds nothing would drown what happened.
+        if is_awaited || succeeded + partial + skipped + failed > 0 { emit!(info) } else { emit!(debug) }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Tells webhooks of what somebody should know at three in the morning (R20): files that were merged in part, that
-//! failed, that did not come, and that things are well again.
+//! failed, that did not come, integrations that take nothing, and that things are well again.
 //!
 //! It owns the notices, their bounded queues and their delivery. It knows nothing of passes, and nobody waits for it: a
 //! queue that is full loses the newest notice with an event, since the ledger and `status` still have the truth.
@@ -63,6 +63,10 @@ pub enum Kind {
     Arrived,
     /// Files failed before, and a later pass merged some and failed none.
     Recovered,
+    /// An integration takes nothing: its last passes failed, or it waits for a person.
+    Blocked,
+    /// It takes files again.
+    Unblocked,
 }
 
 /// What a receiver is told.
@@ -93,6 +97,12 @@ pub struct Notice {
     /// Whether and when it is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
+    /// Why nothing is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What a person can do about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// From when on things were not as they should be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
@@ -113,6 +123,8 @@ impl Notice {
             rejects: Vec::new(),
             failure: None,
             state: None,
+            reason: None,
+            hint: None,
             since: None,
         }
     }

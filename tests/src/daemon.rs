@@ -68,7 +68,7 @@ impl Bed {
         let (state, runtime) = (self.state(), self.path("run"));
         let text = format!(
             "[daemon]\nstate_dir = \"{}\"\nruntime_dir = \"{}\"\nmin_free = \"1MiB\"\n\
-             log = {{ format = \"json\", level = \"info\" }}\n{daemon}\n[connections.main]\n{}\n{parts}",
+             log = {{ format = \"json\", level = \"debug\" }}\n{daemon}\n[connections.main]\n{}\n{parts}",
             state.display(),
             runtime.display(),
             self.connection

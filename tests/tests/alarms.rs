@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
-use gristmill_loopback_s3::{Config, Server};
+use gristmill_loopback_s3::{Config, Fault, Operation, Server};
 use gristmill_tests::daemon::Bed;
 
 const BUCKET: &str = "exports";
@@ -75,6 +75,42 @@ fn a_webhook_is_told_of_partial_and_failed_files_and_of_the_recovery() {
     assert_eq!(last.events("integration_recovered").len(), 1, "{last:?}");
     assert_eq!(told.try_recv().unwrap()["kind"], "recovered");
     assert!(!(output + &last.errors).contains("hush-hush"), "the address is nobody's business");
+}
+
+/// R20
+#[test]
+fn a_webhook_is_told_of_an_integration_that_takes_nothing_and_when_it_does_again() {
+    let (server, bed) = ground();
+    let (url, told) = webhook();
+    let skips = integration("waits", "").replace("\"create\"", "\"skip\"");
+    bed.configure(&[integration("denied", ""), skips, format!("[notify.night]\nurl = \"{url}\"\n")].concat());
+    let of = |integration: &str, kind: &str| {
+        let notice = told.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+        assert_eq!((&notice["integration"], &notice["kind"]), (&integration.into(), &kind.into()), "{notice}");
+        notice
+    };
+    server.put(BUCKET, "waits/1.csv", "id,stage\n1,won\n").unwrap();
+    let daemon = bed.start();
+    let is_denieds = |line: &serde_json::Value| line["event"] == "pass_finished" && line["integration"] == "denied";
+    daemon.wait_for("a pass that is not refused", is_denieds);
+    let waits = of("waits", "blocked");
+    assert_eq!(waits["reason"], "there are no accounts yet, and rows that match none are skipped");
+    assert!(waits["hint"].as_str().unwrap().contains("gristmill accounts import"), "{waits}");
+
+    // Refused twice, it would pass by itself.
+    server.faults().next(Operation::ListObjectsV2, 3, Fault::access_denied());
+    let denied = of("denied", "blocked");
+    assert!(denied["reason"].as_str().unwrap().starts_with("cannot list the bucket"), "{denied}");
+    assert!(denied["hint"].as_str().unwrap().contains("s3:ListBucket"), "{denied}");
+    let passed = of("denied", "unblocked");
+    assert_eq!(passed["since"], denied["since"]);
+    daemon.wait_for("its line in the log", |line| line["event"] == "integration_unblocked");
+
+    server.put(BUCKET, "denied/1.csv", "id,stage\n1,won\n").unwrap();
+    let passed = of("waits", "unblocked");
+    assert_eq!(passed["since"], waits["since"], "another integration created the accounts");
+    assert_eq!(daemon.stop(), 0);
+    assert!(told.try_recv().is_err(), "nothing is told twice");
 }
 
 /// R20

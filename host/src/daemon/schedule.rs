@@ -1,13 +1,14 @@
 //! One integration's task: assemble, then a pass whenever one is due, asked for, or overdue after a failure.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::assembly::Assembly;
+use super::standstill::{Obstacle, Standstill};
 use super::status::{Activity, Board};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
@@ -63,6 +64,7 @@ impl Scheduled {
             oversight: oversight.clone(),
             nudge: Arc::clone(&nudge),
             pass_ended: Notify::new(),
+            standstill: Mutex::default(),
         };
         let task = tokio::spawn(schedule.run(publish));
         Self { settings, board, pipeline, oversight, nudge, task }
@@ -107,6 +109,7 @@ struct Schedule {
     oversight: Oversight,
     nudge: Arc<Notify>,
     pass_ended: Notify,
+    standstill: Mutex<Standstill>,
 }
 
 impl Schedule {
@@ -138,16 +141,19 @@ impl Schedule {
         let Some(pipeline) = self.assemble().await else { return Ok(()) };
         publish.send_replace(Some(Arc::clone(&pipeline)));
         let mut failures = 0;
+        // The first pass is, each that was asked for, and each after a failure.
+        let mut is_awaited = true;
         // A jittered first pass, so that a restart does not list every bucket at one moment.
         let mut pause = self.settings.poll_interval.min(Duration::from_secs(5)).mul_f64(random());
         while !self.oversight.stop.asked() {
-            self.rest(pause).await;
+            is_awaited |= self.rest(pause).await;
             if self.oversight.stop.asked() {
                 break;
             }
             if let Some(paused) = self.assembly.ledger.control(&self.settings.name).await?.paused {
                 let hint = format!("gristmill resume {}", self.settings.name);
                 self.board.turn(Activity::Paused, Some(paused.reason), Some(hint));
+                self.standstill().is_known();
                 pause = Duration::MAX;
                 continue;
             }
@@ -157,7 +163,9 @@ impl Schedule {
                 Ok(report) => {
                     failures = 0;
                     let took = began.elapsed();
-                    events::PassFinished { integration: &self.settings.name, report: &report, took }.emit();
+                    let integration = &self.settings.name;
+                    events::PassFinished { integration, report: &report, took, is_awaited }.emit();
+                    is_awaited = false;
                     // A pass that outlasts its interval skips the one it overran.
                     pause = match report.unfinished {
                         true => Duration::ZERO,
@@ -165,10 +173,12 @@ impl Schedule {
                     };
                     self.board.pass_ended(report);
                     self.board.turn(Activity::Waiting, None, None);
+                    self.standstill().is_over((&self.assembly.outbox, &self.settings), SystemClock.now());
                 }
                 Err(PassError::Ledger(error)) if error.is_fatal() => return Err(error),
                 Err(error) => {
                     failures += 1;
+                    is_awaited = true;
                     pause = self.pass_failed(&error, failures);
                 }
             }
@@ -203,7 +213,7 @@ impl Schedule {
             attempts += 1;
             let hint = error.hint();
             events::PartDisabled { part: &part, problem: &events::Chain(&error) }.emit();
-            self.board.turn(Activity::Disabled, Some(events::Chain(&error).to_string()), hint);
+            self.blocked(Activity::Disabled, Obstacle::Lasting, events::Chain(&error).to_string(), hint);
             self.rest(AGAIN.saturating_mul(attempts).min(AGAIN_AT_MOST).mul_f64(0.5 + random() / 2.0)).await;
             if self.oversight.stop.asked() {
                 return None;
@@ -224,12 +234,12 @@ impl Schedule {
         if waits_for_a_person {
             let reason = error.to_string();
             events::IntegrationPaused { integration: &self.settings.name, reason: &reason }.emit();
-            self.board.turn(Activity::Paused, Some(reason), hint);
+            self.blocked(Activity::Paused, Obstacle::Lasting, reason, hint);
             return self.settings.poll_interval;
         }
         if let PassError::Unconfirmed { .. } = error {
             events::IntegrationHalted { integration: &self.settings.name, error, hint: hint.clone() }.emit();
-            self.board.turn(Activity::Halted, Some(error.to_string()), hint);
+            self.blocked(Activity::Halted, Obstacle::Lasting, error.to_string(), hint);
             return self.settings.poll_interval;
         }
         let retry_in = match retry::next_step(ErrorClass::Network, failures, random()) {
@@ -238,18 +248,29 @@ impl Schedule {
         };
         let integration = &self.settings.name;
         events::PassFailed { integration, error, hint: hint.clone(), retry_in }.emit();
-        self.board.turn(Activity::Failing, Some(events::Chain(error).to_string()), hint);
+        self.blocked(Activity::Failing, Obstacle::Failures(failures), events::Chain(error).to_string(), hint);
         retry_in
     }
 
-    /// Waits for the time to pass or for a nudge.
-    async fn rest(&self, pause: Duration) {
+    /// Says that nothing is taken, to whoever looks and to whoever should know.
+    fn blocked(&self, activity: Activity, obstacle: Obstacle, reason: String, hint: Option<String>) {
+        let (whom, why) = ((&self.assembly.outbox, &self.settings), (reason.as_str(), hint.as_deref()));
+        self.standstill().blocked(whom, obstacle, why, SystemClock.now());
+        self.board.turn(activity, Some(reason), hint);
+    }
+
+    fn standstill(&self) -> MutexGuard<'_, Standstill> {
+        self.standstill.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the time to pass or for a nudge, and says whether it was a nudge.
+    async fn rest(&self, pause: Duration) -> bool {
         if let Ok(at) = SystemClock.now().checked_add(pause) {
             self.board.next_pass(at);
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = self.nudge.notified() => {}
+            () = tokio::time::sleep(pause) => false,
+            () = self.nudge.notified() => true,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{RawSecret, RawText, tables};
 
 tables! {
     /// A webhook that is told, by a POST of JSON, of files that were merged in part or failed, of files that did not come,
-    /// and when things are well again. It gets each notice at least once, under an id that stays the same.
+    /// of integrations that take nothing, and when things are well again. It gets each notice at least once, under an id that stays the same.
     struct RawNotify {
         /// Its address, or a reference to it. Required. It begins with `https://`, or with `http://` for this machine.
         ///
