@@ -9,11 +9,12 @@
 //! - No secret is in an error, in `Debug` or in a trace: the SDK's own tracing is not subscribed to.
 //!
 //! `connection` opens a client, `listing` and `fetch` are the two halves of [`Source`] for S3, `probe` tests a
-//! connection, and `error` says what went wrong and what to do about it.
+//! connection, `wanted` says which objects an integration takes, and `error` says what went wrong and what to do about it.
 
 use std::future::Future;
 use std::ops::AddAssign;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::object::Object;
@@ -25,11 +26,13 @@ mod error;
 mod fetch;
 mod listing;
 mod probe;
+mod wanted;
 
 pub use connection::{Connection, ConnectionSettings, Credentials, HttpClient, S3Source};
 pub use error::{Answer, Failure, FailureKind, SourceError};
 pub use listing::is_ingestible;
 pub use probe::{Probe, Verdict};
+pub use wanted::{KeyPattern, Unwanted, Wanted};
 
 /// Lists objects and copies them to the spool.
 pub trait Source: Send + Sync + 'static {
@@ -63,6 +66,18 @@ pub struct Page {
     pub next: Option<PageToken>,
 }
 
+impl Page {
+    /// Without the objects that are not wanted, which are counted.
+    pub fn of_wanted(mut self, wanted: &Wanted, now: Timestamp) -> Self {
+        self.objects.retain(|object| {
+            let refusal = wanted.refuses(object, now);
+            refusal.into_iter().for_each(|unwanted| self.ignored.count(unwanted));
+            refusal.is_none()
+        });
+        self
+    }
+}
+
 /// How many entries of a page are not objects to ingest, and why.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Ignored {
@@ -74,12 +89,31 @@ pub struct Ignored {
     pub empty: u64,
     /// Entries without an ETag, a time or a size, or with a key that is not UTF-8 of at most 1,024 bytes.
     pub unusable: u64,
+    /// Objects whose key `include` does not name, or `exclude` does.
+    pub not_included: u64,
+    /// Objects from before `modified_since`.
+    pub too_old: u64,
+    /// Objects younger than `min_age`; a later pass takes them.
+    pub too_young: u64,
+    /// Objects of more than `max_size`.
+    pub too_large: u64,
 }
 
 impl Ignored {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.other_suffix + self.folder_markers + self.empty + self.unusable
+        let Self { other_suffix, folder_markers, empty, unusable, not_included, too_old, too_young, too_large } = self;
+        other_suffix + folder_markers + empty + unusable + not_included + too_old + too_young + too_large
+    }
+
+    /// One more that is not wanted.
+    fn count(&mut self, unwanted: Unwanted) {
+        *match unwanted {
+            Unwanted::NotIncluded | Unwanted::Excluded => &mut self.not_included,
+            Unwanted::TooOld => &mut self.too_old,
+            Unwanted::TooYoung => &mut self.too_young,
+            Unwanted::TooLarge => &mut self.too_large,
+        } += 1;
     }
 }
 
@@ -89,6 +123,10 @@ impl AddAssign for Ignored {
         self.folder_markers += other.folder_markers;
         self.empty += other.empty;
         self.unusable += other.unusable;
+        self.not_included += other.not_included;
+        self.too_old += other.too_old;
+        self.too_young += other.too_young;
+        self.too_large += other.too_large;
     }
 }
 

@@ -216,3 +216,50 @@ fn a_file_larger_than_the_spool_waits_and_the_others_do_not() {
     assert_eq!(bed.command(["replay", "acme", "--key", "a.csv"]).code, 0);
     assert_eq!(bed.once().counts("acme"), [2, 1, 1, 0, 0, 0]);
 }
+
+/// R16: what is not wanted does not count as backfill either.
+#[test]
+fn only_wanted_files_are_taken_and_a_change_of_mind_takes_the_others() {
+    let (server, bed) = ground();
+    let now = jiff::Timestamp::now().to_string();
+    for (key, time, rows) in [
+        ("in/a.csv", "2026-02-01T00:00:00Z", 1),
+        ("in/deep/b.csv", "2026-02-01T00:00:00Z", 1),
+        ("in/old.csv", "2026-01-30T22:59:59Z", 1),
+        ("in/large.csv", "2026-02-01T00:00:00Z", 50),
+        ("in/young.csv", now.as_str(), 1),
+        ("in/a-draft.csv", "2026-02-01T00:00:00Z", 1),
+        ("in/tmp/c.csv", "2026-02-01T00:00:00Z", 1),
+        ("in/notes.xlsx", "2026-02-01T00:00:00Z", 1),
+    ] {
+        let rows: String = (0..rows).map(|row| format!("{key} {row},won\n")).collect();
+        server.put(BUCKET, key, format!("id,stage\n{rows}")).unwrap();
+        server.set_last_modified(BUCKET, key, at(time)).unwrap();
+    }
+    let keys = || bed.ledger("daily").iter().map(|entry| entry["object"]["key"].clone()).collect::<Vec<_>>();
+    let patterns =
+        "include = [\"in/**/*.csv\"]\nexclude = [\"*-draft.*\", \"**/tmp/**\"]\ntimezone = \"Europe/Berlin\"\n";
+    let limits = "min_age = \"1h\"\nmodified_since = 2026-01-31\nmax_size = \"100B\"\nbackfill_limit = 2\n";
+    bed.configure(&integration("daily", "in/", &[patterns, limits, CREATE].concat()));
+    let ran = bed.once();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ignored = &ran.pass("daily")["ignored"];
+    let expected = serde_json::json!({
+        "other_suffix": 0, "folder_markers": 0, "empty": 0, "unusable": 0, "not_included": 3, "too_old": 1, "too_young": 1,
+        "too_large": 1,
+    });
+    assert_eq!(*ignored, expected, "{ran:?}");
+    assert_eq!(keys(), ["in/a.csv", "in/deep/b.csv"]);
+    let verdict = |key: &str| bed.command(["explain", "daily", key]).output.lines().next().unwrap().to_owned();
+    assert_eq!(verdict("in/tmp/c.csv"), "never taken: `exclude` names it");
+    assert_eq!(verdict("in/notes.xlsx"), "never taken: `include` does not name it");
+    assert_eq!(
+        verdict("in/large.csv"),
+        "not seen in a listing yet: the next pass takes it if it is there, not empty, and within `min_age`, `modified_since` \
+         and `max_size`"
+    );
+
+    bed.configure(&integration("daily", "in/", &[patterns, CREATE].concat()));
+    assert_eq!(bed.once().code, 0);
+    assert_eq!(keys(), ["in/a.csv", "in/deep/b.csv", "in/large.csv", "in/old.csv", "in/young.csv"]);
+}

@@ -12,6 +12,7 @@ use crate::decode::DecodeOptions;
 use crate::destination::Matching;
 use crate::object::{BucketName, ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
 use crate::rejects::RejectLimits;
+use crate::source::Wanted;
 
 /// One bucket and prefix on one connection, and what to do with its files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,6 +27,9 @@ pub struct Integration {
     pub bucket: BucketName,
     /// What the keys begin with; empty for the whole bucket.
     pub prefix: String,
+    /// Which of the objects there it takes.
+    #[serde(skip_serializing_if = "Wanted::is_all")]
+    pub wanted: Wanted,
     /// Names in [`Config::destinations`](super::Config::destinations), each once; at least one.
     pub destinations: Vec<DestinationName>,
     /// The time from one pass to the next; at least a second.

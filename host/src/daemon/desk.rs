@@ -22,7 +22,7 @@ use crate::ledger::{
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::reconcile::{CompareError, Comparison};
-use crate::source::S3Source;
+use crate::source::{S3Source, Unwanted, Wanted};
 
 /// What answers requests.
 pub struct Desk {
@@ -293,9 +293,20 @@ async fn explain(assembly: &Assembly, integration: &IntegrationName, key: &Objec
         (format!("never taken: it is outside the prefix `{}`", settings.prefix), None)
     } else if Format::of_key(key.as_str()).is_none() {
         ("never taken: only .csv, .xlsx and .xls files are".to_owned(), None)
+    } else if let Some(unwanted) = settings.wanted.refuses_key(key) {
+        let why = if unwanted == Unwanted::Excluded { "`exclude` names it" } else { "`include` does not name it" };
+        (format!("never taken: {why}"), None)
     } else {
         match versions.iter().find(|entry| entry.reverted).or(current) {
-            None => ("not seen in a listing yet: the next pass takes it if it is there and not empty".to_owned(), None),
+            None => {
+                let Wanted { min_age, modified_since, max_size, .. } = &settings.wanted;
+                let has_limits = !min_age.is_zero() || modified_since.is_some() || max_size.is_some();
+                let condition = match has_limits {
+                    false => "if it is there and not empty",
+                    true => "if it is there, not empty, and within `min_age`, `modified_since` and `max_size`",
+                };
+                (format!("not seen in a listing yet: the next pass takes it {condition}"), None)
+            }
             Some(entry) => {
                 let again =
                     format!("to take it again: gristmill replay {integration} --key {}", ShellWord(key.as_str()));

@@ -1,4 +1,4 @@
-//! The pages of one listing.
+//! The pages of one listing, with the objects that the integration wants.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl<S: Source> Listing<S> {
         if page.next.is_some() {
             self.fetch(page.next.clone());
         }
-        Ok(Some(page))
+        Ok(Some(page.of_wanted(&self.pipeline.settings.wanted, self.pipeline.clock.now())))
     }
 }
 

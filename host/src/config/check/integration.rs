@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use toml::de::DeValue;
@@ -13,10 +14,12 @@ use crate::config::path::{Segment, TomlPath};
 use crate::config::raw::integration::{RawBackfill, RawDestinationNames, RawIntegration, RawOnRevert};
 use crate::config::report::{Advice, Report};
 use crate::config::{
-    Backfill, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice, OnRevert, Timezone, Transform,
+    Backfill, ByteSize, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice, OnRevert, Timezone,
+    Transform,
 };
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
 use crate::rejects::RejectLimits;
+use crate::source::{KeyPattern, Wanted};
 
 /// What integrations may refer to.
 pub(super) struct Names<'a> {
@@ -116,6 +119,14 @@ fn check_one(
     let max_reject_ratio = super::share(report, &path.key("max_reject_ratio"), raw.max_reject_ratio, 0.0);
     let reject_limits = RejectLimits { rows: max_rejects, share: max_reject_ratio };
     let max_unmatched = super::share(report, &path.key("max_unmatched_ratio"), raw.max_unmatched_ratio, 0.0);
+    let wanted = Wanted {
+        include: patterns(report, &path.key("include"), raw.include),
+        exclude: patterns(report, &path.key("exclude"), raw.exclude),
+        min_age: super::duration(report, &path.key("min_age"), raw.min_age, Duration::ZERO).unwrap_or_default(),
+        modified_since: raw.modified_since.and_then(|day| start_of(report, &path.key("modified_since"), day, &zone)),
+        max_size: super::size(report, &path.key("max_size"), raw.max_size, ByteSize::from_bytes(1))
+            .map(ByteSize::bytes),
+    };
     let matching = super::matching::check(report, &path.key("matching"), raw.matching, max_unmatched);
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
     Some(Integration {
@@ -124,6 +135,7 @@ fn check_one(
         connection: connection?,
         bucket: bucket?,
         prefix: raw.prefix.unwrap_or_default(),
+        wanted,
         destinations: destinations?,
         poll_interval: poll_interval.unwrap_or(names.poll_interval),
         expect_file_within,
@@ -259,7 +271,21 @@ fn backfill(
         Some(RawBackfill::None) => return Some(Backfill::None),
         Some(RawBackfill::Since(value)) => value,
     };
-    let text = match since {
+    start_of(report, &path.key("since"), since, zone).map(Backfill::Since)
+}
+
+/// Patterns of keys; those in order.
+fn patterns(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<Vec<String>>) -> Vec<KeyPattern> {
+    let texts = raw.unwrap_or_default().into_iter().enumerate();
+    let read = |(place, text): (usize, String)| {
+        report.parsed(&path.join([Segment::Index(place)]), Some(text), KeyPattern::new)
+    };
+    texts.filter_map(read).collect()
+}
+
+/// When a day begins.
+fn start_of(report: &mut Report<'_, '_>, path: &TomlPath, day: toml::Value, zone: &TimeZone) -> Option<Timestamp> {
+    let text = match day {
         toml::Value::Datetime(datetime) => Some(datetime.to_string()),
         toml::Value::String(text) => Some(text),
         _ => None,
@@ -267,7 +293,7 @@ fn backfill(
     let date = text.and_then(|text| jiff::fmt::temporal::DateTimeParser::new().parse_date(text).ok());
     let start = date.and_then(|date: Date| date.to_zoned(zone.clone()).ok());
     if start.is_none() {
-        report.wrong(&path.key("since"), "a day such as `2026-01-31` is expected here", Advice::Example);
+        report.wrong(path, "a day such as `2026-01-31` is expected here", Advice::Example);
     }
-    start.map(|start| Backfill::Since(start.timestamp()))
+    start.map(|start| start.timestamp())
 }

@@ -34,6 +34,38 @@ tables! {
         /// prefix = "daily/"
         /// ```
         prefix: String,
+        /// Patterns, one of which a key must fit. `*` and `?` stand for anything but `/`, `**` for any number of folders,
+        /// `{a,b}` for either. A pattern without `/` is held against the key's last part, any other against the whole key,
+        /// prefix included. The default is to take all.
+        ///
+        /// ```toml
+        /// include = ["usage-*.csv", "daily/**/accounts.xlsx"]
+        /// ```
+        include: Vec<String>,
+        /// Patterns of keys that are left out all the same.
+        ///
+        /// ```toml
+        /// exclude = ["**/tmp/**", "*-draft.*"]
+        /// ```
+        exclude: Vec<String>,
+        /// For how long a file must not have changed before it is taken. The default is not to wait.
+        ///
+        /// ```toml
+        /// min_age = "5m"
+        /// ```
+        min_age: String,
+        /// The day, in the integration's time zone, before which files changed that are never taken. The default is none.
+        ///
+        /// ```toml
+        /// modified_since = 2026-01-31
+        /// ```
+        modified_since: toml::Value,
+        /// Files of more bytes are left alone. The default is no limit.
+        ///
+        /// ```toml
+        /// max_size = "2GiB"
+        /// ```
+        max_size: String,
         /// `false` switches the integration off; then nothing else in it is complained about.
         ///
         /// ```toml
