@@ -50,7 +50,7 @@ use redb::{Builder, Database, ReadTransaction, ReadableDatabase};
 use crate::object::{ContentHash, IntegrationName, Object, ObjectKey};
 
 pub use admit::{AdmitPolicy, Admitted, Known, NewObject, OnRevert, SameContent};
-pub use browse::{Counts, Filter, ListPosition, Listed, Versions};
+pub use browse::{Backlog, Counts, Filter, ListPosition, Listed, Overview, Versions};
 pub use reconcile::Reconciled;
 pub use record::{Again, AskedAgain, Recorded, Selector};
 pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Silence, SkipReason, State, StateName};
@@ -366,10 +366,10 @@ impl Ledger {
         self.read(move |transaction| browse::show(transaction, &integration, &key)).await
     }
 
-    /// How many keys an integration has, by the state of their newest version. Reads each key's index once.
-    pub async fn counts(&self, integration: &IntegrationName) -> Result<Counts, LedgerError> {
+    /// What an integration has. Reads each key's index once, and each version that is not done with.
+    pub async fn overview(&self, integration: &IntegrationName) -> Result<Overview, LedgerError> {
         let integration = integration.clone();
-        self.read(move |transaction| browse::counts(transaction, &integration)).await
+        self.read(move |transaction| browse::overview(transaction, &integration)).await
     }
 
     /// Writes everything as lines of JSON, as it stood when this was called. Blocks.

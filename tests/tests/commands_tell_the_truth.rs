@@ -74,9 +74,12 @@ fn check_status(status: &Ran, daemon: bool) {
     assert_eq!(status.code, 1, "one file is quarantined: {status:?}");
     let status = &status.values[0];
     assert_eq!(status["daemon"], daemon);
+    assert!(status["disk"]["ledger"].as_u64().unwrap() > 0, "{status}");
     for integration in status["integrations"].as_array().unwrap() {
         let expected = serde_json::json!({ "completed": 1, "failed": 1, "quarantined": 1 });
         assert_eq!(integration["objects"], expected, "{status}");
+        let backlog = &integration["backlog"];
+        assert_eq!((&backlog["objects"], backlog["oldest"].is_string()), (&1.into(), true), "{status}");
         assert_eq!(integration["last_pass"].is_object(), daemon, "{status}");
     }
 }

@@ -1,6 +1,7 @@
 //! `gristmill status`: everything at a glance, the unhealthy first.
 
 use clap::Args;
+use indicatif::HumanBytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -44,7 +45,11 @@ fn is_overdue(status: &Value) -> bool {
 }
 
 fn count(status: &Value, state: &str) -> u64 {
-    status.get("objects").and_then(|objects| objects.get(state)).and_then(Value::as_u64).unwrap_or_default()
+    status.get("objects").map(|objects| number(objects, state)).unwrap_or_default()
+}
+
+fn number(value: &Value, name: &str) -> u64 {
+    value.get(name).and_then(Value::as_u64).unwrap_or_default()
 }
 
 fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
@@ -80,6 +85,13 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
                 output::print(format!("  {what}: {}", output::printable(text(status, value))));
             }
         }
+        if let Some(backlog) = status.get("backlog").filter(|backlog| number(backlog, "objects") > 0) {
+            let (objects, bytes) = (number(backlog, "objects"), HumanBytes(number(backlog, "bytes")));
+            let files = if objects == 1 { "file" } else { "files" };
+            let oldest =
+                text(backlog, "oldest").parse::<Timestamp>().map(|oldest| format!(", the oldest of {oldest:.0}"));
+            output::print(format!("  to do: {objects} {files}, {bytes}{}", oldest.unwrap_or_default()));
+        }
         if let Some(missing) = status.get("missing") {
             let (key, failure) = (output::printable(text(missing, "key")), output::printable(text(missing, "failure")));
             output::print(format!("  not everywhere: `{key}`: {failure}"));
@@ -95,5 +107,9 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
                 output::print(format!("  {what}: {moment:.0}"));
             }
         }
+    }
+    if let Some(disk) = answer.get("disk") {
+        let [ledger, spool] = ["ledger", "spool"].map(|name| HumanBytes(number(disk, name)));
+        output::print(format!("on disk: ledger {ledger}, spool {spool}"));
     }
 }

@@ -37,6 +37,18 @@ pub struct Assembly {
     http: HttpClient,
 }
 
+/// The ledger's file in the state directory.
+const LEDGER: &str = "ledger.redb";
+
+/// What the state directory takes up, in bytes.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Disk {
+    /// The ledger's file.
+    pub ledger: u64,
+    /// Copies of files at work, with the room that is kept for them.
+    pub spool: u64,
+}
+
 /// Where mappers are compiled and recipes made. It needs no ledger, so that `check` can use it beside a daemon.
 pub struct Workshop {
     launcher: Launcher,
@@ -200,11 +212,17 @@ fn limits(configured: config::MapperLimits) -> Limits {
 }
 
 impl Assembly {
+    /// What the state directory takes up.
+    pub fn disk(&self) -> Disk {
+        let ledger = std::fs::metadata(self.config.daemon.state_dir.join(LEDGER)).map_or(0, |file| file.len());
+        Disk { ledger, spool: self.spool.reserved() }
+    }
+
     /// Opens the state directory: ledger, spool, mapper host. Blocks.
     pub fn open(config: Config) -> Result<Self, AssemblyError> {
         let state = &config.daemon.state_dir;
         make_private(state)?;
-        let ledger = Ledger::open(&state.join("ledger.redb"))?;
+        let ledger = Ledger::open(&state.join(LEDGER))?;
         let spool =
             Spool::open(state.join("spool"), config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes())?;
         let workshop = Arc::new(Workshop::open(state, Launcher::this_binary())?);

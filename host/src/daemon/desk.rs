@@ -181,8 +181,10 @@ impl Desk {
             }
         };
         for status in &mut integrations {
-            let counts = assembly.ledger.counts(&status.integration).await.map_err(refused)?;
-            status.objects = counts.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect();
+            let overview = assembly.ledger.overview(&status.integration).await.map_err(refused)?;
+            status.backlog = overview.backlog;
+            status.objects =
+                overview.counts.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect();
             status.missing = missing_somewhere(&assembly.ledger, status).await?;
             if let Some(settings) = assembly.config.integration(&status.integration) {
                 let control = assembly.ledger.control(&status.integration).await.map_err(refused)?;
@@ -193,6 +195,7 @@ impl Desk {
         Ok(json!({
             "version": env!("CARGO_PKG_VERSION"),
             "daemon": matches!(self.place, Place::Beside(_)),
+            "disk": to_value(&assembly.disk())?,
             "integrations": to_value(&integrations)?,
             "problems": problems,
             "at_the_next_start": deferred,

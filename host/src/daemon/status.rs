@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Integration, duration_text};
 use crate::expectation::{self, Overdue};
-use crate::ledger::Control;
+use crate::ledger::{Backlog, Control};
 use crate::object::{IntegrationName, ObjectKey, TenantName};
 use crate::pass::PassReport;
 
@@ -64,6 +64,8 @@ pub struct IntegrationStatus {
     /// One of the objects that some of its destinations have and others do not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
+    /// What was listed and is not done with.
+    pub backlog: Backlog,
     /// Objects by state, from the ledger.
     pub objects: BTreeMap<String, u64>,
 }
@@ -117,6 +119,7 @@ impl Board {
             next_pass_at: None,
             overdue: None,
             missing: None,
+            backlog: Backlog::default(),
             objects: BTreeMap::new(),
         })))
     }

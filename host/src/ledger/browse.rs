@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use redb::ReadTransaction;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{
     Index, KEYS, Source, VERSIONS, corrupt, decode_version, key_at, key_place, sources, split_version_place,
-    versions_of,
+    version_at, versions_of,
 };
 use super::state::{Entry, State, StateName, Version};
 use super::{LedgerError, reading};
@@ -58,6 +59,27 @@ pub struct Listed {
 
 /// Objects by the state of their newest version.
 pub type Counts = BTreeMap<StateName, u64>;
+
+/// What an integration has, at a glance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// Its objects.
+    pub counts: Counts,
+    /// Those of them that are not done with.
+    pub backlog: Backlog,
+}
+
+/// Objects that were listed and are not done with: new ones, those that are tried again, and those that some destination
+/// does not have yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Backlog {
+    /// How many.
+    pub objects: u64,
+    /// How many bytes they have together.
+    pub bytes: u64,
+    /// When the first of them changed.
+    pub oldest: Option<Timestamp>,
+}
 
 const MOST: usize = 10_000;
 
@@ -157,9 +179,10 @@ pub(super) fn show(
     Ok(entries)
 }
 
-pub(super) fn counts(transaction: &ReadTransaction, integration: &IntegrationName) -> Result<Counts, LedgerError> {
+pub(super) fn overview(transaction: &ReadTransaction, integration: &IntegrationName) -> Result<Overview, LedgerError> {
     let keys = transaction.open_table(KEYS).map_err(reading)?;
-    let mut counts = Counts::new();
+    let versions = transaction.open_table(VERSIONS).map_err(reading)?;
+    let Overview { mut counts, mut backlog } = Overview::default();
     for source in sources(transaction, Some(integration))? {
         let number = source.number.to_be_bytes();
         for row in keys.range(number.as_slice()..).map_err(reading)? {
@@ -169,7 +192,15 @@ pub(super) fn counts(transaction: &ReadTransaction, integration: &IntegrationNam
             }
             let index = Index::decode(stored.value()).ok_or_else(|| corrupt(place.value()))?;
             *counts.entry(index.state).or_default() += 1;
+            if let StateName::New | StateName::Failed | StateName::Delivered = index.state {
+                let version = version_at(&versions, place.value(), index.arrivals)?;
+                let version = version.ok_or_else(|| corrupt(place.value()))?;
+                backlog.objects += 1;
+                backlog.bytes = backlog.bytes.saturating_add(version.size);
+                let before = backlog.oldest.unwrap_or(Timestamp::MAX);
+                backlog.oldest = Some(before.min(version.last_modified));
+            }
         }
     }
-    Ok(counts)
+    Ok(Overview { counts, backlog })
 }

@@ -159,5 +159,5 @@ async fn a_dropped_caller_does_not_undo_what_it_asked_for() {
     let Bench { ledger, directory, integration } = bench;
     drop(ledger);
     let ledger = Ledger::open(&directory.path().join("ledger.redb")).unwrap();
-    assert_eq!(ledger.counts(&integration).await.unwrap(), Counts::from([(StateName::Completed, 1)]));
+    assert_eq!(ledger.overview(&integration).await.unwrap().counts, Counts::from([(StateName::Completed, 1)]));
 }

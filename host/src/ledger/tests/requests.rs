@@ -203,8 +203,25 @@ async fn records_of_one_moment_are_each_answered_and_all_stored() {
     for task in tasks {
         assert_eq!(task.await.unwrap().unwrap(), Recorded::Stored);
     }
-    let counts = bench.ledger.counts(&bench.integration).await.unwrap();
+    let counts = bench.ledger.overview(&bench.integration).await.unwrap().counts;
     assert_eq!(counts, Counts::from([(StateName::Completed, 200)]));
+}
+
+#[tokio::test]
+async fn what_is_not_done_with_is_the_backlog() {
+    let bench = Bench::new();
+    let overview = async || bench.ledger.overview(&bench.integration).await.unwrap();
+    assert_eq!(overview().await, Overview::default());
+    bench.complete(object("done", "e", 1), 1).await;
+    let (new, failed) = (object("new", "e", 7), object("failed", "e", 5));
+    let both = new.size + failed.size;
+    bench.take(new).await;
+    let failed = bench.take(failed).await;
+    let state = State::Failed { attempts: 1, retry_after: at(2 * HOUR) };
+    bench.ledger.record(&failed, state, Facts::at(at(HOUR))).await.unwrap();
+    let found = overview().await;
+    assert_eq!(found.counts, Counts::from([StateName::Completed, StateName::New, StateName::Failed].map(|it| (it, 1))));
+    assert_eq!(found.backlog, Backlog { objects: 2, bytes: both, oldest: Some(at(5)) });
 }
 
 #[tokio::test]
