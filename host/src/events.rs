@@ -243,6 +243,22 @@ impl IntegrationRecovered<'_> {
     }
 }
 
+/// The ledger forgot keys that the bucket no longer holds.
+pub struct KeysForgotten<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// How many.
+    pub keys: usize,
+}
+
+impl KeysForgotten<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, keys } = self;
+        info!(event = "keys_forgotten", %integration, keys, "the ledger forgot files that were gone for long");
+    }
+}
+
 /// An integration takes files again.
 pub struct IntegrationUnblocked<'a> {
     /// Whose.

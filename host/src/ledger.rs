@@ -17,6 +17,7 @@
 //! | `keys` | `[source: 4][key]` | the index: what a pass has to know of a key, in 69 bytes and the ETag |
 //! | `versions` | `[source: 4][key][arrival: 8]` | JSON: one version of the key, its state and what was learnt of it |
 //! | `contents` | `[source: 4][key][BLAKE3: 32]` | the arrival of the completed version that had these bytes |
+//! | `absent` | `[source: 4][key]` | the second at which the bucket was first seen not to hold it any more |
 //!
 //! The index is, in this order: state (1), count of arrivals (8), arrival that the last listing showed when that was
 //! not the newest (8), second from which it is due (8), mapping digest under which it failed (32), effective time (8
@@ -51,16 +52,18 @@ use crate::object::{ContentHash, IntegrationName, Object, ObjectKey};
 
 pub use admit::{AdmitPolicy, Admitted, Known, NewObject, OnRevert, SameContent};
 pub use browse::{Backlog, Counts, Filter, ListPosition, Listed, Overview, Versions};
+pub use census::{Place, Stretch};
 pub use reconcile::Reconciled;
 pub use record::{Again, AskedAgain, Recorded, Selector};
 pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Silence, SkipReason, State, StateName};
 pub use transfer::Imported;
 
-use layout::{CONTROLS, META, SCHEMA, Tables};
+use layout::{ABSENT, CONTROLS, META, SCHEMA, Tables};
 use writer::Writer;
 
 mod admit;
 mod browse;
+mod census;
 mod layout;
 mod reconcile;
 mod record;
@@ -234,18 +237,22 @@ struct Inner {
 
 impl Ledger {
     /// Opens the ledger at `path`, or makes an empty one. Blocks; a file that was not closed is repaired first.
-    #[expect(clippy::disallowed_methods, reason = "this is where the ledger is opened")]
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let failed =
             |error: redb::Error| LedgerError::Open { path: path.display().to_string(), source: Arc::new(error) };
         if !path.try_exists().map_err(|error| failed(error.into()))? {
             make(path).map_err(failed)?;
         }
-        let database = Builder::new().set_cache_size(CACHE).open(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse { path: path.display().to_string() },
-            other => failed(other.into()),
-        })?;
-        Self::start(database, &path.display().to_string())
+        Self::start(open(path)?, &path.display().to_string())
+    }
+
+    /// Gives room back that the ledger at `path` does not need. Blocks; nobody else may have it open.
+    ///
+    /// # Errors
+    /// As for [`Ledger::open`]; the ledger is whole in any case.
+    pub fn compact(path: &Path) -> Result<(), LedgerError> {
+        let mut database = open(path)?;
+        database.compact().map(drop).map_err(|error| writing("compact", error))
     }
 
     fn start(database: Database, path: &str) -> Result<Self, LedgerError> {
@@ -253,6 +260,7 @@ impl Ledger {
         if found != SCHEMA {
             return Err(LedgerError::Schema { path: path.to_owned(), found, known: SCHEMA });
         }
+        add_tables(&database)?;
         let database = Arc::new(database);
         let writer =
             Writer::start(database.clone()).map_err(|error| LedgerError::Thread { source: Arc::new(error) })?;
@@ -372,6 +380,22 @@ impl Ledger {
         self.read(move |transaction| browse::overview(transaction, &integration)).await
     }
 
+    /// Notes which keys a stretch of the listing no longer shows, and which it shows again.
+    pub async fn count(&self, place: &Place, stretch: Stretch, now: Timestamp) -> Result<(), LedgerError> {
+        let place = place.clone();
+        let changed = self.read(move |transaction| census::compare(transaction, &place, &stretch)).await?;
+        if changed.is_nothing() {
+            return Ok(());
+        }
+        self.write(move |tables| census::note(tables, &changed, now)).await
+    }
+
+    /// Forgets keys that were gone at `gone_at` already, at most so many; how many that were.
+    pub async fn forget_gone(&self, place: &Place, gone_at: Timestamp, most: usize) -> Result<usize, LedgerError> {
+        let place = place.clone();
+        self.write(move |tables| census::forget(tables, &place, gone_at, most)).await
+    }
+
     /// Writes everything as lines of JSON, as it stood when this was called. Blocks.
     pub fn export(&self, out: &mut dyn Write) -> Result<(), LedgerError> {
         transfer::export(&self.0.database.begin_read().map_err(reading)?, out)
@@ -417,6 +441,27 @@ fn schema(database: &Database) -> Result<u64, LedgerError> {
         Ok(meta) => Ok(meta.get("schema").map_err(reading)?.map_or(0, |version| version.value())),
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
         Err(error) => Err(reading(error)),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the ledger is opened")]
+fn open(path: &Path) -> Result<Database, LedgerError> {
+    Builder::new().set_cache_size(CACHE).open(path).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse { path: path.display().to_string() },
+        other => LedgerError::Open { path: path.display().to_string(), source: Arc::new(other.into()) },
+    })
+}
+
+/// Tables that came after the first ledgers of this schema.
+fn add_tables(database: &Database) -> Result<(), LedgerError> {
+    let looked = database.begin_read().map_err(reading)?.open_table(ABSENT).map(drop);
+    match looked {
+        Err(redb::TableError::TableDoesNotExist(_)) => {
+            let transaction = database.begin_write().map_err(|error| writing("begin a change of", error))?;
+            Tables::open(&transaction)?;
+            transaction.commit().map_err(|error| writing("commit to", error))
+        }
+        other => other.map_err(reading),
     }
 }
 

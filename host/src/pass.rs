@@ -27,6 +27,7 @@ use crate::retry::{self, ErrorClass, Step};
 use crate::source::{Ignored, Page, Source, SourceError};
 
 mod backfill;
+mod census;
 mod confirmations;
 mod listing;
 mod slots;
@@ -246,7 +247,7 @@ impl<S: Source> Pass<'_, S> {
     }
 
     async fn begin_arrivals(&mut self, slots: &Slots, held_back: &mut HeldBack) -> Result<Going, PassError> {
-        let mut listing = Listing::begin(self.pipeline, self.oversight);
+        let mut listing = Listing::begin_counting(self.pipeline, self.oversight).await?;
         while let Some(page) = listing.next().await? {
             for new in self.count_and_admit(page).await? {
                 match self.lane(new.object()) {

@@ -166,6 +166,21 @@ fn a_ledger_comes_back_from_its_export() {
 }
 
 #[test]
+fn a_compacted_ledger_is_smaller_and_says_the_same() {
+    let (_server, bed) = ground();
+    bed.once();
+    let before = bed.command(["ledger", "list", "--json"]);
+    let daemon = bed.start();
+    let refused = bed.command(["ledger", "compact"]);
+    assert!(refused.code != 0 && refused.errors.contains("the daemon is running"), "{refused:?}");
+    assert_eq!(daemon.stop(), 0);
+    let compacted = bed.command(["ledger", "compact", "--json"]);
+    let size = |when: &str| compacted.values[0][when].as_u64().unwrap();
+    assert!(size("after") < size("before"), "{compacted:?}");
+    assert_eq!(bed.command(["ledger", "list", "--json"]).output, before.output);
+}
+
+#[test]
 fn records_go_to_files_whole_and_once() {
     let (server, bed) = ground();
     bed.once();

@@ -5,6 +5,7 @@ use std::io::{BufReader, BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use indicatif::HumanBytes;
 use jiff::civil::Date;
 use serde_json::Value;
 
@@ -76,6 +77,10 @@ enum Command {
         /// The export.
         file: PathBuf,
     },
+    /// Give room back to the file system that the ledger no longer needs. The daemon must not run.
+    ///
+    /// The ledger uses room again that becomes free in it, and never gives it back by itself.
+    Compact,
 }
 
 /// Take objects again now, each exactly once.
@@ -164,6 +169,7 @@ impl Ledger {
             }
             Command::Export { file } => export(shared, file),
             Command::Import { file } => import(shared, &file),
+            Command::Compact => compact(shared),
         }
     }
 }
@@ -380,14 +386,34 @@ fn export(shared: &Shared, file: Option<PathBuf>) -> Result<(), Failed> {
     Ok(())
 }
 
-fn import(shared: &Shared, file: &PathBuf) -> Result<(), Failed> {
+/// The ledger's file, when no daemon has it.
+fn path_without_daemon(shared: &Shared) -> Result<PathBuf, Failed> {
     let config = load(&shared.config)?.config;
     if Client::connect(&config.daemon.runtime_dir)?.is_some() {
-        return Err(Failed::new(UNWELL, "the daemon is running").hint(Some("stop it before an import".to_owned())));
+        return Err(Failed::new(UNWELL, "the daemon is running").hint(Some("stop it first".to_owned())));
     }
+    Ok(config.daemon.state_dir.join("ledger.redb"))
+}
+
+fn compact(shared: &Shared) -> Result<(), Failed> {
+    let path = path_without_daemon(shared)?;
+    let size = || std::fs::metadata(&path).map(|file| file.len());
+    let before = size().map_err(|error| Failed::new(UNWELL, format!("cannot read `{}`: {error}", path.display())))?;
+    crate::ledger::Ledger::compact(&path)
+        .map_err(|error| Failed::of(LEDGER, &error).hint(error.hint().map(str::to_owned)))?;
+    let after = size()?;
+    if shared.json {
+        output::print_json(&serde_json::json!({ "before": before, "after": after }));
+    } else {
+        output::print(format!("compacted: {} of {}", HumanBytes(after), HumanBytes(before)));
+    }
+    Ok(())
+}
+
+fn import(shared: &Shared, file: &PathBuf) -> Result<(), Failed> {
+    let path = path_without_daemon(shared)?;
     let opened =
         File::open(file).map_err(|error| Failed::new(UNWELL, format!("cannot read `{}`: {error}", file.display())))?;
-    let path = config.daemon.state_dir.join("ledger.redb");
     let ledger = crate::ledger::Ledger::open(&path)
         .map_err(|error| Failed::of(LEDGER, &error).hint(error.hint().map(str::to_owned)))?;
     let imported = ledger.import(&mut BufReader::new(opened)).map_err(|error| Failed::of(LEDGER, &error))?;

@@ -48,6 +48,8 @@ pub struct Integration {
     pub backfill: Backfill,
     /// With more objects on the first pass, the integration asks first (R16).
     pub backfill_limit: u64,
+    /// For how many days an object has to be gone before the ledger forgets it (R18); at least one.
+    pub forget_after_days: u32,
     /// How many rows of a file may be rejected (R11).
     pub reject_limits: RejectLimits,
     /// How its files are read.

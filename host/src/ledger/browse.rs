@@ -7,7 +7,7 @@ use redb::ReadTransaction;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{
-    Index, KEYS, Source, VERSIONS, corrupt, decode_version, key_at, key_place, sources, split_version_place,
+    ABSENT, Index, KEYS, Source, VERSIONS, corrupt, decode_version, key_at, key_place, sources, split_version_place,
     version_at, versions_of,
 };
 use super::state::{Entry, State, StateName, Version};
@@ -69,7 +69,7 @@ pub struct Overview {
     pub backlog: Backlog,
 }
 
-/// Objects that were listed and are not done with: new ones, those that are tried again, and those that some destination
+/// Objects that are in the bucket, as far as is known, and not done with: new ones, those that are tried again, and those that some destination
 /// does not have yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Backlog {
@@ -182,6 +182,7 @@ pub(super) fn show(
 pub(super) fn overview(transaction: &ReadTransaction, integration: &IntegrationName) -> Result<Overview, LedgerError> {
     let keys = transaction.open_table(KEYS).map_err(reading)?;
     let versions = transaction.open_table(VERSIONS).map_err(reading)?;
+    let absent = transaction.open_table(ABSENT).map_err(reading)?;
     let Overview { mut counts, mut backlog } = Overview::default();
     for source in sources(transaction, Some(integration))? {
         let number = source.number.to_be_bytes();
@@ -192,7 +193,8 @@ pub(super) fn overview(transaction: &ReadTransaction, integration: &IntegrationN
             }
             let index = Index::decode(stored.value()).ok_or_else(|| corrupt(place.value()))?;
             *counts.entry(index.state).or_default() += 1;
-            if let StateName::New | StateName::Failed | StateName::Delivered = index.state {
+            let is_unfinished = matches!(index.state, StateName::New | StateName::Failed | StateName::Delivered);
+            if is_unfinished && absent.get(place.value()).map_err(reading)?.is_none() {
                 let version = version_at(&versions, place.value(), index.arrivals)?;
                 let version = version.ok_or_else(|| corrupt(place.value()))?;
                 backlog.objects += 1;

@@ -16,6 +16,7 @@ pub(super) const CONTROLS: TableDefinition<'_, &str, &[u8]> = TableDefinition::n
 pub(super) const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
 pub(super) const VERSIONS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("versions");
 pub(super) const CONTENTS: TableDefinition<'_, &[u8], u64> = TableDefinition::new("contents");
+pub(super) const ABSENT: TableDefinition<'_, &[u8], i64> = TableDefinition::new("absent");
 
 /// What every table of bytes is read through, inside and outside a write transaction.
 pub(super) trait Bytes: ReadableTable<&'static [u8], &'static [u8]> {}
@@ -28,6 +29,7 @@ pub(super) struct Tables<'txn> {
     pub keys: Table<'txn, &'static [u8], &'static [u8]>,
     pub versions: Table<'txn, &'static [u8], &'static [u8]>,
     pub contents: Table<'txn, &'static [u8], u64>,
+    pub absent: Table<'txn, &'static [u8], i64>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -44,6 +46,7 @@ impl<'txn> Tables<'txn> {
             keys: transaction.open_table(KEYS)?,
             versions: transaction.open_table(VERSIONS)?,
             contents: transaction.open_table(CONTENTS)?,
+            absent: transaction.open_table(ABSENT)?,
         })
     }
 }

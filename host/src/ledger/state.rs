@@ -388,6 +388,9 @@ pub struct Control {
     /// When an object first failed since a pass merged some and failed none (R20).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
+    /// When keys were last held against a listing (R18).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Timestamp>,
     /// The destinations at its last pass; none where that is not known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<DestinationName>,

@@ -82,6 +82,64 @@ fn a_backfill_lets_new_arrivals_be_listed_in_between() {
     assert_eq!(simulation.pass(&process).unwrap().succeeded, 6);
 }
 
+/// R18
+#[test]
+fn a_key_is_forgotten_when_it_was_gone_for_long_and_not_before() {
+    let mut simulation = simulation("forget_after_days = 30", Slots::new(1, Keeping::Nothing));
+    (0..7).for_each(|number| put(&mut simulation, number));
+    let process = simulation.start(usize::MAX).unwrap();
+    assert_eq!(simulation.pass(&process).unwrap().succeeded, 7);
+    let gone = [1, 4, 6];
+    let stored = gone.map(|number| simulation.world().bucket.remove(&key(number)).unwrap());
+    let pass_after = |simulation: &mut Simulation, days: i64| {
+        simulation.world().now += SignedDuration::from_hours(24 * days);
+        simulation.pass(&process).unwrap();
+        let known = (0..7).filter(|number| !simulation.entries(&process, &key(*number)).unwrap().is_empty());
+        known.collect::<Vec<_>>()
+    };
+    assert_eq!(pass_after(&mut simulation, 1), [0, 1, 2, 3, 4, 5, 6], "they are missed from today on");
+    // One of them comes back for a while, and counts anew.
+    simulation.world().bucket.insert(key(4), stored[1].clone());
+    assert_eq!(pass_after(&mut simulation, 20), [0, 1, 2, 3, 4, 5, 6]);
+    simulation.world().bucket.remove(&key(4));
+    assert_eq!(pass_after(&mut simulation, 9), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(pass_after(&mut simulation, 1), [0, 2, 3, 4, 5]);
+    assert_eq!(pass_after(&mut simulation, 29), [0, 2, 3, 5]);
+
+    // The store still knows what it was given: the same file is taken once.
+    simulation.world().bucket.insert(key(6), stored[2].clone());
+    let merges = simulation.world().stores[0].merges.len();
+    assert_eq!(pass_after(&mut simulation, 0), [0, 2, 3, 5, 6]);
+    assert_eq!(simulation.world().stores[0].merges.len(), merges);
+}
+
+/// R18
+#[test]
+fn nothing_is_forgotten_by_a_listing_that_is_empty_broken_off_or_out_of_order() {
+    let mut simulation = simulation("forget_after_days = 1", Slots::new(1, Keeping::Nothing));
+    (0..7).for_each(|number| put(&mut simulation, number));
+    let process = simulation.start(usize::MAX).unwrap();
+    assert_eq!(simulation.pass(&process).unwrap().succeeded, 7);
+    let bucket = simulation.world().bucket.clone();
+    for what in ["empty", "broken off", "out of order"] {
+        simulation.world().lists_backwards = what == "out of order";
+        simulation.world().bucket = bucket.clone();
+        match what {
+            "empty" => simulation.world().bucket.clear(),
+            _ => drop(simulation.world().bucket.remove(&key(1))),
+        }
+        for _ in 0..3 {
+            simulation.world().now += SignedDuration::from_hours(48);
+            if what == "broken off" {
+                simulation.world().faults.push((Step::List, 1, Fault::Source(FailureKind::Denied)));
+            }
+            assert_eq!(simulation.pass(&process).is_ok(), what != "broken off");
+        }
+        let knows = |number| !simulation.entries(&process, &key(number)).unwrap().is_empty();
+        assert!((0..7).all(knows), "{what}");
+    }
+}
+
 #[test]
 fn a_backfill_gets_on_also_when_the_listing_always_breaks_off() {
     let mut simulation = Simulation::new("", Slots::new(1, Keeping::Half));

@@ -106,6 +106,8 @@ pub(super) struct World {
     pub fetched: Vec<ObjectKey>,
     /// How far the server's clock is behind now.
     pub server_behind: SignedDuration,
+    /// Whether the server lists the last key first.
+    pub lists_backwards: bool,
     /// How long a fetch takes.
     pub fetch_takes: SignedDuration,
     pub disk: Option<Arc<Disk>>,
@@ -200,7 +202,14 @@ impl Source for Hand {
         let world = self.step(Step::List);
         let world = world.map_err(|refused| SourceError::list(&"exports".parse().unwrap(), "", failure(refused)))?;
         let after = after.map(|token| token.as_str().parse::<ObjectKey>().unwrap());
-        let mut left = world.bucket.iter().filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
+        let mut all: Vec<_> = world.bucket.iter().collect();
+        if world.lists_backwards {
+            all.reverse();
+        }
+        let mut left = all.into_iter().skip_while(|(key, _)| after.as_ref().is_some_and(|after| *key != after));
+        if after.is_some() {
+            left.next();
+        }
         let mut objects: Vec<Object> = left
             .by_ref()
             .take(PAGE)

@@ -129,6 +129,9 @@ fn check_one(
     };
     let matching = super::matching::check(report, &path.key("matching"), raw.matching, max_unmatched);
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
+    let place = path.key("forget_after_days");
+    let forget_after_days = super::whole_number(report, &place, raw.forget_after_days, 1..=i64::from(u16::MAX));
+    let forget_after_days = forget_after_days.and_then(|days| days.try_into().ok()).unwrap_or(365);
     Some(Integration {
         name: name?,
         tenant: tenant?,
@@ -147,6 +150,7 @@ fn check_one(
         },
         backfill: backfill?,
         backfill_limit: backfill_limit.unwrap_or(10_000),
+        forget_after_days,
         reject_limits,
         decode,
         matching,

@@ -147,6 +147,13 @@ tables! {
         /// backfill_limit = 10000
         /// ```
         backfill_limit: i64,
+        /// After how many days the ledger forgets a file that is gone from the bucket. Should the same file come back later, a
+        /// store still knows that it had it; files that were written for others to load are written again.
+        ///
+        /// ```toml
+        /// forget_after_days = 365
+        /// ```
+        forget_after_days: i64,
         /// With more rejected rows than this a file is not merged at all, though its rejects are still written; `0` is all or
         /// nothing. The default is no limit.
         ///
