@@ -166,6 +166,37 @@ fn a_ledger_comes_back_from_its_export() {
 }
 
 #[test]
+fn check_says_what_listing_costs_on_aws() {
+    let (_server, bed) = ground();
+    let parts = r#"
+        [connections.aws]
+        region = "eu-central-1"
+        default_chain = {}
+        [integrations.often]
+        connection = "aws"
+        bucket = "exports"
+        poll_interval = "1m"
+        identifiers = [{ column = "id", match = "crm_id" }]
+        fields = [{ column = "stage", field = "stage", type = "text" }]
+        [integrations.elsewhere]
+        connection = "main"
+        bucket = "exports"
+        poll_interval = "1s"
+        identifiers = [{ column = "id", match = "crm_id" }]
+        fields = [{ column = "stage", field = "stage", type = "text" }]
+    "#;
+    bed.configure(parts);
+    let checked = bed.command(["check"]);
+    assert_eq!(
+        checked.output.lines().last().unwrap(),
+        "listing: 43,200 requests a month, about US$ 0.22, and as much again for every further 1,000 keys under each prefix"
+    );
+    let checked = bed.command(["check", "--json"]);
+    let requests = |place: usize| checked.values[place]["list_requests_a_month"].as_u64().unwrap();
+    assert_eq!([requests(0), requests(1)], [2_592_000, 43_200], "{checked:?}");
+}
+
+#[test]
 fn a_compacted_ledger_is_smaller_and_says_the_same() {
     let (_server, bed) = ground();
     bed.once();

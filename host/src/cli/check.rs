@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::output::Paint;
 use super::{CONFIGURATION, Failed, Shared, UNWELL, output};
-use crate::config::{self, Problem};
+use crate::config::{self, Config, Problem};
 use crate::daemon::{PartError, Workshop, look_at_destination};
 use crate::events::Chain;
 use crate::worker::Launcher;
@@ -70,6 +70,7 @@ impl Check {
                     let sound = Paint::of(&std::io::stdout()).green("sound");
                     output::print(format!("{sound}: {}", parts.join(", ")));
                 }
+                say_listings(shared, config);
                 Ok(())
             }
             (false, count) => {
@@ -77,6 +78,31 @@ impl Check {
                 Err(Failed::new(UNWELL, format!("{problems}; what they concern would be disabled")))
             }
         }
+    }
+}
+
+/// What listing costs: the requests of a month of 30 days, for as long as a prefix holds no more than 1,000 keys.
+///
+/// A request lists 1,000 keys. AWS's list price for 1,000 requests to S3 Standard in us-east-1 is US$ 0.005.
+fn say_listings(shared: &Shared, config: &Config) {
+    const MONTH: f64 = 30.0 * 24.0 * 3_600.0;
+    const DOLLARS: f64 = 0.005 / 1_000.0;
+    let mut total = 0.0;
+    for settings in config.integrations.values() {
+        let requests = MONTH / settings.poll_interval.as_secs_f64();
+        let is_aws = config.connections.get(&settings.connection).is_some_and(|it| it.endpoint_url.is_none());
+        total += if is_aws { requests } else { 0.0 };
+        if shared.json {
+            let requests = requests.ceil() as u64;
+            output::print_json(&json!({ "integration": settings.name, "list_requests_a_month": requests }));
+        }
+    }
+    if !shared.json && total > 0.0 {
+        let (requests, dollars) = (indicatif::HumanCount(total.ceil() as u64), total * DOLLARS);
+        output::print(format!(
+            "listing: {requests} requests a month, about US$ {dollars:.2}, and as much again for every further 1,000 keys \
+             under each prefix"
+        ));
     }
 }
 
