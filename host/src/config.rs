@@ -43,7 +43,7 @@ mod units;
 mod tests;
 
 pub use connection::{AccessKeyId, Addressing, Auth, Connection};
-pub use integration::{Backfill, ContentHashing, Integration, MapperChoice, OnRevert, Timezone, Transform};
+pub use integration::{Backfill, ContentHashing, Integration, Listing, MapperChoice, OnRevert, Timezone, Transform};
 pub use manual::example_file;
 pub use problem::{Position, Problem, Scope, render_problems};
 pub use units::{ByteSize, ByteSizeError, DurationError, duration_text, parse_duration};

@@ -21,7 +21,7 @@ use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
 use crate::oversight::Oversight;
 use crate::rejects::{self, IssueLog, RejectsError};
 use crate::retry::ErrorClass;
-use crate::source::{Source, SourceError};
+use crate::source::{Mark, Source, SourceError};
 use crate::spool::{Spool, SpoolError, SpooledObject};
 use crate::worker::Launcher;
 
@@ -55,6 +55,8 @@ pub struct Pipeline<S> {
     pub outbox: Outbox,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Where its next listing begins, when keys only grow.
+    pub mark: Mark,
     /// Whether the ledger was held against the destination (R18).
     pub is_compared: AtomicBool,
 }

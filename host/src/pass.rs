@@ -20,7 +20,7 @@ use crate::events;
 use crate::ingest::{Confirmed, Failure, Outcome, Pipeline, ingest};
 use crate::ledger::{self, AdmitPolicy, Facts, LedgerError, NewObject, Recorded, State};
 use crate::notify::{Kind, Notice};
-use crate::object::Object;
+use crate::object::{Object, ObjectKey};
 use crate::oversight::Oversight;
 use crate::rejects;
 use crate::retry::{self, ErrorClass, Step};
@@ -134,11 +134,17 @@ pub async fn pass<S: Source>(
     refuse_empty_store(pipeline, oversight).await?;
     let settled = decide_backfill(pipeline, oversight).await?;
     let (report, at_work) = (PassReport::default(), JoinSet::new());
-    let mut pass = Pass { pipeline, oversight, settled, report, at_work, stops: None };
+    let began = pipeline.clock.now();
+    let is_whole = pipeline.mark.start(began).is_none();
+    let mut pass =
+        Pass { pipeline, oversight, settled, report, at_work, stops: None, last_key: None, leaves_work: false };
     let begun = pass.begin(slots).await;
     // Whatever ended the listing, what was begun is finished and recorded first.
-    let report = pass.finish().await?;
+    let (report, done_to) = pass.finish().await?;
     begun?;
+    if let Some(key) = done_to {
+        pipeline.mark.reach(key, began, is_whole);
+    }
     say_recovered(pipeline, &report).await?;
     Ok(report)
 }
@@ -198,6 +204,10 @@ struct Pass<'a, S> {
     at_work: JoinSet<Result<Ended, LedgerError>>,
     /// Why no more objects are begun, once that is so.
     stops: Option<Failure>,
+    /// The last key of a listing that went to its end, in order.
+    last_key: Option<ObjectKey>,
+    /// Whether anything that was listed is left to a later pass.
+    leaves_work: bool,
 }
 
 /// Whether a pass begins more objects.
@@ -247,7 +257,7 @@ impl<S: Source> Pass<'_, S> {
     }
 
     async fn begin_arrivals(&mut self, slots: &Slots, held_back: &mut HeldBack) -> Result<Going, PassError> {
-        let mut listing = Listing::begin_counting(self.pipeline, self.oversight).await?;
+        let mut listing = Listing::of_arrivals(self.pipeline, self.oversight).await?;
         while let Some(page) = listing.next().await? {
             for new in self.count_and_admit(page).await? {
                 match self.lane(new.object()) {
@@ -260,6 +270,7 @@ impl<S: Source> Pass<'_, S> {
                 }
             }
         }
+        self.last_key = listing.last_key().cloned();
         Ok(Going::On)
     }
 
@@ -293,6 +304,7 @@ impl<S: Source> Pass<'_, S> {
         let listed = page.objects.len() as u64;
         self.report.listed += listed;
         self.report.ignored += page.ignored;
+        self.leaves_work |= page.ignored.too_young > 0;
         let work = self.admit(page.objects).await?;
         self.report.known += listed - work.len() as u64;
         Ok(work)
@@ -311,6 +323,7 @@ impl<S: Source> Pass<'_, S> {
         for object in &admitted.reverted {
             events::ObjectReverted { integration: &self.pipeline.settings.name, object }.emit();
         }
+        self.leaves_work |= admitted.known.waiting > 0;
         Ok(admitted.work)
     }
 
@@ -334,12 +347,16 @@ impl<S: Source> Pass<'_, S> {
         Ok(Going::On)
     }
 
-    async fn finish(mut self) -> Result<PassReport, PassError> {
+    /// What became of it all, and the key up to which nothing is left to do.
+    async fn finish(mut self) -> Result<(PassReport, Option<ObjectKey>), PassError> {
         while let Some(ended) = self.at_work.join_next().await {
             self.count(ended??);
         }
         match self.stops {
-            None => Ok(self.report),
+            None => {
+                let leaves_work = self.leaves_work || self.report.unfinished || self.report.failed > 0;
+                Ok((self.report, self.last_key.filter(|_| !leaves_work)))
+            }
             Some(failure) => Err(PassError::GivenUp(failure)),
         }
     }
@@ -350,7 +367,7 @@ impl<S: Source> Pass<'_, S> {
             Ended::Partial => self.report.partial += 1,
             Ended::Skipped => self.report.skipped += 1,
             Ended::Failed => self.report.failed += 1,
-            Ended::GivenBack => {}
+            Ended::GivenBack => self.leaves_work = true,
             Ended::PassStops(failure) => self.stops = Some(failure),
         }
     }

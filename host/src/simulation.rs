@@ -23,7 +23,7 @@ use crate::notify::Outbox;
 use crate::object::{ContentHash, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::pass::{Keeping, PassError, PassReport, Slots, pass};
-use crate::source::FailureKind;
+use crate::source::{FailureKind, Mark};
 use crate::spool::Spool;
 use crate::worker::Launcher;
 
@@ -169,6 +169,7 @@ impl Simulation {
             rejects_directory: self.directory.path().join("rejects"),
             outbox: Outbox::default(),
             clock: Arc::new(hand.clone()),
+            mark: Mark::default(),
             is_compared: AtomicBool::new(false),
         });
         Ok(Process { hand, pipeline, disk })

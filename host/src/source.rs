@@ -17,7 +17,7 @@ use std::ops::AddAssign;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::object::Object;
+use crate::object::{Object, ObjectKey};
 use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
@@ -25,12 +25,14 @@ mod connection;
 mod error;
 mod fetch;
 mod listing;
+mod mark;
 mod probe;
 mod wanted;
 
 pub use connection::{Connection, ConnectionSettings, Credentials, HttpClient, S3Source};
 pub use error::{Answer, Failure, FailureKind, SourceError};
 pub use listing::is_ingestible;
+pub use mark::Mark;
 pub use probe::{Probe, Verdict};
 pub use wanted::{KeyPattern, Unwanted, Wanted};
 
@@ -130,18 +132,11 @@ impl AddAssign for Ignored {
     }
 }
 
-/// Where a listing goes on. Only the source that made it can read it.
+/// Where a listing begins or goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageToken(String);
-
-impl PageToken {
-    /// Wraps a source's own token.
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-
-    /// The source's own token.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+pub enum PageToken {
+    /// The source's own words, which only the source that made them can read.
+    Continued(String),
+    /// Behind a key, in the order in which the source lists.
+    After(ObjectKey),
 }

@@ -11,7 +11,7 @@ use gristmill::object::Object;
 use gristmill::oversight::Watch;
 use gristmill::retry::ErrorClass;
 use gristmill::source::{
-    Connection, ConnectionSettings, Credentials, HttpClient, Page, S3Source, Source, SourceError, Verdict,
+    Connection, ConnectionSettings, Credentials, HttpClient, Page, PageToken, S3Source, Source, SourceError, Verdict,
 };
 use gristmill::spool::{Spool, SpooledObject};
 use gristmill_loopback_s3::{Backing, Config, Fault, Operation, Server};
@@ -168,6 +168,19 @@ async fn a_page_has_the_oldest_objects_first() {
         bench.server.set_last_modified(BUCKET, key, UNIX_EPOCH + Duration::from_secs(second)).unwrap();
     }
     assert_eq!(keys(&bench.source.list(None).await.unwrap()), ["b.csv", "c.csv", "d.csv", "a.csv"]);
+}
+
+#[tokio::test]
+async fn a_listing_begins_behind_a_key_and_goes_on_from_there() {
+    let bench = Bench::new("").await;
+    for number in 0..1_100 {
+        bench.server.put(BUCKET, &format!("{number:04} ü+.csv"), "x").unwrap();
+    }
+    let begin = PageToken::After("0049 ü+.csv".parse().unwrap());
+    let first = bench.source.list(Some(&begin)).await.unwrap();
+    let second = bench.source.list(first.next.as_ref()).await.unwrap();
+    assert_eq!((keys(&first).len(), keys(&second).len(), second.next.clone()), (1_000, 50, None));
+    assert_eq!((keys(&first).iter().min(), keys(&second).iter().max()), (Some(&"0050 ü+.csv"), Some(&"1099 ü+.csv")));
 }
 
 #[tokio::test]

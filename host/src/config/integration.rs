@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::decode::DecodeOptions;
 use crate::destination::Matching;
@@ -27,6 +27,8 @@ pub struct Integration {
     pub bucket: BucketName,
     /// What the keys begin with; empty for the whole bucket.
     pub prefix: String,
+    /// How the bucket is listed.
+    pub listing: Listing,
     /// Which of the objects there it takes.
     #[serde(skip_serializing_if = "Wanted::is_all")]
     pub wanted: Wanted,
@@ -153,6 +155,17 @@ pub enum OnRevert {
     Skip,
     /// It is taken again.
     Ingest,
+}
+
+/// How a bucket is listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listing {
+    /// From the first key to the last.
+    #[default]
+    Whole,
+    /// From the last key that was seen, but for once a day: keys only grow.
+    AppendOnly,
 }
 
 /// Which of the objects of the first pass are taken (R16).

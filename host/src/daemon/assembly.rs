@@ -16,7 +16,7 @@ use crate::notify::{self, Outbox, Webhook};
 use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
-use crate::source::{Connection, ConnectionSettings, Credentials, HttpClient, S3Source};
+use crate::source::{Connection, ConnectionSettings, Credentials, HttpClient, Mark, S3Source};
 use crate::spool::{Spool, SpoolError};
 use crate::worker::Launcher;
 
@@ -332,6 +332,7 @@ impl Assembly {
             rejects_directory: self.config.daemon.state_dir.join("rejects"),
             outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
+            mark: Mark::default(),
             is_compared: AtomicBool::new(false),
         }))
     }

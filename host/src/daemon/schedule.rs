@@ -146,7 +146,11 @@ impl Schedule {
         // A jittered first pass, so that a restart does not list every bucket at one moment.
         let mut pause = self.settings.poll_interval.min(Duration::from_secs(5)).mul_f64(random());
         while !self.oversight.stop.asked() {
-            is_awaited |= self.rest(pause).await;
+            if self.rest(pause).await {
+                // Whoever asks may mean files that a mark has left behind.
+                pipeline.mark.clear();
+                is_awaited = true;
+            }
             if self.oversight.stop.asked() {
                 break;
             }

@@ -10,8 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::events;
 use crate::ingest::Pipeline;
 use crate::ledger::{LedgerError, Place, Stretch};
-use crate::object::ObjectKey;
-use crate::source::Page;
 
 /// How often keys are counted.
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -22,9 +20,6 @@ const AT_ONCE: usize = 1_000;
 /// A census along one listing.
 pub(super) struct Census {
     place: Place,
-    /// The last key of the pages so far; none before the first.
-    last: Option<ObjectKey>,
-    is_in_order: bool,
 }
 
 impl Census {
@@ -41,32 +36,18 @@ impl Census {
             bucket: settings.bucket.clone(),
             prefix: settings.prefix.clone(),
         };
-        Ok(Some(Self { place, last: None, is_in_order: true }))
+        Ok(Some(Self { place }))
     }
 
-    /// Goes on with the next page, whole as it was listed.
-    pub(super) async fn see<S>(&mut self, pipeline: &Arc<Pipeline<S>>, page: &Page) -> Result<(), LedgerError> {
-        if !self.is_in_order {
-            return Ok(());
-        }
-        let mut keys: Vec<ObjectKey> = page.objects.iter().map(|object| object.key.clone()).collect();
-        keys.sort_unstable();
-        self.is_in_order = self.last.is_none() || keys.first().is_none_or(|first| Some(first) > self.last.as_ref());
-        let is_last = page.next.is_none();
-        if !self.is_in_order || keys.is_empty() && !is_last {
-            return Ok(());
-        }
-        let until = keys.last().filter(|_| !is_last).cloned();
-        let after = self.last.take();
-        self.last = keys.last().or(after.as_ref()).cloned();
-        let now = pipeline.clock.now();
-        pipeline.ledger.count(&self.place, Stretch { after, until, keys }, now).await
+    /// Goes on with what the listing showed next.
+    pub(super) async fn see<S>(&self, pipeline: &Arc<Pipeline<S>>, stretch: Stretch) -> Result<(), LedgerError> {
+        pipeline.ledger.count(&self.place, stretch, pipeline.clock.now()).await
     }
 
-    /// The listing came to its end.
-    pub(super) async fn end<S>(self, pipeline: &Arc<Pipeline<S>>) -> Result<(), LedgerError> {
+    /// The listing came to its end. It tells something if it showed keys, and all in order.
+    pub(super) async fn end<S>(self, pipeline: &Arc<Pipeline<S>>, tells: bool) -> Result<(), LedgerError> {
         let (settings, now) = (&pipeline.settings, pipeline.clock.now());
-        if self.is_in_order && self.last.is_some() {
+        if tells {
             let gone = SignedDuration::from_hours(24 * i64::from(settings.forget_after_days));
             let gone_at = now.saturating_sub(gone).unwrap_or(Timestamp::MIN);
             let mut forgotten = 0;

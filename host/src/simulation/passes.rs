@@ -141,6 +141,45 @@ fn nothing_is_forgotten_by_a_listing_that_is_empty_broken_off_or_out_of_order() 
 }
 
 #[test]
+fn where_keys_only_grow_a_listing_begins_behind_what_is_done_with() {
+    let mut simulation = simulation("listing = \"append_only\"", Slots::new(1, Keeping::Nothing));
+    (0..7).for_each(|number| put(&mut simulation, number));
+    let process = simulation.start(usize::MAX).unwrap();
+    let pass = |simulation: &mut Simulation| {
+        simulation.world().listed = 0;
+        let report = simulation.pass(&process).unwrap();
+        (report.succeeded, simulation.world().listed)
+    };
+    assert_eq!(pass(&mut simulation), (7, 7), "a process begins with a whole one");
+    assert_eq!(pass(&mut simulation), (0, 0));
+    put(&mut simulation, 8);
+    assert_eq!(pass(&mut simulation), (1, 1));
+
+    // What failed is listed until it is done with, and what came behind it with it.
+    simulation.world().faults.push((Step::Fetch, 0, Fault::Source(FailureKind::Denied)));
+    put(&mut simulation, 9);
+    assert_eq!(pass(&mut simulation), (0, 1));
+    assert_eq!(pass(&mut simulation), (0, 1), "it waits");
+    simulation.world().now += SignedDuration::from_hours(2);
+    assert_eq!(pass(&mut simulation), (1, 1));
+    assert_eq!(pass(&mut simulation), (0, 0));
+
+    // What came out of order is found a day later, or when somebody asks.
+    put(&mut simulation, 7);
+    assert_eq!(pass(&mut simulation), (0, 0));
+    simulation.world().now += SignedDuration::from_hours(22);
+    assert_eq!(pass(&mut simulation), (1, 10));
+    assert_eq!(pass(&mut simulation), (0, 0));
+    process.pipeline.mark.clear();
+    assert_eq!(pass(&mut simulation), (0, 10));
+
+    // A server that lists in another order is listed as a whole.
+    process.pipeline.mark.clear();
+    simulation.world().lists_backwards = true;
+    assert_eq!([pass(&mut simulation), pass(&mut simulation)], [(0, 10); 2]);
+}
+
+#[test]
 fn a_backfill_gets_on_also_when_the_listing_always_breaks_off() {
     let mut simulation = Simulation::new("", Slots::new(1, Keeping::Half));
     put_old(&mut simulation, 1);

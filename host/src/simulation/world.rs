@@ -106,6 +106,8 @@ pub(super) struct World {
     pub fetched: Vec<ObjectKey>,
     /// How far the server's clock is behind now.
     pub server_behind: SignedDuration,
+    /// How many keys were listed so far.
+    pub listed: usize,
     /// Whether the server lists the last key first.
     pub lists_backwards: bool,
     /// How long a fetch takes.
@@ -200,8 +202,12 @@ fn failure(refused: Refused) -> Failure {
 impl Source for Hand {
     async fn list(&self, after: Option<&PageToken>) -> Result<Page, SourceError> {
         let world = self.step(Step::List);
-        let world = world.map_err(|refused| SourceError::list(&"exports".parse().unwrap(), "", failure(refused)))?;
-        let after = after.map(|token| token.as_str().parse::<ObjectKey>().unwrap());
+        let mut world =
+            world.map_err(|refused| SourceError::list(&"exports".parse().unwrap(), "", failure(refused)))?;
+        let after = after.map(|token| match token {
+            PageToken::Continued(key) => key.parse().unwrap(),
+            PageToken::After(key) => key.clone(),
+        });
         let mut all: Vec<_> = world.bucket.iter().collect();
         if world.lists_backwards {
             all.reverse();
@@ -222,8 +228,9 @@ impl Source for Hand {
                 last_modified: stored.last_modified,
             })
             .collect();
-        let last = objects.last().map(|object| PageToken::new(object.key.as_str()));
+        let last = objects.last().map(|object| PageToken::Continued(object.key.as_str().to_owned()));
         let next = last.filter(|_| left.next().is_some());
+        world.listed += objects.len();
         objects.sort_by(|one, other| (one.last_modified, &one.key).cmp(&(other.last_modified, &other.key)));
         Ok(Page { objects, next, ..Page::default() })
     }

@@ -62,13 +62,19 @@ pub(super) async fn sample(source: &S3Source) -> Result<(Vec<Object>, Vec<Object
 
 async fn request(source: &S3Source, after: Option<&PageToken>) -> Result<ListObjectsV2Output, SourceError> {
     let prefix = Some(source.prefix.clone()).filter(|prefix| !prefix.is_empty());
+    let (continued, start_after) = match after {
+        None => (None, None),
+        Some(PageToken::Continued(token)) => (Some(token.clone()), None),
+        Some(PageToken::After(key)) => (None, Some(key.as_str().to_owned())),
+    };
     let request = source
         .connection
         .client
         .list_objects_v2()
         .bucket(source.bucket.as_str())
         .set_prefix(prefix)
-        .set_continuation_token(after.map(|token| token.as_str().to_owned()))
+        .set_continuation_token(continued)
+        .set_start_after(start_after)
         .encoding_type(EncodingType::Url)
         .max_keys(PAGE);
     unheard(request.send())
@@ -87,7 +93,7 @@ fn next(answer: &ListObjectsV2Output, after: Option<&PageToken>) -> Result<Optio
     }
     // Without these two checks a broken server would end the listing early, or never.
     let unexpected = |message| Failure::new(FailureKind::Unexpected).with_message(message);
-    let Some(token) = answer.next_continuation_token().map(PageToken::new) else {
+    let Some(token) = answer.next_continuation_token().map(|token| PageToken::Continued(token.to_owned())) else {
         return Err(unexpected("the listing goes on, and the server does not say where"));
     };
     if Some(&token) == after {
@@ -246,8 +252,8 @@ mod tests {
         let answer = ListObjectsV2Output::builder().is_truncated(true);
         assert!(next(&answer.clone().build(), None).is_err());
         let answer = answer.next_continuation_token("t").build();
-        assert_eq!(next(&answer, None).unwrap(), Some(PageToken::new("t")));
-        assert!(next(&answer, Some(&PageToken::new("t"))).is_err());
+        assert_eq!(next(&answer, None).unwrap(), Some(PageToken::Continued("t".to_owned())));
+        assert!(next(&answer, Some(&PageToken::Continued("t".to_owned()))).is_err());
         assert_eq!(next(&ListObjectsV2Output::builder().build(), None).unwrap(), None);
     }
 }

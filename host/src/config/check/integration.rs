@@ -138,6 +138,7 @@ fn check_one(
         connection: connection?,
         bucket: bucket?,
         prefix: raw.prefix.unwrap_or_default(),
+        listing: raw.listing.unwrap_or_default(),
         wanted,
         destinations: destinations?,
         poll_interval: poll_interval.unwrap_or(names.poll_interval),

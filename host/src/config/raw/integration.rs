@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::mapping::{RawField, RawIdentifier, RawUsage};
 use super::tables;
+use crate::config::Listing;
 use crate::destination::{Conflict, OnMultiple, OnNoMatch};
 
 tables! {
@@ -34,6 +35,14 @@ tables! {
         /// prefix = "daily/"
         /// ```
         prefix: String,
+        /// How the bucket is listed: `whole`, or `append_only` where the keys of new files always come after all others, as
+        /// with dates in them. Then a listing begins behind the last key, and everything is listed once a day, after a
+        /// restart, and when a person asks for files. It saves nearly all of the requests under big prefixes.
+        ///
+        /// ```toml
+        /// listing = "whole"
+        /// ```
+        listing: Listing,
         /// Patterns, one of which a key must fit. `*` and `?` stand for anything but `/`, `**` for any number of folders,
         /// `{a,b}` for either. A pattern without `/` is held against the key's last part, any other against the whole key,
         /// prefix included. The default is to take all.
