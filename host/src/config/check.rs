@@ -46,8 +46,9 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
     let (daemon, poll_interval) = daemon(&mut report, environment);
     let connections = tables(&mut report, "connections", connection::check);
     let mappers = tables(&mut report, "mappers", mapper::check);
-    let mut destinations =
-        tables(&mut report, "destinations", |report, path, _| destination::check(report, path, &daemon.state_dir));
+    let mut destinations = tables(&mut report, "destinations", |report, path, name| {
+        destination::check(report, path, name, &daemon.state_dir)
+    });
     if document.get(&root.key("destinations")).is_none() {
         destinations.named.extend(default_destination(&daemon.state_dir));
     }

@@ -13,6 +13,7 @@ use crate::destination::accounts::{AccountVisitor, Wanted};
 use crate::destination::files::FilesDestination;
 use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
 use crate::destination::sqlite::SqliteDestination;
+use crate::destination::webhook::{WebhookDestination, WebhookSettings};
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
 use crate::events;
 use crate::ingest::{DestinationSet, NamedDestination};
@@ -148,6 +149,9 @@ fn open_destination(kind: &DestinationKind, staging: PathBuf) -> Result<Arc<dyn 
         DestinationKind::Sqlite { path } => Arc::new(SqliteDestination::open(path.clone(), staging)?),
         DestinationKind::Postgres(settings) => Arc::new(postgres(settings)?),
         DestinationKind::Files { path, form } => Arc::new(FilesDestination::open(path, *form)?),
+        DestinationKind::Webhook(settings) => {
+            Arc::new(WebhookDestination::open(settings.clone(), Secrets::from_environment())?)
+        }
     })
 }
 
@@ -160,7 +164,7 @@ fn postgres(settings: &PostgresSettings) -> Result<PostgresDestination, Destinat
 pub fn migrate(kind: &DestinationKind) -> Result<Option<Migrated>, DestinationError> {
     match kind {
         DestinationKind::Postgres(settings) => postgres(settings)?.migrate().map(Some),
-        DestinationKind::Sqlite { .. } | DestinationKind::Files { .. } => Ok(None),
+        DestinationKind::Sqlite { .. } | DestinationKind::Files { .. } | DestinationKind::Webhook(_) => Ok(None),
     }
 }
 
@@ -175,6 +179,10 @@ pub fn destination_for_reading(
         DestinationKind::Sqlite { path } => DestinationKind::Sqlite { path: there(path, "store") },
         DestinationKind::Postgres(settings) => DestinationKind::Postgres(settings.clone()),
         DestinationKind::Files { path, form } => DestinationKind::Files { path: there(path, "files"), form: *form },
+        DestinationKind::Webhook(settings) => {
+            let directory = there(&settings.directory, "webhook");
+            DestinationKind::Webhook(WebhookSettings { directory, ..settings.clone() })
+        }
     };
     open_destination(&kind, scratch.join("staging"))
 }
