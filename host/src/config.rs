@@ -272,6 +272,9 @@ pub struct Destination {
     pub tenant: Option<TenantName>,
     /// What kind it is.
     pub kind: DestinationKind,
+    /// The destination whose accounts its records get (R12).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolve: Option<DestinationName>,
 }
 
 /// What kind of destination.

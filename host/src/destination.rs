@@ -28,11 +28,13 @@ mod matching;
 mod names;
 pub mod postgres;
 mod relational;
+pub mod resolve;
 pub mod sqlite;
 pub mod webhook;
 
 use accounts::{AccountVisitor, Wanted};
 pub use matching::{Conflict, Matching, NameMatch, OnMultiple, OnNoMatch};
+use resolve::ResolvedRow;
 
 /// What one object brings, before its first record.
 #[derive(Debug, Clone)]
@@ -263,6 +265,18 @@ pub trait Staging: Intake {
 
     /// What a merge would do; writes nothing that lasts.
     fn preview(self: Box<Self>) -> Result<Preview, DestinationError>;
+
+    /// Tells the account of each row, in rising order of tables and rows, account records first, and what a merge would
+    /// count of them; with row counts, it refuses what a merge would. Writes nothing that lasts. Not every destination can
+    /// match.
+    fn resolve(
+        self: Box<Self>,
+        rows: Option<RowCounts>,
+        found: &mut dyn FnMut(ResolvedRow) -> Result<(), DestinationError>,
+    ) -> Result<Merged, DestinationError> {
+        let _ = (rows, found);
+        Err(DestinationError::CannotTell)
+    }
 
     /// Merges everything and confirms the identity, durably. The counts are kept with it.
     fn merge(self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError>;

@@ -21,7 +21,7 @@ pub(super) mod notify;
 
 /// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
 /// pen.
-pub(super) const LATER: [(&str, &[&str]); 14] = [
+pub(super) const LATER: [(&str, &[&str]); 13] = [
     ("connections.*", &["access_grants", "assume_role"]),
     ("connections.*.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.access_key.secret_access_key", LATER_SECRETS),
@@ -35,7 +35,6 @@ pub(super) const LATER: [(&str, &[&str]); 14] = [
     ("destinations.*.postgres.url", LATER_SECRETS),
     ("destinations.*.webhook.url", LATER_SECRETS),
     ("destinations.*.webhook.secret", LATER_SECRETS),
-    ("destinations.*", &["resolve"]),
 ];
 
 const LATER_SECRETS: &[&str] = &["aws_secrets_manager", "google_secret_manager", "hashicorp_vault", "secret"];

@@ -35,6 +35,7 @@ mod confirming;
 mod matching;
 mod mended;
 mod order;
+mod resolving;
 pub(super) mod storing;
 mod telling;
 mod usage;
@@ -586,6 +587,10 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         mended_rows_wait_for_their_object;
     order:
         files_in_any_order_end_in_the_same_store;
+    resolving:
+        records_of_another_destination_get_the_accounts_of_the_store
+        a_file_is_refused_for_rows_that_the_store_does_not_know
+        rows_that_are_rejected_late_are_not_asked_after;
     storing:
         an_identity_is_confirmed_at_most_once
         a_replay_replaces_what_the_object_contributed

@@ -18,6 +18,9 @@
 //! strategy, in the order in which they are to be tried; and the fields that have a value. A field that is null is to be
 //! erased, one that is not there is to be kept.
 //!
+//! Where the destination names a store (`resolve`), `"account_id":17` stands before `account`: the id of the account in that
+//! store. Rows that matched none, or several, are not there then.
+//!
 //! A line of `usage.ndjson` is one value of one row: `{"table":0,"row":7,"account":[…],"user":{"email":"…"},
 //! "period_start":"2024-10-01","date":"2024-10-15","product":"Core","metric":"mau","period":"monthly","value":3,
 //! "unit":"…","aggregate":"sum","repeat":"replace"}`. Values of one account and period are not aggregated, since there is
@@ -74,12 +77,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
+use crate::destination::resolve::{Accounts, Resolver};
 use crate::destination::{
     Delivery, Destination, DestinationError, Intake, MendedRow, Preview, RowCounts, Staging, Summary, Taken,
 };
 use crate::object::{DedupKey, Generation, Identity, IntegrationName, TenantName};
 
-use late::Rows;
+pub(super) use late::Rows;
 use manifest::Manifest;
 use place::STAGING;
 pub(super) use recording::Recording;
@@ -112,10 +116,10 @@ pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) 
 }
 
 /// A directory that takes records as files.
-#[derive(Debug)]
 pub struct FilesDestination {
     directory: PathBuf,
     form: Form,
+    resolver: Option<Resolver>,
 }
 
 impl FilesDestination {
@@ -126,7 +130,12 @@ impl FilesDestination {
         fs::create_dir_all(&staging).map_err(failed("make", &staging))?;
         place::sync_directory(directory)?;
         place::recover(directory)?;
-        Ok(Self { directory: directory.to_owned(), form })
+        Ok(Self { directory: directory.to_owned(), form, resolver: None })
+    }
+
+    /// The same, with the accounts of a store in its records.
+    pub fn resolving(self, resolver: Option<Resolver>) -> Self {
+        Self { resolver, ..self }
     }
 }
 
@@ -148,8 +157,8 @@ impl Destination for FilesDestination {
         Ok(None)
     }
 
-    fn lacks_accounts(&self, _tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
-        Ok(None)
+    fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
+        self.resolver.as_ref().map_or(Ok(None), |resolver| resolver.lacks_accounts(tenant))
     }
 
     fn taken(
@@ -167,7 +176,7 @@ impl Destination for FilesDestination {
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {
         let staged = self.directory.join(STAGING).join(delivery.identity.digest());
-        let recording = Recording::begin(staged, self.form)?;
+        let recording = Recording::begin(staged, self.form, &delivery, self.resolver.as_ref())?;
         Ok(Box::new(FilesStaging { directory: self.directory.clone(), delivery, recording }))
     }
 }
@@ -188,8 +197,9 @@ trait Writer: Send {
     /// Writes usage records of the open table, less those of `rejected` rows.
     fn usage(&mut self, batch: &UsageBatch, rejected: &[u32]) -> Result<(), DestinationError>;
 
-    /// Brings the files to their final content, less the records of rows that were rejected late.
-    fn settle(&mut self, late: &Rows) -> Result<Settled, DestinationError>;
+    /// Brings the files to their final content, less the records of rows that were rejected late. Where there are
+    /// accounts, each record gets its own, and those without one are left out.
+    fn settle(&mut self, late: &Rows, accounts: Option<&mut Accounts>) -> Result<Settled, DestinationError>;
 
     /// Adds the first records of the settled files.
     fn show(&self, preview: &mut Preview) -> Result<(), DestinationError>;
@@ -242,7 +252,7 @@ impl Staging for FilesStaging {
     }
 
     fn merge(mut self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError> {
-        let (merged, files) = self.recording.settle()?;
+        let (merged, files) = self.recording.settle(Some(rows))?;
         let summary = Summary { content: self.delivery.content, rows, merged };
         let Delivery { tenant, identity, .. } = &self.delivery;
         let place = place::of(&self.directory, tenant, identity);

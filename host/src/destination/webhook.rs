@@ -18,7 +18,7 @@
 //! | `prepared_at` | when the batches of this delivery were made |
 //! | `batch`, `last` | its number, from 1, and whether it is the last; there always is one |
 //! | `tables` | in the first batch: identifiers and fields with their types and write modes, and series, table by table |
-//! | `mended`, `accounts`, `usage` | the records, each as a line of the [`super::files`] destination; a list without any is left out |
+//! | `mended`, `accounts`, `usage` | the records, each as a line of the [`super::files`] destination, with `account_id` where accounts are resolved (R12); a list without any is left out |
 //!
 //! The batches of an object are sent in order, each once the one before was taken. Different objects are on their way at
 //! once.
@@ -65,6 +65,7 @@ use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::clock::{Clock, SystemClock};
 use crate::destination::files::manifest::{self, Manifest};
 use crate::destination::files::{Compression, Form, Format, Recording, failed, place};
+use crate::destination::resolve::Resolver;
 use crate::destination::{
     Delivery, Destination, DestinationError, Intake, MendedRow, Preview, RowCounts, Staging, Summary, Taken,
 };
@@ -129,6 +130,7 @@ impl WebhookSettings {
 pub struct WebhookDestination {
     settings: WebhookSettings,
     shared: Arc<Shared>,
+    resolver: Option<Resolver>,
 }
 
 /// What stagings need of their destination.
@@ -150,7 +152,12 @@ impl WebhookDestination {
         place::recover(directory)?;
         plan::expire(&directory.join(SENDING), SystemClock.now())?;
         let sender = Sender::new(settings.timeout)?;
-        Ok(Self { settings, shared: Arc::new(Shared { secrets, sender }) })
+        Ok(Self { settings, shared: Arc::new(Shared { secrets, sender }), resolver: None })
+    }
+
+    /// The same, with the accounts of a store in its records.
+    pub fn resolving(self, resolver: Option<Resolver>) -> Self {
+        Self { resolver, ..self }
     }
 
     fn confirmation(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Manifest>, DestinationError> {
@@ -192,8 +199,8 @@ impl Destination for WebhookDestination {
         Ok(None)
     }
 
-    fn lacks_accounts(&self, _tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
-        Ok(None)
+    fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
+        self.resolver.as_ref().map_or(Ok(None), |resolver| resolver.lacks_accounts(tenant))
     }
 
     fn taken(
@@ -215,7 +222,7 @@ impl Destination for WebhookDestination {
         Ok(Box::new(WebhookStaging {
             settings: self.settings.clone(),
             shared: Arc::clone(&self.shared),
-            recording: Recording::begin(staged, FORM)?,
+            recording: Recording::begin(staged, FORM, &delivery, self.resolver.as_ref())?,
             delivery,
             overseen: Overseen::default(),
         }))
@@ -255,7 +262,7 @@ impl WebhookStaging {
         if let Some(plan) = Plan::read(sending)?.filter(|plan| plan.is_of(identity, mapping)) {
             return Ok((plan, lock(sending)?));
         }
-        let (merged, files) = self.recording.settle()?;
+        let (merged, files) = self.recording.settle(Some(rows))?;
         let summary = Summary { content: self.delivery.content, rows, merged };
         let manifest = Manifest::new(&self.delivery, summary, self.recording.take_tables());
         let plan = Plan::new(manifest, self.settings.batch, SystemClock.now());

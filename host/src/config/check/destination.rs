@@ -11,7 +11,7 @@ use crate::config::path::TomlPath;
 use crate::config::raw::destination::{RawDestination, RawPostgres, RawWebhook};
 use crate::config::report::{Advice, Report};
 use crate::config::{ByteSize, Destination, DestinationKind};
-use crate::destination::files::Form;
+use crate::destination::files::{Form, Format};
 use crate::destination::postgres::{Address, PostgresSettings, Tls};
 use crate::destination::webhook::{BatchLimits, WebhookSettings};
 use crate::object::DestinationName;
@@ -61,7 +61,23 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, name: &str, st
         }
         return None;
     };
-    Some(Destination { tenant, kind })
+    let place = path.key("resolve");
+    let resolve = report.parsed(&place, raw.resolve, str::parse);
+    let is_lines = |form: &Form| form.format == Format::Ndjson;
+    match &kind {
+        _ if resolve.is_none() => {}
+        DestinationKind::Webhook(_) => {}
+        DestinationKind::Files { form, .. } if is_lines(form) => {}
+        DestinationKind::Files { .. } => {
+            let message = "records in columns keep their identifiers alone";
+            report.wrong(&place, message, Advice::HintOnly("set `format = \"ndjson\"`, or leave it out".into()));
+        }
+        DestinationKind::Sqlite { .. } | DestinationKind::Postgres(_) => {
+            let message = "this destination keeps accounts of its own";
+            report.wrong(&place, message, Advice::HintOnly("leave it out".into()));
+        }
+    }
+    Some(Destination { tenant, kind, resolve })
 }
 
 fn postgres(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawPostgres) -> Option<PostgresSettings> {
@@ -173,6 +189,36 @@ fn schema_name(text: &str) -> Result<String, NotASchema> {
         && !text.starts_with(|first: char| first.is_ascii_digit())
         && !text.starts_with("pg_");
     if fits { Ok(text.to_owned()) } else { Err(NotASchema) }
+}
+
+/// R12, R13: what a destination resolves through keeps accounts, and of the same tenant. The one that names it is refused.
+pub(super) fn check_resolve(report: &mut Report<'_, '_>, destinations: &mut Tables<DestinationName, Destination>) {
+    let mut refused = Vec::new();
+    for (name, destination) in &destinations.named {
+        let Some(store) = &destination.resolve else { continue };
+        let place = TomlPath::default().key("destinations").key(name.as_str()).key("resolve");
+        let Some(found) = destinations.follow(report, &place, store) else {
+            refused.push(name.clone());
+            continue;
+        };
+        let wrong = if !found.kind.can_match() {
+            format!("`{store}` keeps no accounts")
+        } else if found.tenant.is_some() && found.tenant != destination.tenant {
+            format!("`{store}` serves another tenant")
+        } else {
+            continue;
+        };
+        report.wrong(
+            &place,
+            wrong,
+            Advice::HintOnly("name a destination of the same tenant that keeps accounts".into()),
+        );
+        refused.push(name.clone());
+    }
+    for name in refused {
+        destinations.named.remove(&name);
+        destinations.refused.insert(name.to_string());
+    }
 }
 
 /// Two destinations in one directory would take each other's files for their own. The later one by name is refused.

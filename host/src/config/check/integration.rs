@@ -117,6 +117,9 @@ fn check_one(
     let reject_limits = RejectLimits { rows: max_rejects, share: max_reject_ratio };
     let max_unmatched = super::share(report, &path.key("max_unmatched_ratio"), raw.max_unmatched_ratio, 0.0);
     let matching = super::matching::check(report, &path.key("matching"), raw.matching, max_unmatched);
+    if let Some(destinations) = &destinations {
+        super::matching::check_resolve(report, path, &names.destinations.named, destinations, &matching);
+    }
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
     Some(Integration {
         name: name?,

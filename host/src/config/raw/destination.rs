@@ -15,6 +15,14 @@ tables! {
         /// tenant = "acme"
         /// ```
         tenant: String,
+        /// For `webhook`, and for `files` of lines: the destination that keeps the accounts (`sqlite` or `postgres`) whose ids
+        /// the records get, as `account_id`. Identifiers are matched there as `matching` says, and rows without an account
+        /// are left out; no account is created by that. The default is none: records get their identifiers alone.
+        ///
+        /// ```text
+        /// resolve = "main"
+        /// ```
+        resolve: String,
         /// SQLite stores.
         sqlite: RawSqlite,
         /// A PostgreSQL store.

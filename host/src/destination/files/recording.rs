@@ -15,7 +15,8 @@ use super::ndjson::Ndjson;
 use super::parquet::Parquet;
 use super::{Compression, Form, Format, MENDED, Settled, Writer, failed, place, records};
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
-use crate::destination::{DestinationError, Intake, MendedRow, Merged, Preview};
+use crate::destination::resolve::{Resolver, Resolving};
+use crate::destination::{Delivery, DestinationError, Intake, MendedRow, Merged, Preview, RowCounts};
 
 /// The files that are being written.
 pub(in crate::destination) struct Recording {
@@ -24,6 +25,8 @@ pub(in crate::destination) struct Recording {
     mended: Option<Lines>,
     tables: Vec<Table>,
     late: Rows,
+    /// Where records are to have an account.
+    resolving: Option<Resolving>,
     _lock: File,
 }
 
@@ -36,13 +39,19 @@ impl Drop for Recording {
 
 impl Recording {
     /// Begins one in a directory that is made for it. What an unfinished one left there is removed.
-    pub fn begin(staged: PathBuf, form: Form) -> Result<Self, DestinationError> {
+    pub fn begin(
+        staged: PathBuf,
+        form: Form,
+        delivery: &Delivery,
+        resolver: Option<&Resolver>,
+    ) -> Result<Self, DestinationError> {
         let lock = make_and_lock(&staged)?;
         let writer: Box<dyn Writer> = match form.format {
             Format::Ndjson => Box::new(Ndjson::new(staged.clone(), form.compression)),
             Format::Parquet => Box::new(Parquet::new(staged.clone(), form.compression)),
         };
-        Ok(Self { staged, writer, mended: None, tables: Vec::new(), late: Rows::default(), _lock: lock })
+        let resolving = resolver.map(|resolver| resolver.begin(delivery, &staged));
+        Ok(Self { staged, writer, mended: None, tables: Vec::new(), late: Rows::default(), resolving, _lock: lock })
     }
 
     /// Where the files are.
@@ -50,10 +59,13 @@ impl Recording {
         &self.staged
     }
 
-    /// Brings the files to their final content. The caller flushes them.
-    pub fn settle(&mut self) -> Result<(Merged, Vec<PathBuf>), DestinationError> {
+    /// Brings the files to their final content, with the accounts of the records where there are to be any. The caller
+    /// flushes them. Without row counts, no file is refused for its rows.
+    pub fn settle(&mut self, rows: Option<RowCounts>) -> Result<(Merged, Vec<PathBuf>), DestinationError> {
         let late = std::mem::take(&mut self.late);
-        let Settled { accounts, usage, mut files } = self.writer.settle(&late)?;
+        let resolved = self.resolving.take().map(|resolving| resolving.resolve(&late, rows)).transpose()?;
+        let (mut found, merged) = resolved.map_or((None, Merged::default()), |(found, merged)| (Some(found), merged));
+        let Settled { accounts, usage, mut files } = self.writer.settle(&late, found.as_mut())?;
         if let Some(mended) = &mut self.mended {
             mended.finish()?;
             if !late.is_empty() {
@@ -61,7 +73,7 @@ impl Recording {
             }
             files.push(mended.path().to_owned());
         }
-        let merged = Merged { delivered: accounts, usage_values: usage, usage_records: usage, ..Merged::default() };
+        let merged = Merged { delivered: accounts, usage_values: usage, usage_records: usage, ..merged };
         Ok((merged, files))
     }
 
@@ -72,7 +84,7 @@ impl Recording {
 
     /// The first records, and how many there are.
     pub fn preview(&mut self) -> Result<Preview, DestinationError> {
-        let mut preview = Preview { merged: self.settle()?.0, ..Preview::default() };
+        let mut preview = Preview { merged: self.settle(None)?.0, ..Preview::default() };
         self.writer.show(&mut preview)?;
         Ok(preview)
     }
@@ -90,16 +102,25 @@ impl Intake for Recording {
         usage: Option<&UsageLayout>,
     ) -> Result<(), DestinationError> {
         self.tables.push(Table { accounts: accounts.cloned(), usage: usage.cloned(), series: Vec::new() });
+        if let Some(resolving) = &mut self.resolving {
+            resolving.open_table(accounts, usage)?;
+        }
         self.writer.open_table(self.table(), accounts, usage)
     }
 
     fn accounts(&mut self, batch: &AccountBatch, rejected: &[u32]) -> Result<(), DestinationError> {
+        if let Some(resolving) = &mut self.resolving {
+            resolving.accounts(batch, rejected)?;
+        }
         self.writer.accounts(batch, rejected)
     }
 
     fn usage(&mut self, batch: &UsageBatch, rejected: &[u32]) -> Result<(), DestinationError> {
         if let Some(table) = self.tables.last_mut() {
             table.series.extend_from_slice(&batch.announced);
+        }
+        if let Some(resolving) = &mut self.resolving {
+            resolving.usage(batch, rejected)?;
         }
         self.writer.usage(batch, rejected)
     }
