@@ -162,6 +162,7 @@ struct Ground {
 }
 
 impl Ground {
+    /// Whatever comes creates accounts, where somebody keeps them.
     fn new(answers: &[Answer], destination: &str) -> Self {
         let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
         let bed = Bed::new(&server.endpoint(), "loopback", "loopback-secret");
@@ -169,18 +170,24 @@ impl Ground {
         let secret = bed.path("signing");
         std::fs::write(&secret, SECRET).unwrap();
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
-        bed.configure(&format!(
-            "[destinations.main]\nsqlite = {{}}\n\
+        let ground = Self { server, bed, receiver };
+        ground.configure("", destination, "create");
+        ground
+    }
+
+    /// With more said of the webhook.
+    fn configure(&self, hook: &str, destination: &str, on_no_match: &str) {
+        self.bed.configure(&format!(
+            "[destinations.main]\nsqlite = {{}}\n[destinations.hook]\n{hook}\n\
              [destinations.hook.webhook]\nurl = \"{}\"\nsecret = {{ file = \"{}\" }}\ntimeout = \"1s\"\nbatch_records = 10\n\
              [integrations.daily]\nconnection = \"main\"\nbucket = \"{BUCKET}\"\npoll_interval = \"1s\"\n\
-             destination = {destination}\nmatching = {{ on_no_match = \"create\" }}\n\
+             destination = {destination}\nmatching = {{ on_no_match = \"{on_no_match}\" }}\n\
              identifiers = [{{ column = \"id\", match = \"crm_id\" }}]\n\
              fields = [{{ column = \"stage\", field = \"stage\", type = \"text\" }}]\n\
              usage = [{{ product = \"Core\", period = \"monthly\", metrics = [{{ column = \"calls\", metric = \"calls\" }}] }}]\n",
-            receiver.url,
-            secret.display()
+            self.receiver.url,
+            self.bed.path("signing").display()
         ));
-        Self { server, bed, receiver }
     }
 
     /// A file of so many rows: as many account records, and as many of usage.
@@ -311,4 +318,43 @@ fn a_dry_run_shows_records_and_sends_nothing() {
     assert!(ran.output.contains("won"), "{ran:?}");
     assert!(ground.receiver.seen().is_empty());
     assert!(!ground.bed.state().join("webhook").exists());
+}
+
+/// R12
+#[test]
+fn records_carry_the_account_that_a_store_matches_or_has_created_first() {
+    let ground = Ground::new(&[], "\"main\"");
+    ground.configure("resolve = \"main\"", "[\"hook\", \"main\"]", "create");
+    ground.put("a.csv", 3);
+    ground.complete("a.csv");
+    let told = || {
+        let mut told = Vec::new();
+        for body in ground.receiver.bodies().values() {
+            for record in ["accounts", "usage"].iter().filter_map(|list| body[*list].as_array()).flatten() {
+                told.push(format!("{}|{}", record["account_id"], record["account"][0]["crm_id"].as_str().unwrap()));
+            }
+        }
+        told.sort_unstable();
+        told
+    };
+    let stored = ground.bed.rows("SELECT account_id, crm_id FROM account_overview ORDER BY 1");
+    let twice: Vec<String> = stored.iter().flat_map(|account| [account.clone(), account.clone()]).collect();
+    assert_eq!(told(), twice);
+
+    // Alone it creates none: what the store does not know is left out.
+    ground.configure("resolve = \"main\"", "\"hook\"", "skip");
+    ground.put("b.csv", 5);
+    ground.complete("b.csv");
+    let entry = ground.bed.entry("daily", "b.csv");
+    let merged = &entry["summary"]["merged"];
+    assert_eq!((&merged["delivered"], &merged["unmatched"]), (&3.into(), &2.into()), "{entry}");
+    assert_eq!(told().len(), 12);
+    assert_eq!(ground.bed.rows("SELECT count(*) FROM account_overview"), ["3"]);
+    assert_eq!(ground.bed.rows("SELECT count(*) FROM ingestions"), ["1"], "nothing of it is in the store");
+
+    ground.configure("resolve = \"main\"", "\"hook\"", "create");
+    let checked = ground.bed.command(["check"]);
+    assert_ne!(checked.code, 0, "{checked:?}");
+    let said = checked.output + &checked.errors;
+    assert!(said.contains("integrations.daily.matching.on_no_match: `hook` resolves through `main`"), "{said}");
 }
