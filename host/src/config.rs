@@ -23,9 +23,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::destination::files::Form;
 use crate::destination::postgres::PostgresSettings;
+use crate::destination::webhook::WebhookSettings;
 use crate::object::{
     ComponentDigest, ConnectionKey, DestinationName, IntegrationName, MapperName, NotifyName, TenantName,
 };
+use crate::post;
 use crate::secrets::SecretReference;
 
 mod check;
@@ -257,20 +259,10 @@ pub struct Notify {
     /// The only tenant whose integrations it is told of; none for all (R13).
     pub tenant: Option<TenantName>,
     /// Its address.
-    pub url: NotifyUrl,
+    pub url: post::Address,
     /// What its notices are signed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretReference>,
-}
-
-/// The address of a webhook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NotifyUrl {
-    /// The address itself, which may be posted to.
-    Text(String),
-    /// Where it stands, since it lets in whoever has it.
-    Reference(SecretReference),
 }
 
 /// Where records go.
@@ -280,6 +272,9 @@ pub struct Destination {
     pub tenant: Option<TenantName>,
     /// What kind it is.
     pub kind: DestinationKind,
+    /// The destination whose accounts its records get (R12).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolve: Option<DestinationName>,
 }
 
 /// What kind of destination.
@@ -301,6 +296,8 @@ pub enum DestinationKind {
         #[serde(flatten)]
         form: Form,
     },
+    /// A webhook that records are posted to.
+    Webhook(WebhookSettings),
 }
 
 impl DestinationKind {
@@ -308,6 +305,7 @@ impl DestinationKind {
     pub fn directory(&self) -> Option<&Path> {
         match self {
             Self::Sqlite { path } | Self::Files { path, .. } => Some(path),
+            Self::Webhook(settings) => Some(&settings.directory),
             Self::Postgres(_) => None,
         }
     }
@@ -316,16 +314,18 @@ impl DestinationKind {
     pub fn can_match(&self) -> bool {
         match self {
             Self::Sqlite { .. } | Self::Postgres(_) => true,
-            Self::Files { .. } => false,
+            Self::Files { .. } | Self::Webhook(_) => false,
         }
     }
 
     /// Every secret that it needs.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
-        let settings = match self {
-            Self::Postgres(settings) => Some(settings),
-            Self::Sqlite { .. } | Self::Files { .. } => None,
+        let (postgres, webhook) = match self {
+            Self::Postgres(settings) => (Some(settings), None),
+            Self::Webhook(settings) => (None, Some(settings)),
+            Self::Sqlite { .. } | Self::Files { .. } => (None, None),
         };
-        settings.into_iter().flat_map(PostgresSettings::secrets)
+        let of_postgres = postgres.into_iter().flat_map(PostgresSettings::secrets);
+        of_postgres.chain(webhook.into_iter().flat_map(WebhookSettings::secrets))
     }
 }

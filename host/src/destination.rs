@@ -2,21 +2,24 @@
 //!
 //! A destination stages one object's records, then merges them as a whole: everything becomes visible in one
 //! transaction (or one rename) that also records the object's identity, so that an identity is confirmed at most once
-//! (I3, R1). It matches identifiers to accounts itself, set-wise. It knows nothing of the ledger, of S3 or of formats.
+//! (I3, R1). Only a webhook may see a batch of records twice, under one id. A destination matches identifiers to accounts itself, set-wise. It knows nothing of the ledger, of S3 or of formats.
 //!
 //! All calls block; the caller keeps them off the async threads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::object::{AsOf, ContentHash, DedupKey, Identity, IntegrationName, MappingDigest, Object, TenantName};
+use crate::oversight::{Beat, Stop};
 use crate::secrets::SecretError;
 
 use self::postgres::TlsError;
 
 pub mod accounts;
+mod background;
 #[cfg(test)]
 mod conformance;
 pub mod files;
@@ -25,10 +28,13 @@ mod matching;
 mod names;
 pub mod postgres;
 mod relational;
+pub mod resolve;
 pub mod sqlite;
+pub mod webhook;
 
 use accounts::{AccountVisitor, Wanted};
 pub use matching::{Conflict, Matching, NameMatch, OnMultiple, OnNoMatch};
+use resolve::ResolvedRow;
 
 /// What one object brings, before its first record.
 #[derive(Debug, Clone)]
@@ -178,7 +184,7 @@ pub struct RejectRow {
     pub origin: String,
 }
 
-/// Somewhere records go. Three are real: `sqlite`, `postgres` and `files`.
+/// Somewhere records go. Four are real: `sqlite`, `postgres`, `files` and `webhook`.
 pub trait Destination: Send + Sync {
     /// What was merged under this identity, if it was confirmed.
     fn confirmed(&self, tenant: &TenantName, identity: &Identity) -> Result<Option<Summary>, DestinationError>;
@@ -252,8 +258,25 @@ pub trait Intake: Send {
 
 /// One object's records on their way into a destination. Dropped without a merge, it leaves no trace.
 pub trait Staging: Intake {
+    /// Hands over who oversees the merge that follows: what takes long beats, and ends when a stop is asked for.
+    fn oversee(&mut self, merging: &Arc<Beat>, stop: &Stop) {
+        let _ = (merging, stop);
+    }
+
     /// What a merge would do; writes nothing that lasts.
     fn preview(self: Box<Self>) -> Result<Preview, DestinationError>;
+
+    /// Tells the account of each row, in rising order of tables and rows, account records first, and what a merge would
+    /// count of them; with row counts, it refuses what a merge would. Writes nothing that lasts. Not every destination can
+    /// match.
+    fn resolve(
+        self: Box<Self>,
+        rows: Option<RowCounts>,
+        found: &mut dyn FnMut(ResolvedRow) -> Result<(), DestinationError>,
+    ) -> Result<Merged, DestinationError> {
+        let _ = (rows, found);
+        Err(DestinationError::CannotTell)
+    }
 
     /// Merges everything and confirms the identity, durably. The counts are kept with it.
     fn merge(self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError>;
@@ -410,6 +433,38 @@ pub enum DestinationError {
     /// Threads for the connections could not be started.
     #[error("cannot start a thread for connections")]
     Runtime(#[source] std::io::Error),
+    /// The receiver of a webhook did not take a batch, and may take it yet.
+    #[error("batch {batch} was not taken: {reason}")]
+    BatchNotTaken {
+        /// Its number, from 1.
+        batch: u32,
+        /// What the receiver said, or that it said nothing.
+        reason: String,
+    },
+    /// The receiver of a webhook refused a batch for good.
+    #[error("batch {batch} was refused with {status} (`{excerpt}`); it is kept in `{kept}`")]
+    BatchRefused {
+        /// Its number, from 1.
+        batch: u32,
+        /// The status.
+        status: u16,
+        /// The beginning of the answer, without secrets.
+        excerpt: String,
+        /// Where the batch is kept.
+        kept: String,
+    },
+    /// The receiver of a webhook wants to be left alone for longer than a merge waits.
+    #[error("the receiver wants nothing for another {} seconds", pause.as_secs())]
+    ReceiverPauses {
+        /// For how long.
+        pause: Duration,
+    },
+    /// The address of a webhook stands in a secret, and may not be posted to. It is not repeated.
+    #[error("the secret is not an address that may be posted to")]
+    ReceiverAddress,
+    /// A stop was asked for; the rest is for the next start.
+    #[error("stopped before everything was sent")]
+    Stopped,
     /// Something of ours does not stand in the store as we wrote it.
     #[error("the store holds `{value}` where a {what} is expected")]
     Damaged {
@@ -466,6 +521,7 @@ impl DestinationError {
                 | Self::KeyTooLong { .. }
                 | Self::NotRefused { .. }
                 | Self::MendedInCompany { .. }
+                | Self::BatchRefused { .. }
         )
     }
 
@@ -503,7 +559,17 @@ impl DestinationError {
             Self::MendedInCompany { .. } => {
                 Some("upload either rows that nobody mended yet, or all of that file's rows again")
             }
+            Self::BatchRefused { .. } => Some(
+                "see what the receiver has against it, and mend that or the mapping; `gristmill replay` sends the whole file \
+                 again",
+            ),
+            Self::BatchNotTaken { .. } => Some("it goes on with this batch by itself; see that the receiver is well"),
+            Self::ReceiverAddress => {
+                Some("an address that begins with `https://` is expected, or with `http://` for this machine")
+            }
             Self::CannotTell
+            | Self::ReceiverPauses { .. }
+            | Self::Stopped
             | Self::MendedMeanwhile
             | Self::Overflow
             | Self::Sqlite { .. }

@@ -146,9 +146,9 @@ impl Trial {
             .map_err(|source| PartError::Mapper { mapper: "built-in".into(), source })?;
         let recipe = workshop.recipe(config, &settings)?;
         let open = |name: &DestinationName| {
-            let destination = config.destinations.get(name).ok_or_else(no_integration)?;
             let scratch = scratch.path().join(name.as_str());
-            let destination = destination_for_reading(&destination.kind, &scratch).map_err(Failure::from)?;
+            let destination = destination_for_reading(config, name, &scratch).ok_or_else(no_integration)?;
+            let destination = destination.map_err(Failure::from)?;
             Ok(NamedDestination { name: name.clone(), destination })
         };
         let destinations = settings.destinations.iter().map(open).collect::<Result<_, DryRunError>>()?;

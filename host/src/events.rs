@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
 
 use crate::config::duration_text;
-use crate::destination::Summary;
+use crate::destination::{Delivery, Summary};
 use crate::ledger::State;
 use crate::mapper::{LogLevel, LogLine, LogSink};
 use crate::notify::Notice;
@@ -313,6 +313,30 @@ impl NoticeLost<'_> {
         error!(
             event = "notice_lost", notify, kind = ?notice.kind, id = notice.id, integration = %notice.integration, reason,
             "a notice could not be told"
+        );
+    }
+}
+
+/// A receiver did not take a batch of records; it is tried again.
+pub struct BatchNotTaken<'a> {
+    /// What it is a batch of.
+    pub delivery: &'a Delivery,
+    /// Its number, from 1.
+    pub batch: u32,
+    /// Which attempt this was.
+    pub attempt: u32,
+    /// Why; never the address.
+    pub reason: &'a str,
+}
+
+impl BatchNotTaken<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { delivery, batch, attempt, reason } = self;
+        warn!(
+            event = "batch_not_taken", integration = %delivery.identity.integration, key = %delivery.object.key, batch,
+            attempt, reason,
+            "a batch of records was not taken yet"
         );
     }
 }

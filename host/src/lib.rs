@@ -27,7 +27,7 @@
 //! - **I1** An object is recorded complete only after each of its destinations confirmed the whole file.
 //! - **I2** Identity is integration, dedup key and generation. A changed ETag is a new object.
 //! - **I3** A crash may repeat work, never lose or double a record: a destination confirms an identity at most once, in
-//!   the transaction or rename that makes its records visible.
+//!   the transaction or rename that makes its records visible. A webhook may see a batch again, under the same id.
 //! - **I4** A ledger write error ends the process: a failed commit means *unknown*, not *absent*.
 //! - **I5** A mapper receives rows and its own settings, nothing else.
 //! - **I6** Memory is bounded per integration, whatever the file's size.
@@ -57,6 +57,7 @@ pub mod notify;
 pub mod object;
 pub mod oversight;
 pub mod pass;
+pub mod post;
 pub mod reconcile;
 pub mod rejects;
 pub mod retry;

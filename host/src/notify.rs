@@ -6,39 +6,27 @@
 //!
 //! # A delivery
 //!
-//! `POST` of one JSON object ([`Notice`]) with the headers `content-type: application/json`, `gristmill-id` (the same at
-//! each attempt and after a restart, so that a receiver can leave out what it has) and, where there is a secret,
-//! `gristmill-signature: t=SECONDS,v1=HEX`: the HMAC-SHA256 of `SECONDS.BODY`. A receiver refuses old seconds, so that
-//! nobody sends a recorded notice again. An answer of 2xx takes it; 408, 425, 429 and 5xx are tried again, after
-//! `retry-after` where the answer has it; redirects are not followed and, like all else, not tried again.
+//! One JSON object ([`Notice`]), signed and posted as [`crate::post`] says. An answer of 2xx takes it; 408, 425, 429 and
+//! 5xx are tried again, after `retry-after` where the answer has it; all else is not.
 //!
 //! Neither the address nor the secret stands in an event or an error: either may let in whoever has it.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
-use hmac::{Hmac, KeyInit, Mac};
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
-use sha2::Sha256;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{self, Sender, channel};
 use tokio::task::JoinHandle;
 
-use crate::clock::{Clock, SystemClock};
 use crate::destination::RowCounts;
 use crate::events;
 use crate::ledger::{Failure, State};
 use crate::object::{IntegrationName, Object, TenantName};
+use crate::post::{Poster, Receiver};
 use crate::retry::{self, ErrorClass, Step};
-use crate::secrets::{ExposeSecret, SecretString};
 
 /// Notices that wait for one receiver.
 const QUEUE: usize = 256;
@@ -137,29 +125,8 @@ pub struct Webhook {
     pub name: String,
     /// The only tenant whose integrations it is told of; none for all (R13).
     pub tenant: Option<TenantName>,
-    /// Its address.
-    pub url: SecretString,
-    /// What its notices are signed with.
-    pub secret: Option<SecretString>,
-}
-
-/// Whether an address may be posted to: https, or http on this machine.
-pub fn is_allowed(url: &str) -> bool {
-    let (scheme, rest) = match url.split_once("://") {
-        Some(parts) if url.bytes().all(|byte| byte.is_ascii_graphic()) && !url.contains(['@', '#']) => parts,
-        Some(_) | None => return false,
-    };
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    let is_loopback = || host == "localhost" || host.parse().is_ok_and(|host: std::net::IpAddr| host.is_loopback());
-    match scheme {
-        "https" => !host.is_empty(),
-        "http" => is_loopback(),
-        _ => false,
-    }
+    /// Where its notices are posted to.
+    pub receiver: Receiver,
 }
 
 /// Where notices are put. A clone is the same outbox; an empty one tells nobody.
@@ -212,93 +179,32 @@ impl Outbox {
     }
 }
 
-async fn work(webhook: Webhook, mut notices: Receiver<Notice>) {
-    let settings = HttpConnectorSettings::builder().connect_timeout(ANSWER).read_timeout(ANSWER).build();
-    let provider = Provider::Rustls(CryptoMode::Ring);
-    let connector = Connector::builder().tls_provider(provider).connector_settings(settings).build();
+async fn work(webhook: Webhook, mut notices: mpsc::Receiver<Notice>) {
+    let poster = Poster::new(ANSWER);
     while let Some(notice) = notices.recv().await {
-        deliver(&connector, &webhook, &notice).await;
+        deliver(&poster, &webhook, &notice).await;
     }
 }
 
-async fn deliver(connector: &Connector, webhook: &Webhook, notice: &Notice) {
+async fn deliver(poster: &Poster, webhook: &Webhook, notice: &Notice) {
     let lost = |reason: &str| events::NoticeLost { notify: &webhook.name, notice, reason }.emit();
-    let Ok(body) = serde_json::to_string(notice) else { return lost("it cannot be written as JSON") };
+    let Ok(body) = serde_json::to_vec(notice) else { return lost("it cannot be written as JSON") };
+    let body = Bytes::from(body);
     for attempt in 1..=ATTEMPTS {
-        let refused = match post(connector, webhook, notice, &body).await {
+        let refused = match poster.post(&webhook.receiver, &notice.id, &body).await {
             Ok(()) => return events::NoticeTold { notify: &webhook.name, notice, attempt }.emit(),
             Err(refused) => refused,
         };
-        let pause = match (refused.again, retry::next_step(ErrorClass::Network, attempt, crate::pass::random())) {
-            (Again::After(wait), _) => wait.min(LONGEST_WAIT),
-            (Again::Soon, Step::Retry { after }) => after,
-            (Again::Soon, Step::Forget | Step::Quarantine | Step::Stop) | (Again::Never, _) => {
-                return lost(&refused.reason);
-            }
+        let soon = || match retry::next_step(ErrorClass::Network, attempt, crate::pass::random()) {
+            Step::Retry { after } => Some(after),
+            Step::Forget | Step::Quarantine | Step::Stop => None,
         };
-        if attempt == ATTEMPTS {
-            return lost(&refused.reason);
-        }
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// A notice that was not taken.
-struct Refused {
-    reason: String,
-    again: Again,
-}
-
-enum Again {
-    Never,
-    Soon,
-    After(Duration),
-}
-
-async fn post(connector: &Connector, webhook: &Webhook, notice: &Notice, body: &str) -> Result<(), Refused> {
-    let never = |reason: &str| Refused { reason: reason.to_owned(), again: Again::Never };
-    let mut request = HttpRequest::new(SdkBody::from(body));
-    request.set_method("POST").map_err(|_| never("it cannot be posted"))?;
-    request.set_uri(webhook.url.expose_secret()).map_err(|_| never("its address is not one"))?;
-    let headers = request.headers_mut();
-    headers.insert("content-type", "application/json");
-    headers.insert("user-agent", concat!("gristmill/", env!("CARGO_PKG_VERSION")));
-    headers.insert("gristmill-id", notice.id.clone());
-    if let Some(secret) = &webhook.secret {
-        let seconds = SystemClock.now().as_second();
-        headers.insert("gristmill-signature", format!("t={seconds},v1={}", signature(secret, seconds, body)));
-    }
-    let answer = match connector.call(request).await {
-        Ok(answer) => answer,
-        // Its own words may hold the address.
-        Err(error) if error.is_timeout() => {
-            return Err(Refused { reason: "no answer in time".into(), again: Again::Soon });
-        }
-        Err(_) => return Err(Refused { reason: "the connection failed".into(), again: Again::Soon }),
-    };
-    let status = answer.status().as_u16();
-    let again = match status {
-        200..300 => return Ok(()),
-        408 | 425 | 429 | 500..600 => {
-            let seconds = answer.headers().get("retry-after").and_then(|seconds| seconds.trim().parse().ok());
-            seconds.map_or(Again::Soon, |seconds| Again::After(Duration::from_secs(seconds)))
-        }
-        _ => Again::Never,
-    };
-    Err(Refused { reason: format!("the answer was {status}"), again })
-}
-
-/// The HMAC-SHA256 of `SECONDS.BODY`, in hexadecimal digits.
-fn signature(secret: &SecretString, seconds: i64, body: &str) -> String {
-    let mut hex = String::new();
-    // A key of any length will do.
-    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) {
-        mac.update(format!("{seconds}.{body}").as_bytes());
-        for byte in mac.finalize().into_bytes() {
-            let _ = write!(hex, "{byte:02x}");
+        let pause = refused.wait().map(|wait| wait.min(LONGEST_WAIT)).or_else(soon);
+        match pause.filter(|_| refused.may_pass() && attempt < ATTEMPTS) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return lost(&refused.to_string()),
         }
     }
-    hex
 }
 
 #[cfg(test)]

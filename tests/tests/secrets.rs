@@ -1,7 +1,11 @@
 //! No secret leaves the daemon: a run at trace level, and every byte of it searched.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
@@ -13,6 +17,9 @@ const SECRET: &str = "cAnArY+Of/The?Key=0123456789%abcDEF~";
 /// A key that the server refuses, and the token beside it.
 const REFUSED: &str = "rEfUsEd+Key/9876543210&ZYXwvu";
 const TOKEN: &str = "tOkEn+Of/A?Session=13579%02468";
+/// What records are signed with, and the part of the receiver's address that lets in whoever has it.
+const SIGNING: &str = "sIgNiNg+Key/For?Records=24680%13579";
+const ADDRESS: &str = "aDdReSs-Of-A-Receiver.97531_08642";
 /// What stands in every place that is searched, which proves that the search sees.
 const PLANTED: &str = "plAnTeD-in-every-place";
 
@@ -107,6 +114,31 @@ fn the_search_finds_a_secret_in_every_encoding() {
     assert_eq!(places.with(SECRET), Vec::<String>::new());
 }
 
+/// A receiver that knows nobody, and repeats what it was asked with: its port.
+fn receiver() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(&stream);
+            let (mut head, mut line, mut length) = (String::new(), String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                let value = line.trim_end().strip_prefix("content-length: ");
+                length = value.map_or(length, |value| value.parse().unwrap());
+                head.push_str(&std::mem::take(&mut line));
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let _ = write!(
+                &stream,
+                "HTTP/1.1 401 Who\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{head}",
+                head.len()
+            );
+        }
+    });
+    port
+}
+
 fn integration(name: &str, connection: &str, destination: &str) -> String {
     format!(
         "[integrations.{name}]\nconnection = \"{connection}\"\nbucket = \"{BUCKET}\"\npoll_interval = \"1h\"\n\
@@ -126,7 +158,9 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
     // The configuration's path stands in the arguments of every process, workers excepted.
     let config = bed.path(PLANTED).join("gristmill.toml");
     fs::create_dir(bed.path(PLANTED)).unwrap();
-    for (name, value) in [("refused-key", REFUSED), ("refused-token", TOKEN)] {
+    let address = format!("http://127.0.0.1:{}/{ADDRESS}?{PLANTED}", receiver());
+    let secrets = [("refused-key", REFUSED), ("refused-token", TOKEN), ("signing", SIGNING), ("address", &address)];
+    for (name, value) in secrets {
         fs::write(bed.path(name), value).unwrap();
         fs::set_permissions(bed.path(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
@@ -137,7 +171,14 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         bed.path("refused-key").display(),
         bed.path("refused-token").display()
     );
+    let hook = format!(
+        "[destinations.hook]\nwebhook = {{ url = {{ file = \"{}\" }}, secret = {{ file = \"{}\" }} }}\n",
+        bed.path("address").display(),
+        bed.path("signing").display()
+    );
     let parts = [
+        hook,
+        integration("to-hook", "acme", "hook"),
         "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n".to_owned(),
         refused,
         integration("to-store", "acme", "store"),
@@ -162,7 +203,9 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         places.add("what commands say on standard error", &output.stderr);
     };
     let once = gristmill(&["run", "--once"]).output().unwrap();
-    assert_eq!(once.status.code(), Some(1), "one integration is refused");
+    assert_eq!(once.status.code(), Some(1), "two integrations are refused");
+    let said = String::from_utf8_lossy(&once.stderr);
+    assert!(said.contains("the answer was 401"), "the receiver was asked: {said}");
     places.add("the log of a pass", &once.stderr);
     places.add("the answers as text", &once.stdout);
 
@@ -179,7 +222,7 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         fs::read(&log).unwrap().windows(11).any(|part| part == b"pass_failed").then_some(())
     });
     let object = format!("s3://{BUCKET}/{key}");
-    let questions: [&[&str]; 13] = [
+    let questions: [&[&str]; 15] = [
         &["status"],
         &["check"],
         &["connection", "test", "acme"],
@@ -188,6 +231,8 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         &["test", "denied", &object],
         &["explain", "to-store", &key],
         &["ledger", "list"],
+        &["ledger", "show", "to-hook", &key],
+        &["explain", "to-hook", &key],
         &["ledger", "show", "to-lines", &key],
         &["ledger", "export"],
         &["replay", "to-store", "--key", &key],
@@ -214,7 +259,7 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
     for place in places.0.keys().filter(|place| *place != "the daemon's standard output") {
         assert!(seen.contains(&format!("{place}, plain")), "the search does not see {place}: {seen:?}");
     }
-    for secret in [SECRET, REFUSED, TOKEN] {
+    for secret in [SECRET, REFUSED, TOKEN, SIGNING, ADDRESS] {
         assert_eq!(places.with(secret), Vec::<String>::new(), "{secret} has left the daemon");
     }
 }

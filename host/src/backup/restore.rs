@@ -32,7 +32,7 @@ impl Places {
     pub fn of(config: &Config) -> Self {
         let stores = config.destinations.iter().filter_map(|(name, destination)| match &destination.kind {
             DestinationKind::Sqlite { path } => Some((name.clone(), path.clone())),
-            DestinationKind::Postgres(_) | DestinationKind::Files { .. } => None,
+            DestinationKind::Postgres(_) | DestinationKind::Files { .. } | DestinationKind::Webhook(_) => None,
         });
         Self { state: config.daemon.state_dir.clone(), stores: stores.collect() }
     }

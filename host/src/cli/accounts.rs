@@ -228,9 +228,9 @@ impl Store {
         let (tenant, name) = choose(config, place)?;
         let scratch = tempfile::tempdir()?;
         let failed = |error: DestinationError| Failed::of(UNWELL, &error).hint(error.hint().map(str::to_owned));
-        let kind = config.destinations.get(&name).map(|destination| &destination.kind);
-        let kind = kind.ok_or_else(|| Failed::new(UNWELL, format!("there is no destination `{name}`")))?;
-        let destination = destination_for_reading(kind, scratch.path()).map_err(failed)?;
+        let destination = destination_for_reading(config, &name, scratch.path());
+        let missing = || Failed::new(UNWELL, format!("there is no destination `{name}`"));
+        let destination = destination.ok_or_else(missing)?.map_err(failed)?;
         Ok(Self { destination, tenant, name, _scratch: scratch })
     }
 

@@ -126,6 +126,10 @@ fn left_out(config: &Config) -> impl Iterator<Item = (&crate::object::Destinatio
         DestinationKind::Sqlite { .. } => None,
         DestinationKind::Postgres(_) => Some((name, "copy its database with `pg_dump`, after this backup")),
         DestinationKind::Files { .. } => Some((name, "copy its directory, after this backup")),
+        DestinationKind::Webhook(_) => Some((
+            name,
+            "nothing is to be copied: what the ledger does not know is sent again under the same delivery ids",
+        )),
     })
 }
 

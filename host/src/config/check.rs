@@ -46,12 +46,14 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
     let (daemon, poll_interval) = daemon(&mut report, environment);
     let connections = tables(&mut report, "connections", connection::check);
     let mappers = tables(&mut report, "mappers", mapper::check);
-    let mut destinations =
-        tables(&mut report, "destinations", |report, path, _| destination::check(report, path, &daemon.state_dir));
+    let mut destinations = tables(&mut report, "destinations", |report, path, name| {
+        destination::check(report, path, name, &daemon.state_dir)
+    });
     if document.get(&root.key("destinations")).is_none() {
         destinations.named.extend(default_destination(&daemon.state_dir));
     }
     destination::check_paths(&mut report, &mut destinations);
+    destination::check_resolve(&mut report, &mut destinations);
 
     let notify = tables(&mut report, "notify", notify::check);
 
@@ -243,7 +245,7 @@ fn daemon(report: &mut Report<'_, '_>, environment: Environment<'_>) -> (Daemon,
 /// The destination that is there when the file names none.
 fn default_destination(state_dir: &Path) -> Option<(DestinationName, Destination)> {
     let kind = DestinationKind::Sqlite { path: state_dir.join(DEFAULT_STORE) };
-    Some((DEFAULT_DESTINATION.parse().ok()?, Destination { tenant: None, kind }))
+    Some((DEFAULT_DESTINATION.parse().ok()?, Destination { tenant: None, kind, resolve: None }))
 }
 
 /// The destination of an integration that names none.

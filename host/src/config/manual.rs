@@ -6,7 +6,7 @@ use super::path::TomlPath;
 use super::raw::connection::{RawAccessKey, RawConnection, RawDefaultChain};
 use super::raw::daemon::{RawDaemon, RawLog};
 use super::raw::decode::{RawCsv, RawDecodeLimits, RawExcel};
-use super::raw::destination::{RawDestination, RawFiles, RawPostgres, RawSqlite};
+use super::raw::destination::{RawDestination, RawFiles, RawPostgres, RawSqlite, RawWebhook};
 use super::raw::integration::{RawFuzzy, RawIntegration, RawMapperChoice, RawMatching};
 use super::raw::mapper::{RawLimits, RawMapper};
 use super::raw::mapping::{
@@ -43,7 +43,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 49] = [
+static TABLES: [Table; 52] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawConnection>("connections.*", Shown::Live("[connections.acme]")),
@@ -90,6 +90,9 @@ static TABLES: [Table; 49] = [
     table::<RawSecretReference>("destinations.*.postgres.password", Shown::Inline),
     table::<RawSecretReference>("destinations.*.postgres.url", Shown::Inline),
     table::<RawFiles>("destinations.*.files", Shown::Alternative("[destinations.main.files]")),
+    table::<RawWebhook>("destinations.*.webhook", Shown::Alternative("[destinations.main.webhook]")),
+    table::<RawSecretReference>("destinations.*.webhook.url", Shown::Inline),
+    table::<RawSecretReference>("destinations.*.webhook.secret", Shown::Inline),
     table::<RawNotify>("notify.*", Shown::Live("[notify.night-shift]")),
     table::<RawSecretReference>("notify.*.url", Shown::Inline),
     table::<RawSecretReference>("notify.*.secret", Shown::Inline),

@@ -21,7 +21,7 @@ pub(super) mod notify;
 
 /// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
 /// pen.
-pub(super) const LATER: [(&str, &[&str]); 12] = [
+pub(super) const LATER: [(&str, &[&str]); 13] = [
     ("connections.*", &["access_grants", "assume_role"]),
     ("connections.*.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.access_key.secret_access_key", LATER_SECRETS),
@@ -33,7 +33,8 @@ pub(super) const LATER: [(&str, &[&str]); 12] = [
     ("mappers.*", &["signature"]),
     ("destinations.*.postgres.password", LATER_SECRETS),
     ("destinations.*.postgres.url", LATER_SECRETS),
-    ("destinations.*", &["resolve", "webhook"]),
+    ("destinations.*.webhook.url", LATER_SECRETS),
+    ("destinations.*.webhook.secret", LATER_SECRETS),
 ];
 
 const LATER_SECRETS: &[&str] = &["aws_secrets_manager", "google_secret_manager", "hashicorp_vault", "secret"];

@@ -436,3 +436,67 @@ fn problems_have_the_scope_of_their_table() {
     assert_eq!(scope(&["integrations", "a"]), Scope::Integration("a".into()));
     assert_eq!(scope(&["integrations"]), Scope::Syntax);
 }
+
+const RESOLVING: &str = "
+[connections.c]
+region = 'eu-central-1'
+default_chain = {}
+[destinations.main]
+sqlite = {}
+[destinations.lake]
+resolve = 'main'
+files = { path = 'lake' }
+[destinations.hook]
+resolve = 'main'
+webhook = { url = 'https://example.com/', secret = { env = 'SECRET' } }
+[integrations.i]
+connection = 'c'
+bucket = 'b'
+identifiers = [{ column = 'Id', match = 'crm_id' }]
+fields = [{ column = 'A', field = 'a', type = 'text' }]
+";
+
+/// R12
+#[test]
+fn what_cannot_match_resolves_through_a_store() {
+    for more in [
+        "destination = 'hook'",
+        "destination = ['lake', 'hook']",
+        "destination = ['hook', 'main', 'lake']\nmatching = { on_no_match = 'create' }",
+    ] {
+        assert_eq!(problems(&loaded(&format!("{RESOLVING}{more}"))), [""; 0], "{more}");
+    }
+    let cases = [
+        (
+            "destination = 'hook'\nmatching = { on_no_match = 'create' }",
+            "integrations.i.matching.on_no_match: `hook` resolves through `main`, which creates no account for it",
+        ),
+        (
+            "destination = ['main', 'hook']\nmatching = { on_multiple = 'all' }",
+            "integrations.i.matching.on_multiple: `hook` resolves through `main`, and a record of it has one account",
+        ),
+        (
+            "destination = ['hook', 'other', 'main']\n[destinations.other]\nsqlite = { path = 'o' }",
+            "integrations.i.destination[0]: `hook` resolves through `main`, which does not come first among the stores here",
+        ),
+        (
+            "[destinations.other]\nresolve = 'lake'\nfiles = { path = 'o' }",
+            "destinations.other.resolve: `lake` keeps no accounts",
+        ),
+        (
+            "[destinations.other]\nresolve = 'main'\nsqlite = { path = 'o' }",
+            "destinations.other.resolve: this destination keeps accounts of its own",
+        ),
+        (
+            "[destinations.other]\nresolve = 'main'\nfiles = { path = 'o', format = 'parquet' }",
+            "destinations.other.resolve: records in columns keep their identifiers alone",
+        ),
+        (
+            "[destinations.other]\nresolve = 'nobody'\nfiles = { path = 'o' }",
+            "destinations.other.resolve: there is no destination `nobody`",
+        ),
+    ];
+    for (more, expected) in cases {
+        assert_eq!(problems(&loaded(&format!("{RESOLVING}{more}"))), [expected], "{more}");
+    }
+}

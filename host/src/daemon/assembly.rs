@@ -12,9 +12,10 @@ use crate::events;
 use crate::ingest::{DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
-use crate::notify::{self, Outbox, Webhook};
+use crate::notify::{Outbox, Webhook};
 use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
+use crate::post::{self, Receiver};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
 use crate::source::{Connection, ConnectionSettings, Credentials, HttpClient, Mark, S3Source};
 use crate::spool::{Spool, SpoolError};
@@ -278,11 +279,11 @@ impl Assembly {
                 }
             };
             let url = match &settings.url {
-                config::NotifyUrl::Text(text) => Some(SecretString::from(text.clone())),
-                config::NotifyUrl::Reference(reference) => secret(reference),
+                post::Address::Text(text) => Some(SecretString::from(text.clone())),
+                post::Address::Reference(reference) => secret(reference),
             };
             let Some(url) = url else { continue };
-            if !notify::is_allowed(url.expose_secret()) {
+            if !post::is_allowed(url.expose_secret()) {
                 let problem = &"its address does not begin with `https://`, nor with `http://` for this machine";
                 events::PartDisabled { part: &part, problem }.emit();
                 continue;
@@ -298,8 +299,7 @@ impl Assembly {
             webhooks.push(Webhook {
                 name: name.to_string(),
                 tenant: settings.tenant.clone(),
-                url,
-                secret: signed_with,
+                receiver: Receiver { url, secret: signed_with },
             });
         }
         webhooks

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::{Config, DestinationKind};
+use crate::config::{self, Config, DestinationKind};
 use crate::destination::accounts::{AccountVisitor, Wanted};
 use crate::destination::files::FilesDestination;
 use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
+use crate::destination::resolve::Resolver;
 use crate::destination::sqlite::SqliteDestination;
+use crate::destination::webhook::{WebhookDestination, WebhookSettings};
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
 use crate::events;
 use crate::ingest::{DestinationSet, NamedDestination};
@@ -27,6 +29,8 @@ pub struct Destinations(BTreeMap<DestinationName, Arc<Place>>);
 /// A destination and, once it was needed, the open one. Locked while it is opened, so that none is opened twice.
 struct Place {
     kind: DestinationKind,
+    /// The store that it resolves through.
+    resolver: Option<Arc<Place>>,
     staging: PathBuf,
     open: Mutex<Option<Arc<dyn Destination>>>,
 }
@@ -34,18 +38,37 @@ struct Place {
 impl Destinations {
     /// Those of a configuration. Nothing is opened yet.
     pub fn of(config: &Config) -> Self {
-        Self(config.destinations.keys().filter_map(|name| Some((name.clone(), place(config, name)?))).collect())
+        let mut places = BTreeMap::new();
+        // Stores first, so that what resolves through one shares it.
+        let (stores, others): (Vec<_>, Vec<_>) =
+            config.destinations.iter().partition(|(_, destination)| destination.resolve.is_none());
+        for (name, destination) in stores.into_iter().chain(others) {
+            let resolver = destination.resolve.as_ref().and_then(|store| places.get(store).map(Arc::clone));
+            places.insert(name.clone(), place(config, name, destination, resolver));
+        }
+        Self(places)
     }
 
     /// Those of another configuration. What is open stays open where it is still the same.
     pub fn reload(&self, config: &Config) -> Self {
-        let mut reloaded = Self::of(config);
-        for (name, place) in &mut reloaded.0 {
-            if let Some(known) = self.0.get(name).filter(|known| known.kind == place.kind) {
+        let mut places = Self::of(config).0;
+        for (name, place) in &mut places {
+            if let Some(known) = self.0.get(name).filter(|known| known.is_as(place)) {
                 *place = Arc::clone(known);
             }
         }
-        reloaded
+        // What is new resolves through the store that is open already.
+        let stores = places.clone();
+        for (name, place) in &mut places {
+            let store = config.destinations.get(name).and_then(|destination| stores.get(destination.resolve.as_ref()?));
+            if let Some((store, resolver)) = store.zip(place.resolver.as_ref())
+                && !Arc::ptr_eq(store, resolver)
+                && let Some(destination) = config.destinations.get(name)
+            {
+                *place = self::place(config, name, destination, Some(Arc::clone(store)));
+            }
+        }
+        Self(places)
     }
 
     /// The open destination; none where there is none of this name. Blocks while it is opened.
@@ -79,12 +102,19 @@ impl Destinations {
 }
 
 impl Place {
+    /// Whether it is that of a configuration in which nothing of it has changed.
+    fn is_as(&self, other: &Self) -> bool {
+        let resolver = |place: &Self| place.resolver.as_ref().map(|store| store.kind.clone());
+        self.kind == other.kind && resolver(self) == resolver(other)
+    }
+
     fn open(&self) -> Result<Arc<dyn Destination>, DestinationError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = &*open {
             return Ok(Arc::clone(open));
         }
-        let opened = open_destination(&self.kind, self.staging.clone())?;
+        let resolver = self.resolver.as_ref().map(|store| Resolver::through(Arc::new(Reopening(Arc::clone(store)))));
+        let opened = open_destination(&self.kind, self.staging.clone(), resolver)?;
         *open = Some(Arc::clone(&opened));
         Ok(opened)
     }
@@ -137,17 +167,29 @@ impl Destination for Reopening {
     }
 }
 
-fn place(config: &Config, name: &DestinationName) -> Option<Arc<Place>> {
-    let kind = config.destinations.get(name)?.kind.clone();
+fn place(
+    config: &Config,
+    name: &DestinationName,
+    destination: &config::Destination,
+    resolver: Option<Arc<Place>>,
+) -> Arc<Place> {
     let staging = config.daemon.state_dir.join("staging").join(name.as_str());
-    Some(Arc::new(Place { kind, staging, open: Mutex::new(None) }))
+    Arc::new(Place { kind: destination.kind.clone(), resolver, staging, open: Mutex::new(None) })
 }
 
-fn open_destination(kind: &DestinationKind, staging: PathBuf) -> Result<Arc<dyn Destination>, DestinationError> {
+fn open_destination(
+    kind: &DestinationKind,
+    staging: PathBuf,
+    resolver: Option<Resolver>,
+) -> Result<Arc<dyn Destination>, DestinationError> {
     Ok(match kind {
         DestinationKind::Sqlite { path } => Arc::new(SqliteDestination::open(path.clone(), staging)?),
         DestinationKind::Postgres(settings) => Arc::new(postgres(settings)?),
-        DestinationKind::Files { path, form } => Arc::new(FilesDestination::open(path, *form)?),
+        DestinationKind::Files { path, form } => Arc::new(FilesDestination::open(path, *form)?.resolving(resolver)),
+        DestinationKind::Webhook(settings) => {
+            let opened = WebhookDestination::open(settings.clone(), Secrets::from_environment())?;
+            Arc::new(opened.resolving(resolver))
+        }
     })
 }
 
@@ -160,23 +202,40 @@ fn postgres(settings: &PostgresSettings) -> Result<PostgresDestination, Destinat
 pub fn migrate(kind: &DestinationKind) -> Result<Option<Migrated>, DestinationError> {
     match kind {
         DestinationKind::Postgres(settings) => postgres(settings)?.migrate().map(Some),
-        DestinationKind::Sqlite { .. } | DestinationKind::Files { .. } => Ok(None),
+        DestinationKind::Sqlite { .. } | DestinationKind::Files { .. } | DestinationKind::Webhook(_) => Ok(None),
     }
 }
 
 /// A destination for dry runs outside the daemon: what it would keep beside the store goes to `scratch`, and so does
-/// an empty store where there is none yet.
+/// an empty store where there is none yet. None where there is none of this name.
 pub fn destination_for_reading(
+    config: &Config,
+    name: &DestinationName,
+    scratch: &Path,
+) -> Option<Result<Arc<dyn Destination>, DestinationError>> {
+    let destination = config.destinations.get(name)?;
+    let store = destination.resolve.as_ref().and_then(|store| config.destinations.get(store));
+    let resolver = store.map(|store| open_for_reading(&store.kind, &scratch.join("resolve"), None)).transpose();
+    let resolver = resolver.map(|store| store.map(Resolver::through));
+    Some(resolver.and_then(|resolver| open_for_reading(&destination.kind, scratch, resolver)))
+}
+
+fn open_for_reading(
     kind: &DestinationKind,
     scratch: &Path,
+    resolver: Option<Resolver>,
 ) -> Result<Arc<dyn Destination>, DestinationError> {
     let there = |path: &PathBuf, name| if path.exists() { path.clone() } else { scratch.join(name) };
     let kind = match kind {
         DestinationKind::Sqlite { path } => DestinationKind::Sqlite { path: there(path, "store") },
         DestinationKind::Postgres(settings) => DestinationKind::Postgres(settings.clone()),
         DestinationKind::Files { path, form } => DestinationKind::Files { path: there(path, "files"), form: *form },
+        DestinationKind::Webhook(settings) => {
+            let directory = there(&settings.directory, "webhook");
+            DestinationKind::Webhook(WebhookSettings { directory, ..settings.clone() })
+        }
     };
-    open_destination(&kind, scratch.join("staging"))
+    open_destination(&kind, scratch.join("staging"), resolver)
 }
 
 /// What can be seen of a destination without making or opening anything: that no file stands where its directory

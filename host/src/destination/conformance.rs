@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use super::files::{Compression, FilesDestination, Form, Format};
 use super::postgres::{Address, PostgresDestination, PostgresSettings, Tls};
 use super::sqlite::SqliteDestination;
+use super::webhook::tests::Hook;
 use super::*;
 use crate::batch::{
     AccountBatch, AccountLayout, Aggregate, FieldColumn, Identifier, Issues, MatchKey, OutputField, Period, Repeat,
@@ -34,6 +35,7 @@ mod confirming;
 mod matching;
 mod mended;
 mod order;
+mod resolving;
 pub(super) mod storing;
 mod telling;
 mod usage;
@@ -48,13 +50,19 @@ pub(super) enum Kind {
     /// The same, compressed.
     FilesNdjsonZstd,
     FilesParquet,
+    Webhook,
 }
 
 impl Kind {
+    /// Whether it keeps accounts.
+    fn can_match(self) -> bool {
+        matches!(self, Self::Sqlite | Self::Postgres)
+    }
+
     /// The form of its files, where it is files.
     fn form(self) -> Option<Form> {
         let (format, compression) = match self {
-            Self::Sqlite | Self::Postgres => return None,
+            Self::Sqlite | Self::Postgres | Self::Webhook => return None,
             Self::FilesNdjson => (Format::Ndjson, Compression::None),
             Self::FilesNdjsonZstd => (Format::Ndjson, Compression::Zstd),
             Self::FilesParquet => (Format::Parquet, Compression::Zstd),
@@ -67,7 +75,7 @@ impl Kind {
 pub(super) struct Bed {
     pub(super) kind: Kind,
     pub(super) directory: TempDir,
-    /// The PostgreSQL schema.
+    /// The PostgreSQL schema, or the path of the webhook.
     pub(super) schema: String,
     pub(super) destination: Box<dyn Destination>,
 }
@@ -120,7 +128,7 @@ impl Bed {
         match self.kind {
             Kind::Sqlite => sqlite_rows(&self.database(), sql),
             Kind::Postgres => PostgresServer::shared().query(&self.schema, sql),
-            _ => unreachable!("files are not asked in SQL"),
+            _ => unreachable!("only stores are asked in SQL"),
         }
     }
 
@@ -131,13 +139,15 @@ impl Bed {
             Kind::Postgres => {
                 self.rows("SELECT (SELECT count(*) FROM ingestions) + (SELECT count(*) FROM tenants)") == ["0"]
             }
+            Kind::Webhook => Hook::shared().seen_at(&self.schema).is_empty() && self.files().is_empty(),
             _ => self.files().is_empty(),
         }
     }
 
-    /// The files of the `files` destination, less those that are staged.
+    /// The files of a destination that cannot match, less those that are staged.
     fn files(&self) -> Vec<PathBuf> {
-        let mut directories = vec![self.directory.path().join("files")];
+        let root = if self.kind == Kind::Webhook { "webhook" } else { "files" };
+        let mut directories = vec![self.directory.path().join(root)];
         let mut files = Vec::new();
         while let Some(directory) = directories.pop() {
             for entry in directory.read_dir().unwrap() {
@@ -210,6 +220,7 @@ fn open(kind: Kind, directory: &TempDir, schema: &str) -> Result<Box<dyn Destina
             Box::new(SqliteDestination::open(directory.path().join("stores"), directory.path().join("staging"))?)
         }
         Kind::Postgres => Box::new(PostgresDestination::new(postgres_settings(schema), Secrets::new(None))?),
+        Kind::Webhook => Box::new(super::webhook::tests::open(directory.path(), Hook::shared(), schema)?),
         _ => Box::new(FilesDestination::open(&directory.path().join("files"), kind.form().unwrap())?),
     })
 }
@@ -576,6 +587,10 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         mended_rows_wait_for_their_object;
     order:
         files_in_any_order_end_in_the_same_store;
+    resolving:
+        records_of_another_destination_get_the_accounts_of_the_store
+        a_file_is_refused_for_rows_that_the_store_does_not_know
+        rows_that_are_rejected_late_are_not_asked_after;
     storing:
         an_identity_is_confirmed_at_most_once
         a_replay_replaces_what_the_object_contributed
@@ -622,4 +637,17 @@ conform! { files_ndjson: FilesNdjson, files_ndjson_zstd: FilesNdjsonZstd, files_
         a_last_confirmation_is_known_to_whoever_opens_the_place_next;
     mended:
         mended_rows_say_where_they_come_from;
+} }
+
+conform! { webhook: Webhook => {
+    confirming:
+        an_identity_is_confirmed_once_whatever_it_brings_later
+        a_staging_that_was_dropped_leaves_nothing
+        a_preview_leaves_nothing
+        a_replay_is_an_identity_of_its_own
+        what_was_never_confirmed_is_told_apart
+        tenants_are_kept_apart
+        a_last_confirmation_is_known_to_whoever_opens_the_place_next;
+    mended:
+        mended_rows_are_sent_with_where_they_come_from;
 } }

@@ -18,6 +18,9 @@
 //! strategy, in the order in which they are to be tried; and the fields that have a value. A field that is null is to be
 //! erased, one that is not there is to be kept.
 //!
+//! Where the destination names a store (`resolve`), `"account_id":17` stands before `account`: the id of the account in that
+//! store. Rows that matched none, or several, are not there then.
+//!
 //! A line of `usage.ndjson` is one value of one row: `{"table":0,"row":7,"account":[…],"user":{"email":"…"},
 //! "period_start":"2024-10-01","date":"2024-10-15","product":"Core","metric":"mau","period":"monthly","value":3,
 //! "unit":"…","aggregate":"sum","repeat":"replace"}`. Values of one account and period are not aggregated, since there is
@@ -69,23 +72,21 @@
 //! afterwards (R1, I3). A staged directory is locked while it is written, so that opening the destination removes what a
 //! process that ended left behind, and nothing else.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
+use crate::destination::resolve::{Accounts, Resolver};
 use crate::destination::{
-    Delivery, Destination, DestinationError, Intake, MendedRow, Merged, Preview, RowCounts, Staging, Summary, Taken,
+    Delivery, Destination, DestinationError, Intake, MendedRow, Preview, RowCounts, Staging, Summary, Taken,
 };
 use crate::object::{DedupKey, Generation, Identity, IntegrationName, TenantName};
 
-use self::parquet::Parquet;
-use late::Rows;
-use lines::Lines;
-use manifest::{Manifest, Table};
-use ndjson::Ndjson;
+pub(super) use late::Rows;
+use manifest::Manifest;
 use place::STAGING;
+pub(super) use recording::Recording;
 
 pub use form::{Compression, Form, Format};
 
@@ -94,30 +95,31 @@ mod form;
 mod json;
 mod late;
 mod lines;
-mod manifest;
+pub(super) mod manifest;
 mod ndjson;
 mod parquet;
-mod place;
+pub(super) mod place;
+mod recording;
 mod records;
 
 #[cfg(test)]
 mod tests;
 
-const MENDED: &str = "mended.ndjson";
+pub(super) const MENDED: &str = "mended.ndjson";
 const MANIFEST: &str = "ingestion.json";
 /// At most so many records of a kind are shown by a preview.
 const EXAMPLES: usize = 20;
 
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DestinationError {
+pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DestinationError {
     let path = path.display().to_string();
     move |source| DestinationError::Io { what, path, source }
 }
 
 /// A directory that takes records as files.
-#[derive(Debug)]
 pub struct FilesDestination {
     directory: PathBuf,
     form: Form,
+    resolver: Option<Resolver>,
 }
 
 impl FilesDestination {
@@ -128,7 +130,12 @@ impl FilesDestination {
         fs::create_dir_all(&staging).map_err(failed("make", &staging))?;
         place::sync_directory(directory)?;
         place::recover(directory)?;
-        Ok(Self { directory: directory.to_owned(), form })
+        Ok(Self { directory: directory.to_owned(), form, resolver: None })
+    }
+
+    /// The same, with the accounts of a store in its records.
+    pub fn resolving(self, resolver: Option<Resolver>) -> Self {
+        Self { resolver, ..self }
     }
 }
 
@@ -150,8 +157,8 @@ impl Destination for FilesDestination {
         Ok(None)
     }
 
-    fn lacks_accounts(&self, _tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
-        Ok(None)
+    fn lacks_accounts(&self, tenant: &TenantName) -> Result<Option<bool>, DestinationError> {
+        self.resolver.as_ref().map_or(Ok(None), |resolver| resolver.lacks_accounts(tenant))
     }
 
     fn taken(
@@ -169,44 +176,8 @@ impl Destination for FilesDestination {
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {
         let staged = self.directory.join(STAGING).join(delivery.identity.digest());
-        let lock = make_and_lock(&staged)?;
-        let writer: Box<dyn Writer> = match self.form.format {
-            Format::Ndjson => Box::new(Ndjson::new(staged.clone(), self.form.compression)),
-            Format::Parquet => Box::new(Parquet::new(staged.clone(), self.form.compression)),
-        };
-        Ok(Box::new(FilesStaging {
-            directory: self.directory.clone(),
-            staged,
-            delivery,
-            writer,
-            mended: None,
-            tables: Vec::new(),
-            late: Rows::default(),
-            _lock: lock,
-        }))
-    }
-}
-
-/// An empty directory that nobody else works on. Its lock goes with the file that is returned.
-fn make_and_lock(staged: &Path) -> Result<File, DestinationError> {
-    loop {
-        match File::open(staged) {
-            Ok(left) => {
-                left.try_lock().map_err(|error| failed("lock", staged)(error.into()))?;
-                place::remove(staged)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed("open", staged)(error)),
-        }
-        fs::create_dir(staged).map_err(failed("make", staged))?;
-        let lock = File::open(staged).map_err(failed("open", staged))?;
-        lock.try_lock().map_err(|error| failed("lock", staged)(error.into()))?;
-        // Between making and locking it, an opening destination may have taken it for one that was left behind.
-        let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let locked = lock.metadata().map(inode).map_err(failed("read", staged))?;
-        if fs::metadata(staged).is_ok_and(|there| inode(there) == locked) {
-            return Ok(lock);
-        }
+        let recording = Recording::begin(staged, self.form, &delivery, self.resolver.as_ref())?;
+        Ok(Box::new(FilesStaging { directory: self.directory.clone(), delivery, recording }))
     }
 }
 
@@ -226,8 +197,9 @@ trait Writer: Send {
     /// Writes usage records of the open table, less those of `rejected` rows.
     fn usage(&mut self, batch: &UsageBatch, rejected: &[u32]) -> Result<(), DestinationError>;
 
-    /// Brings the files to their final content, less the records of rows that were rejected late.
-    fn settle(&mut self, late: &Rows) -> Result<Settled, DestinationError>;
+    /// Brings the files to their final content, less the records of rows that were rejected late. Where there are
+    /// accounts, each record gets its own, and those without one are left out.
+    fn settle(&mut self, late: &Rows, accounts: Option<&mut Accounts>) -> Result<Settled, DestinationError>;
 
     /// Adds the first records of the settled files.
     fn show(&self, preview: &mut Preview) -> Result<(), DestinationError>;
@@ -243,41 +215,8 @@ struct Settled {
 /// One object's records on their way into their directory.
 struct FilesStaging {
     directory: PathBuf,
-    staged: PathBuf,
     delivery: Delivery,
-    writer: Box<dyn Writer>,
-    mended: Option<Lines>,
-    tables: Vec<Table>,
-    late: Rows,
-    _lock: File,
-}
-
-impl Drop for FilesStaging {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed by the next opening.
-        let _ = place::remove(&self.staged);
-    }
-}
-
-impl FilesStaging {
-    /// The number of the open table.
-    fn table(&self) -> u32 {
-        u32::try_from(self.tables.len().saturating_sub(1)).unwrap_or(u32::MAX)
-    }
-
-    fn settle(&mut self) -> Result<(Merged, Vec<PathBuf>), DestinationError> {
-        let late = std::mem::take(&mut self.late);
-        let Settled { accounts, usage, mut files } = self.writer.settle(&late)?;
-        if let Some(mended) = &mut self.mended {
-            mended.finish()?;
-            if !late.is_empty() {
-                mended.take_out(&late)?;
-            }
-            files.push(mended.path().to_owned());
-        }
-        let merged = Merged { delivered: accounts, usage_values: usage, usage_records: usage, ..Merged::default() };
-        Ok((merged, files))
-    }
+    recording: Recording,
 }
 
 impl Intake for FilesStaging {
@@ -286,46 +225,34 @@ impl Intake for FilesStaging {
         accounts: Option<&AccountLayout>,
         usage: Option<&UsageLayout>,
     ) -> Result<(), DestinationError> {
-        self.tables.push(Table { accounts: accounts.cloned(), usage: usage.cloned(), series: Vec::new() });
-        self.writer.open_table(self.table(), accounts, usage)
+        self.recording.open_table(accounts, usage)
     }
 
     fn accounts(&mut self, batch: &AccountBatch, rejected: &[u32]) -> Result<(), DestinationError> {
-        self.writer.accounts(batch, rejected)
+        self.recording.accounts(batch, rejected)
     }
 
     fn usage(&mut self, batch: &UsageBatch, rejected: &[u32]) -> Result<(), DestinationError> {
-        if let Some(table) = self.tables.last_mut() {
-            table.series.extend_from_slice(&batch.announced);
-        }
-        self.writer.usage(batch, rejected)
+        self.recording.usage(batch, rejected)
     }
 
     fn mends(&mut self, rows: &[MendedRow<'_>]) -> Result<(), DestinationError> {
-        let table = self.table();
-        let lines = match &mut self.mended {
-            Some(lines) => lines,
-            None => self.mended.insert(Lines::create(self.staged.join(MENDED), Compression::None)?),
-        };
-        records::write_mended(table, rows, lines)
+        self.recording.mends(rows)
     }
 
     fn reject_row(&mut self, row: u32) -> Result<(), DestinationError> {
-        self.late.insert(self.table(), row);
-        Ok(())
+        self.recording.reject_row(row)
     }
 }
 
 impl Staging for FilesStaging {
     /// The records have no `change`: this destination cannot tell.
     fn preview(mut self: Box<Self>) -> Result<Preview, DestinationError> {
-        let mut preview = Preview { merged: self.settle()?.0, ..Preview::default() };
-        self.writer.show(&mut preview)?;
-        Ok(preview)
+        self.recording.preview()
     }
 
     fn merge(mut self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError> {
-        let (merged, files) = self.settle()?;
+        let (merged, files) = self.recording.settle(Some(rows))?;
         let summary = Summary { content: self.delivery.content, rows, merged };
         let Delivery { tenant, identity, .. } = &self.delivery;
         let place = place::of(&self.directory, tenant, identity);
@@ -333,13 +260,14 @@ impl Staging for FilesStaging {
         if let Some(standing) = standing.filter(|standing| standing.identity.generation >= identity.generation) {
             return Ok(standing.summary);
         }
-        let tables = std::mem::take(&mut self.tables);
-        let manifest = self.staged.join(MANIFEST);
+        let tables = self.recording.take_tables();
+        let staged = self.recording.directory();
+        let manifest = staged.join(MANIFEST);
         Manifest::new(&self.delivery, summary.clone(), tables).write(&manifest)?;
         place::sync_files(files.iter().map(PathBuf::as_path).chain([manifest.as_path()]))?;
-        place::sync_directory(&self.staged)?;
+        place::sync_directory(staged)?;
         place::make_directories(&self.directory, place.parent().unwrap_or(&self.directory))?;
-        place::put(&self.staged, &place)?;
+        place::put(staged, &place)?;
         Ok(summary)
     }
 }

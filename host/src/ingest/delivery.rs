@@ -285,15 +285,17 @@ impl Stagings {
     /// anywhere. A stop that was asked for ends it between two.
     pub fn merge(self, rows: RowCounts, oversight: &Oversight) -> Fed {
         let mut fed = Fed { confirmed: Vec::with_capacity(self.staged.len()), refusals: self.refusals };
-        for (name, staging) in self.staged {
+        for (name, mut staging) in self.staged {
             if !fed.confirmed.is_empty() && oversight.stop.given_up() {
                 break;
             }
-            let merging = oversight.watch.begin("merge");
+            let merging = Arc::new(oversight.watch.begin("merge"));
+            staging.oversee(&merging, &oversight.stop);
             let merged = staging.merge(rows);
             drop(merging);
             match merged {
                 Ok(summary) => fed.confirmed.push((name, summary)),
+                Err(DestinationError::Stopped) => break,
                 Err(error) => {
                     let decides = self.deciding.as_ref() == Some(&name);
                     fed.refusals.push(name, error);

@@ -128,6 +128,9 @@ fn check_one(
             .map(ByteSize::bytes),
     };
     let matching = super::matching::check(report, &path.key("matching"), raw.matching, max_unmatched);
+    if let Some(destinations) = &destinations {
+        super::matching::check_resolve(report, path, &names.destinations.named, destinations, &matching);
+    }
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
     let place = path.key("forget_after_days");
     let forget_after_days = super::whole_number(report, &place, raw.forget_after_days, 1..=i64::from(u16::MAX));

@@ -1,12 +1,12 @@
 //! `[destinations.NAME]`.
 
-use super::{RawSecret, tables};
+use super::{RawSecret, RawText, tables};
 use crate::destination::files::{Compression, Format};
 use crate::destination::postgres::Tls;
 
 tables! {
     /// Where records go. Without any such table there is one destination, `main`: a SQLite store in the state directory.
-    /// A destination needs exactly one of the tables `sqlite`, `postgres` and `files`.
+    /// A destination needs exactly one of the tables `sqlite`, `postgres`, `files` and `webhook`.
     struct RawDestination {
         /// The only tenant whose integrations may use this destination. The default is any; tenants are kept apart in
         /// any case.
@@ -15,12 +15,22 @@ tables! {
         /// tenant = "acme"
         /// ```
         tenant: String,
+        /// For `webhook`, and for `files` of lines: the destination that keeps the accounts (`sqlite` or `postgres`) whose ids
+        /// the records get, as `account_id`. Identifiers are matched there as `matching` says, and rows without an account
+        /// are left out; no account is created by that. The default is none: records get their identifiers alone.
+        ///
+        /// ```text
+        /// resolve = "main"
+        /// ```
+        resolve: String,
         /// SQLite stores.
         sqlite: RawSqlite,
         /// A PostgreSQL store.
         postgres: RawPostgres,
         /// Files of records.
         files: RawFiles,
+        /// A webhook that records are posted to.
+        webhook: RawWebhook,
     }
 
     /// SQLite stores, one file a tenant: accounts, usage, ingestions and rejects.
@@ -129,5 +139,40 @@ tables! {
         /// compression = "none"
         /// ```
         compression: Compression,
+    }
+    /// A webhook that is sent account and usage records, in batches of JSON. It gets each batch at least once, under an id
+    /// that stays the same: see "A webhook as destination" in the README for what it has to do.
+    struct RawWebhook {
+        /// Its address, or a reference to it. Required. It begins with `https://`, or with `http://` for this machine.
+        ///
+        /// ```toml
+        /// url = "https://records.example.com/gristmill"
+        /// ```
+        url: RawText,
+        /// A reference to the secret that each batch is signed with. Required. The header
+        /// `gristmill-signature: t=SECONDS,v1=HEX` holds the HMAC-SHA256 of `SECONDS.BODY`.
+        ///
+        /// ```toml
+        /// secret = { credential = "records-secret" }
+        /// ```
+        secret: RawSecret,
+        /// How long it may take to answer. The default is `30s`, and `5m` the longest.
+        ///
+        /// ```toml
+        /// timeout = "30s"
+        /// ```
+        timeout: String,
+        /// At most so many records in a batch. The default is 500.
+        ///
+        /// ```toml
+        /// batch_records = 500
+        /// ```
+        batch_records: i64,
+        /// How large a batch may grow, unless a single record is larger. The default is `1MiB`.
+        ///
+        /// ```toml
+        /// batch_size = "1MiB"
+        /// ```
+        batch_size: String,
     }
 }

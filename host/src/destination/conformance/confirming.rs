@@ -39,8 +39,8 @@ pub(super) fn a_staging_that_was_dropped_leaves_nothing(kind: Kind) {
     let bed = Bed::new(kind);
     drop(bed.stage(&file()));
     assert!(bed.is_untouched());
-    // What a crash leaves is not even dropped. A directory of `files` stays locked as long as its process lives.
-    if kind.form().is_none() {
+    // What a crash leaves is not even dropped. A directory that is staged in stays locked as long as its process lives.
+    if kind.can_match() {
         std::mem::forget(bed.stage(&file()));
     }
     let again = bed.open_again().unwrap();
@@ -78,7 +78,7 @@ pub(super) fn what_was_never_confirmed_is_told_apart(kind: Kind) {
         let identities: Vec<_> = files.iter().map(|file| file.delivery().identity).collect();
         bed.destination.unconfirmed(&TenantName::default(), &identities).unwrap()
     };
-    let matching = kind.form().is_none();
+    let matching = kind.can_match();
     let all = || [file(), file().generation(1), File { integration: "web", ..file() }];
     assert_eq!(unconfirmed(&all()), matching.then(|| vec![0, 1, 2]));
     bed.merge(&file().generation(1)).unwrap();

@@ -1,6 +1,7 @@
 //! Mended rejects: they join what their origin contributed, and each row counts once (R9, R10).
 
 use super::*;
+use crate::destination::webhook::tests::Request;
 
 const ORIGIN: &str = "crm:acme/exports/a.csv#etag=v1#line=";
 
@@ -235,4 +236,22 @@ pub(super) fn mended_rows_say_where_they_come_from(kind: Kind) {
     assert_eq!(read("mended.ndjson"), [format!("{{\"table\":0,\"row\":0,\"origin\":\"{ORIGIN}3\"}}\n")]);
     let mends = format!("\"mends\": \"{dedup_key}\"");
     assert_eq!(read("ingestion.json").iter().filter(|text| text.contains(&mends)).count(), 1);
+}
+
+/// R10
+pub(super) fn mended_rows_are_sent_with_where_they_come_from(kind: Kind) {
+    let bed = Bed::new(kind);
+    let delivery = File::new("a.csv").delivery();
+    let Identity { integration, dedup_key, .. } = &delivery.identity;
+    merge_origin(&bed, &File::new("a.csv").usage(replacing(&[1])), &[3]);
+    let taken = bed.destination.taken(&delivery.tenant, integration, dedup_key).unwrap().unwrap();
+    assert_eq!((taken.object, taken.mended), (delivery.object.clone(), vec![]));
+    merge_mended(&bed, File::new("m.csv").at(5_000).usage(replacing(&[10])), &[3]).unwrap();
+    let mended = File::new("m.csv").delivery().identity.dedup_key;
+    assert_eq!(bed.destination.taken(&delivery.tenant, integration, &mended).unwrap(), None);
+    let bodies: Vec<_> = Hook::shared().seen_at(&bed.schema).iter().map(Request::json).collect();
+    let mending: Vec<_> = bodies.iter().filter(|body| body["mends"] == dedup_key.as_str()).collect();
+    assert_eq!(mending.len(), 1, "{bodies:?}");
+    assert_eq!(mending[0]["mended"][0]["origin"], format!("{ORIGIN}3"));
+    assert_eq!(mending[0]["usage"][0]["row"], 0);
 }

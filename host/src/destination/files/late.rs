@@ -9,7 +9,7 @@ const WORDS: usize = 64;
 
 /// A set of rows, at no more than one bit a row where they lie close together.
 #[derive(Debug, Default)]
-pub(super) struct Rows(BTreeMap<(u32, u32), Box<[u64; WORDS]>>);
+pub(in crate::destination) struct Rows(BTreeMap<(u32, u32), Box<[u64; WORDS]>>);
 
 impl Rows {
     pub fn is_empty(&self) -> bool {

@@ -11,6 +11,7 @@ use super::behind::WriteBehind;
 use super::late::Rows;
 use super::{Compression, failed};
 use crate::destination::DestinationError;
+use crate::destination::resolve::{Accounts, RecordKind};
 
 /// A buffer this full is written to the file.
 const FULL: usize = 256 << 10;
@@ -105,6 +106,34 @@ impl Lines {
 
     /// Takes the records of these rows out of the finished file.
     pub fn take_out(&mut self, rows: &Rows) -> Result<(), DestinationError> {
+        self.rewrite(|record, kept| {
+            let is_out = place_of(record).is_some_and(|(table, row, _)| rows.contains(table, row));
+            if !is_out {
+                kept.extend_from_slice(record);
+            }
+            Ok(())
+        })
+    }
+
+    /// Adds the id of its account to each record of the finished file, and takes out those that have none.
+    pub fn add_accounts(&mut self, kind: RecordKind, accounts: &mut Accounts) -> Result<(), DestinationError> {
+        self.rewrite(|record, kept| {
+            let Some((table, row, rest)) = place_of(record) else { return Ok(()) };
+            if let Some(account) = accounts.of(kind, table, row)? {
+                kept.extend_from_slice(record.strip_suffix(rest).unwrap_or_default());
+                kept.extend_from_slice(b",\"account_id\":");
+                kept.extend_from_slice(itoa::Buffer::new().format(account).as_bytes());
+                kept.extend_from_slice(rest);
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes the finished file anew, record by record. A record for which nothing is written is left out.
+    fn rewrite(
+        &mut self,
+        mut write: impl FnMut(&[u8], &mut Vec<u8>) -> Result<(), DestinationError>,
+    ) -> Result<(), DestinationError> {
         let aside = self.path.with_extension("mended");
         let mut kept = Self::create(aside, self.compression)?;
         let mut lines = self.read()?;
@@ -114,8 +143,9 @@ impl Lines {
             if lines.read_until(b'\n', &mut line).map_err(failed("read", &self.path))? == 0 {
                 break;
             }
-            if !place_of(&line).is_some_and(|(table, row)| rows.contains(table, row)) {
-                kept.buffer.extend_from_slice(&line);
+            let before = kept.buffer.len();
+            write(&line, &mut kept.buffer)?;
+            if kept.buffer.len() > before {
                 kept.count_record()?;
             }
         }
@@ -149,11 +179,11 @@ impl Lines {
     }
 }
 
-/// Table and row of a record, which stand first in it.
-fn place_of(record: &[u8]) -> Option<(u32, u32)> {
+/// Table and row of a record, which stand first in it, and what follows them.
+fn place_of(record: &[u8]) -> Option<(u32, u32, &[u8])> {
     let (table, rest) = number(record.strip_prefix(b"{\"table\":")?)?;
-    let (row, _) = number(rest.strip_prefix(b",\"row\":")?)?;
-    Some((table, row))
+    let (row, rest) = number(rest.strip_prefix(b",\"row\":")?)?;
+    Some((table, row, rest))
 }
 
 fn number(text: &[u8]) -> Option<(u32, &[u8])> {

@@ -16,7 +16,7 @@ const VERSION: i64 = 1;
 
 /// What a directory of records says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Manifest {
+pub(in crate::destination) struct Manifest {
     version: i64,
     pub identity: Identity,
     pub tenant: TenantName,
@@ -24,15 +24,15 @@ pub(super) struct Manifest {
     /// The object that its rows belong to, where they are mended rejects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mends: Option<DedupKey>,
-    as_of: AsOf,
-    mapping: MappingDigest,
+    pub as_of: AsOf,
+    pub mapping: MappingDigest,
     pub summary: Summary,
-    tables: Vec<Table>,
+    pub tables: Vec<Table>,
 }
 
 /// What the records of one table look like.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Table {
+pub(in crate::destination) struct Table {
     pub accounts: Option<AccountLayout>,
     pub usage: Option<UsageLayout>,
     pub series: Vec<Series>,
@@ -53,6 +53,11 @@ impl Manifest {
         }
     }
 
+    /// Without what only a reader of the records needs.
+    pub fn without_tables(&self) -> Self {
+        Self { tables: Vec::new(), ..self.clone() }
+    }
+
     /// Writes it; the caller flushes it.
     pub fn write(&self, path: &Path) -> Result<(), DestinationError> {
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| failed("write", path)(error.into()))?;
@@ -68,7 +73,7 @@ struct Versioned {
 }
 
 /// None when there is none.
-pub(super) fn read(path: &Path) -> Result<Option<Manifest>, DestinationError> {
+pub(in crate::destination) fn read(path: &Path) -> Result<Option<Manifest>, DestinationError> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

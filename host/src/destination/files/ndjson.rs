@@ -8,6 +8,7 @@ use super::lines::Lines;
 use super::records::{AccountRecords, UsageRecords};
 use super::{Compression, EXAMPLES, Settled, Writer};
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
+use crate::destination::resolve::{Accounts, RecordKind};
 use crate::destination::{DestinationError, Preview};
 
 /// One object's lines.
@@ -67,11 +68,15 @@ impl Writer for Ndjson {
         }
     }
 
-    fn settle(&mut self, late: &Rows) -> Result<Settled, DestinationError> {
-        for lines in [&mut self.accounts, &mut self.usage].into_iter().flatten() {
+    fn settle(&mut self, late: &Rows, mut accounts: Option<&mut Accounts>) -> Result<Settled, DestinationError> {
+        let of_kind = [(&mut self.accounts, RecordKind::Account), (&mut self.usage, RecordKind::Usage)];
+        for (lines, kind) in of_kind {
+            let Some(lines) = lines else { continue };
             lines.finish()?;
-            if !late.is_empty() {
-                lines.take_out(late)?;
+            match &mut accounts {
+                Some(accounts) => lines.add_accounts(kind, accounts)?,
+                None if !late.is_empty() => lines.take_out(late)?,
+                None => {}
             }
         }
         let count = |lines: &Option<Lines>| lines.as_ref().map_or(0, |lines| lines.records);

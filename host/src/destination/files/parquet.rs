@@ -17,6 +17,7 @@ use self::usage::UsageColumns;
 use super::late::Rows;
 use super::{Compression, Settled, Writer};
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
+use crate::destination::resolve::Accounts;
 use crate::destination::{DestinationError, Preview};
 
 mod accounts;
@@ -77,7 +78,8 @@ impl Writer for Parquet {
         Ok(())
     }
 
-    fn settle(&mut self, late: &Rows) -> Result<Settled, DestinationError> {
+    /// Columns of accounts are none of its own: a configuration asks for lines where records are to have accounts.
+    fn settle(&mut self, late: &Rows, _accounts: Option<&mut Accounts>) -> Result<Settled, DestinationError> {
         let mut paths = Vec::new();
         for files in [&mut self.accounts, &mut self.usage] {
             files.finish()?;

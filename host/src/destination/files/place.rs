@@ -12,12 +12,12 @@ use crate::object::{Identity, TenantName};
 
 /// The folder, beside those of the tenants, in which records are written before they are whole. No tenant's name can
 /// begin with a point.
-pub(super) const STAGING: &str = ".staging";
+pub(in crate::destination) const STAGING: &str = ".staging";
 /// What a staged directory that was replaced is called, where it could not be exchanged.
 const REPLACED: &str = ".replaced";
 
 /// `{tenant}/{integration}/{end of the key}.{digest}`: one directory for each object, whatever its generation.
-pub(super) fn of(directory: &Path, tenant: &TenantName, identity: &Identity) -> PathBuf {
+pub(in crate::destination) fn of(directory: &Path, tenant: &TenantName, identity: &Identity) -> PathBuf {
     let dedup_key = identity.dedup_key.as_str();
     let digest = blake3::hash(dedup_key.as_bytes()).to_hex();
     let key = dedup_key.rsplit_once("#etag=").map_or(dedup_key, |(key, _)| key);
@@ -41,7 +41,7 @@ fn readable(key: &str) -> String {
 }
 
 /// Makes a directory and those above it down to `root`, durably.
-pub(super) fn make_directories(root: &Path, wanted: &Path) -> Result<(), DestinationError> {
+pub(in crate::destination) fn make_directories(root: &Path, wanted: &Path) -> Result<(), DestinationError> {
     if wanted.is_dir() {
         return Ok(());
     }
@@ -54,13 +54,13 @@ pub(super) fn make_directories(root: &Path, wanted: &Path) -> Result<(), Destina
     }
 }
 
-pub(super) fn sync_directory(directory: &Path) -> Result<(), DestinationError> {
+pub(in crate::destination) fn sync_directory(directory: &Path) -> Result<(), DestinationError> {
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("flush", directory))
 }
 
 /// Brings files to disk, all at once: the file system commits those of one moment together, which for small files is
 /// most of what a merge costs.
-pub(super) fn sync_files<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), DestinationError> {
+pub(in crate::destination) fn sync_files<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), DestinationError> {
     let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all()).map_err(failed("flush", path));
     std::thread::scope(|scope| {
         let started: Vec<_> = paths.map(|path| scope.spawn(move || sync(path))).collect();
@@ -74,7 +74,7 @@ pub(super) fn sync_files<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<()
 /// Gives a whole staged directory its place, durably. What stood there is gone afterwards. At every moment the place
 /// holds the whole of one or the other; only on file systems that cannot exchange directories, some over a network,
 /// is there a moment in which it holds neither, and [`recover`] ends that moment should the process end in it.
-pub(super) fn put(staged: &Path, place: &Path) -> Result<(), DestinationError> {
+pub(in crate::destination) fn put(staged: &Path, place: &Path) -> Result<(), DestinationError> {
     let parent = place.parent().unwrap_or(place);
     if !place.exists() {
         fs::rename(staged, place).map_err(failed("put into place", place))?;
@@ -104,7 +104,7 @@ fn replaced_name(staged: &Path) -> PathBuf {
 }
 
 /// Removes a directory with everything in it, if it is there.
-pub(super) fn remove(directory: &Path) -> Result<(), DestinationError> {
+pub(in crate::destination) fn remove(directory: &Path) -> Result<(), DestinationError> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", directory)(error)),
         Ok(()) | Err(_) => Ok(()),
@@ -113,7 +113,7 @@ pub(super) fn remove(directory: &Path) -> Result<(), DestinationError> {
 
 /// Clears what a process that ended left in the staging folder, but nothing that another staging is at work on. What
 /// was put aside and never replaced goes back to its place.
-pub(super) fn recover(root: &Path) -> Result<(), DestinationError> {
+pub(in crate::destination) fn recover(root: &Path) -> Result<(), DestinationError> {
     let staging = root.join(STAGING);
     for entry in fs::read_dir(&staging).map_err(failed("read", &staging))? {
         let left = entry.map_err(failed("read", &staging))?.path();

@@ -5,6 +5,7 @@ use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
 use crate::destination::relational::mended::{Follower, Origin};
 use crate::destination::relational::similar::Names;
 use crate::destination::relational::{UNMATCHED_EXAMPLES, behind, comparable, place};
+use crate::destination::resolve::{RecordKind, ResolvedRow};
 use crate::destination::{Delivery, DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
 use crate::object::{ContentHash, Generation, Identity, TenantName};
 
@@ -93,6 +94,26 @@ pub(super) fn preview(session: &Session, names: &Names, staged: &Staged) -> Resu
     session.batch("roll back", "ROLLBACK")?;
     empty_tables(session)?;
     Ok(preview)
+}
+
+/// The accounts of the staged rows, as a merge would find them. Nothing lasts.
+pub(super) fn resolve(
+    session: &Session,
+    names: &Names,
+    staged: &Staged,
+    rows: Option<RowCounts>,
+    found: &mut dyn FnMut(ResolvedRow) -> Result<(), DestinationError>,
+) -> Result<Merged, DestinationError> {
+    analyze(session, staged)?;
+    session.batch("begin to match", "BEGIN ISOLATION LEVEL READ COMMITTED")?;
+    let tenant = lock_tenant(session, &staged.delivery.tenant)?;
+    let merge = Merge::run(session, tenant, names, staged, Purpose::Resolve(rows))?;
+    merge.tell("staged_accounts", RecordKind::Account, found)?;
+    merge.tell("staged_usage", RecordKind::Usage, found)?;
+    let merged = merge.merged;
+    session.batch("roll back", "ROLLBACK")?;
+    empty_tables(session)?;
+    Ok(merged)
 }
 
 /// What was merged under an identity, if it was confirmed.
@@ -199,6 +220,18 @@ enum Purpose {
     Store(RowCounts),
     /// To be looked at. Then a file in which nothing matched is no failure but what there is to see.
     Look,
+    /// To know the accounts alone. Without row counts it is to be looked at, too.
+    Resolve(Option<RowCounts>),
+}
+
+impl Purpose {
+    /// The row counts of a file that may be refused.
+    fn refusing(self) -> Option<RowCounts> {
+        match self {
+            Self::Store(rows) | Self::Resolve(Some(rows)) => Some(rows),
+            Self::Look | Self::Resolve(None) => None,
+        }
+    }
 }
 
 /// Older versions of a replayed object's key that had its bytes: the ledger left this version out for one of them, so
@@ -276,6 +309,11 @@ impl<'c> Merge<'c> {
             merged,
         };
         let late_rejects = merge.leave_out_late_rejects()?;
+        if let Purpose::Resolve(_) = purpose {
+            matching::match_accounts(&mut merge)?;
+            merge.count_rows(purpose)?;
+            return Ok(merge);
+        }
         let mended_anew = mended::settle(&mut merge)?;
         merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion).or(mended_anew))?;
         mended::lead_followers(&merge)?;
@@ -354,10 +392,7 @@ impl<'c> Merge<'c> {
         if self.staged.rejects > 0 && !self.superseded {
             self.db.run("keep the rejects", "INSERT INTO rejects SELECT $1, * FROM staged_rejects", &[&me])?;
         }
-        let rows = match purpose {
-            Purpose::Store(rows) => rows,
-            Purpose::Look => RowCounts::default(),
-        };
+        let rows = purpose.refusing().unwrap_or_default();
         let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
         // A struct of numbers and texts always becomes JSON, of which a text in the database cannot hold U+0000.
         let merged = serde_json::to_string(&self.merged).unwrap_or_default();
@@ -414,16 +449,34 @@ impl<'c> Merge<'c> {
         let refused = self.merged.unmatched + self.merged.ambiguous;
         let resolved: bool =
             self.db.value(what, "SELECT EXISTS (SELECT 1 FROM merge_resolved WHERE account > 0)", &[])?;
-        if !resolved && refused > 0 && matches!(purpose, Purpose::Store(_)) {
+        if !resolved && refused > 0 && purpose.refusing().is_some() {
             return Err(DestinationError::NoAccountMatched { rows: refused });
         }
         let few = UNMATCHED_EXAMPLES;
         self.merged.unmatched_examples =
             self.examples(&format!("{unresolved} <= 0 ORDER BY v.position LIMIT {few}"))?;
-        let Purpose::Store(read) = purpose else { return Ok(()) };
+        let Some(read) = purpose.refusing() else { return Ok(()) };
         refuse(self.staged.delivery.matching, &self.merged, read, conflicts, |code| {
             let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
             Ok(first.map(|row| row.identifier).unwrap_or_default())
+        })
+    }
+
+    /// Tells the accounts of the rows of one staged table.
+    fn tell(
+        &self,
+        table: &str,
+        kind: RecordKind,
+        found: &mut dyn FnMut(ResolvedRow) -> Result<(), DestinationError>,
+    ) -> Result<(), DestinationError> {
+        let sql = format!(
+            "SELECT v.position, r.account FROM {table} v JOIN merge_resolved r ON r.identifier = v.identifier
+             WHERE r.account > 0 ORDER BY v.position"
+        );
+        let read = |row: &tokio_postgres::Row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?));
+        self.db.each("read the accounts of rows", &sql, &[], read, |(position, account)| {
+            let (table, row) = place(&self.staged.tables, position);
+            found(ResolvedRow { kind, table, row, account })
         })
     }
 

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 
 use crate::destination::DestinationError;
+use crate::destination::background::Background;
 use crate::secrets::{ExposeSecret, Secrets};
 
 use super::migrations;
@@ -55,17 +55,6 @@ struct Kept {
     open: usize,
 }
 
-/// The runtime whose one thread moves the bytes. It may be dropped where blocking is not allowed.
-struct Background(Option<Runtime>);
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// A connection on loan. Unless it is given back it is closed.
 pub(super) struct Lease {
     session: Option<Session>,
@@ -102,8 +91,7 @@ impl Drop for Lease {
 
 impl Pool {
     pub(super) fn new(settings: PostgresSettings, secrets: Secrets) -> Result<Self, DestinationError> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build();
-        let runtime = Background(Some(runtime.map_err(DestinationError::Runtime)?));
+        let runtime = Background::start("postgres")?;
         let kept = Mutex::new(Kept { idle: Vec::new(), open: 0 });
         Ok(Self { settings, secrets, runtime, kept, returned: Condvar::new() })
     }
@@ -170,7 +158,6 @@ impl Pool {
     pub(super) fn connect(&self) -> Result<Session, DestinationError> {
         let config = self.config()?;
         let server: Arc<str> = describe(&config).into();
-        let Some(runtime) = &self.runtime.0 else { unreachable!("the runtime is taken only when the pool is dropped") };
         let connect = async {
             match config.get_ssl_mode() {
                 SslMode::Disable => {
@@ -187,7 +174,7 @@ impl Pool {
             }
         };
         let timeout = self.settings.connect_timeout;
-        let connected = runtime.block_on(async { tokio::time::timeout(timeout, connect).await });
+        let connected = self.runtime.block_on(async { tokio::time::timeout(timeout, connect).await });
         let client = match connected {
             Ok(Ok(client)) => client,
             Ok(Err(Refused::Server(source))) => {
@@ -196,7 +183,7 @@ impl Pool {
             Ok(Err(Refused::Here(error))) => return Err(error),
             Err(_) => return Err(DestinationError::NoAnswer { server: server.to_string(), timeout }),
         };
-        let session = Session::new(client, runtime.handle().clone(), server);
+        let session = Session::new(client, self.runtime.handle(), server);
         session.batch("set up the connection", SETTINGS)?;
         Ok(session)
     }

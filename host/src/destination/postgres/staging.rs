@@ -19,8 +19,9 @@ use crate::destination::relational::matching::names_among;
 use crate::destination::relational::similar::Names;
 use crate::destination::relational::text::{write_decimal, write_list};
 use crate::destination::relational::{is_rejected, type_name, user_key_name};
+use crate::destination::resolve::ResolvedRow;
 use crate::destination::{
-    Delivery, DestinationError, Intake, MendedRow, Preview, RejectRow, RowCounts, Staging, Summary,
+    Delivery, DestinationError, Intake, MendedRow, Merged, Preview, RejectRow, RowCounts, Staging, Summary,
 };
 
 use super::copy::CopyRows;
@@ -439,6 +440,17 @@ impl Staging for PostgresStaging {
         let preview = merge::preview(self.lease.session(), &self.names, &self.staged)?;
         self.lease.give_back();
         Ok(preview)
+    }
+
+    fn resolve(
+        mut self: Box<Self>,
+        rows: Option<RowCounts>,
+        found: &mut dyn FnMut(ResolvedRow) -> Result<(), DestinationError>,
+    ) -> Result<Merged, DestinationError> {
+        self.finish()?;
+        let merged = merge::resolve(self.lease.session(), &self.names, &self.staged, rows, found)?;
+        self.lease.give_back();
+        Ok(merged)
     }
 
     fn merge(mut self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError> {

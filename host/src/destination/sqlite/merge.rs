@@ -10,6 +10,7 @@ use crate::destination::relational::matching::{CONFLICT, NONE, SEVERAL, refuse};
 use crate::destination::relational::mended::{Follower, Origin};
 use crate::destination::relational::similar::Names;
 use crate::destination::relational::{UNMATCHED_EXAMPLES, behind, comparable, place};
+use crate::destination::resolve::{RecordKind, ResolvedRow};
 use crate::destination::{Delivery, DestinationError, Merged, Preview, RowCounts, Summary, UnmatchedRow};
 use crate::object::{ContentHash, Generation, Identity};
 
@@ -77,6 +78,27 @@ pub(super) fn preview(store: &Store, staging: &Path, staged: &Staged) -> Result<
     if store.exists() { store.write(look) } else { look(&mut store::open_empty(store.path())?) }
 }
 
+/// The accounts of the staged rows, as a merge would find them. Nothing lasts.
+pub(super) fn resolve(
+    store: &Store,
+    staging: &Path,
+    staged: &Staged,
+    rows: Option<RowCounts>,
+    found: &mut dyn FnMut(ResolvedRow) -> Result<(), DestinationError>,
+) -> Result<Merged, DestinationError> {
+    let mut look = |connection: &mut Connection| {
+        with_staged(connection, store.path(), staging, |connection| {
+            let merge = Merge::run(connection, store, staged, Purpose::Resolve(rows))?;
+            for table in &staged.account_rows {
+                merge.tell(&table.name, RecordKind::Account, found)?;
+            }
+            merge.tell("usage_values", RecordKind::Usage, found)?;
+            Ok((merge.merged, Ending::Rollback))
+        })
+    };
+    if store.exists() { store.write(look) } else { look(&mut store::open_empty(store.path())?) }
+}
+
 /// What was merged under an identity, if it was confirmed.
 pub(super) fn confirmed(db: &Statements<'_>, identity: &Identity) -> Result<Option<Summary>, DestinationError> {
     db.first(
@@ -118,6 +140,18 @@ enum Purpose {
     Store(RowCounts),
     /// To be looked at. Then a file in which nothing matched is no failure but what there is to see.
     Look,
+    /// To know the accounts alone. Without row counts it is to be looked at, too.
+    Resolve(Option<RowCounts>),
+}
+
+impl Purpose {
+    /// The row counts of a file that may be refused.
+    fn refusing(self) -> Option<RowCounts> {
+        match self {
+            Self::Store(rows) | Self::Resolve(Some(rows)) => Some(rows),
+            Self::Look | Self::Resolve(None) => None,
+        }
+    }
 }
 
 /// How a transaction ends that did not fail.
@@ -236,6 +270,11 @@ impl<'c> Merge<'c> {
             merged: Merged::default(),
         };
         let late_rejects = merge.leave_out_late_rejects()?;
+        if let Purpose::Resolve(_) = purpose {
+            matching::match_accounts(&mut merge)?;
+            merge.count_rows(purpose)?;
+            return Ok(merge);
+        }
         let mended_anew = mended::settle(&mut merge)?;
         merge.ingestion = merge.begin_ingestion(later.map(|(ingestion, _)| *ingestion).or(mended_anew))?;
         mended::lead_followers(&merge)?;
@@ -327,10 +366,7 @@ impl<'c> Merge<'c> {
             let sql = format!("INSERT INTO main.rejects SELECT {me}, * FROM staging.rejects");
             self.db.run("keep the rejects", &sql, [])?;
         }
-        let rows = match purpose {
-            Purpose::Store(rows) => rows,
-            Purpose::Look => RowCounts::default(),
-        };
+        let rows = purpose.refusing().unwrap_or_default();
         let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
         // A struct of numbers and texts always becomes JSON.
         let merged = serde_json::to_string(&self.merged).unwrap_or_default();
@@ -400,17 +436,40 @@ impl<'c> Merge<'c> {
         let conflicts = count(&format!("= {CONFLICT}"))?;
         let refused = self.merged.unmatched + self.merged.ambiguous;
         let resolved: bool = self.db.value(what, "SELECT EXISTS (SELECT 1 FROM staging.resolved WHERE account > 0)")?;
-        if !resolved && refused > 0 && matches!(purpose, Purpose::Store(_)) {
+        if !resolved && refused > 0 && purpose.refusing().is_some() {
             return Err(DestinationError::NoAccountMatched { rows: refused });
         }
         let few = UNMATCHED_EXAMPLES;
         self.merged.unmatched_examples =
             self.examples(&format!("{unresolved} <= 0 ORDER BY v.position LIMIT {few}"))?;
-        let Purpose::Store(read) = purpose else { return Ok(()) };
+        let Some(read) = purpose.refusing() else { return Ok(()) };
         refuse(self.staged.delivery.matching, &self.merged, read, conflicts, |code| {
             let first = self.examples(&format!("{unresolved} = {code} ORDER BY v.position LIMIT 1"))?.pop();
             Ok(first.map(|row| row.identifier).unwrap_or_default())
         })
+    }
+
+    /// Tells the accounts of the rows of one staged table.
+    fn tell(
+        &self,
+        table: &str,
+        kind: RecordKind,
+        found: &mut dyn FnMut(ResolvedRow) -> Result<(), DestinationError>,
+    ) -> Result<(), DestinationError> {
+        let sql = format!(
+            "SELECT v.position, r.account FROM staging.{table} v
+             CROSS JOIN staging.resolved r ON r.identifier = v.identifier WHERE r.account > 0 ORDER BY v.position"
+        );
+        let tables = &self.staged.tables;
+        let mut told = Ok(());
+        self.db.each("read the accounts of rows", &sql, |row| {
+            let (table, row_index) = place(tables, row.get(0)?);
+            if told.is_ok() {
+                told = found(ResolvedRow { kind, table, row: row_index, account: row.get(1)? });
+            }
+            Ok(())
+        })?;
+        told
     }
 
     /// Some rows with their identifiers, of a selection of `v`.

@@ -27,8 +27,9 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::batch::{AccountBatch, AccountLayout, Identifier, OutputField, Series, UsageBatch, UsageLayout, UserKey};
 use crate::destination::relational::interner::Interner;
 use crate::destination::relational::{is_rejected, type_name};
+use crate::destination::resolve::ResolvedRow;
 use crate::destination::{
-    Delivery, DestinationError, Intake, MendedRow, Preview, RejectRow, RowCounts, Staging, Summary,
+    Delivery, DestinationError, Intake, MendedRow, Merged, Preview, RejectRow, RowCounts, Staging, Summary,
 };
 
 use super::identifiers::{self, InternIdentifiers, intern_user};
@@ -500,6 +501,15 @@ impl Staging for SqliteStaging {
     fn preview(self: Box<Self>) -> Result<Preview, DestinationError> {
         let (file, store, staged) = self.finish()?;
         merge::preview(&store, &file.0, &staged)
+    }
+
+    fn resolve(
+        self: Box<Self>,
+        rows: Option<RowCounts>,
+        found: &mut dyn FnMut(ResolvedRow) -> Result<(), DestinationError>,
+    ) -> Result<Merged, DestinationError> {
+        let (file, store, staged) = self.finish()?;
+        merge::resolve(&store, &file.0, &staged, rows, found)
     }
 
     fn merge(self: Box<Self>, rows: RowCounts) -> Result<Summary, DestinationError> {

@@ -1,5 +1,7 @@
 //! What stands in files of columns, as the Parquet crate's own reader has it.
 
+use std::fs::File;
+
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::basic::Compression as Codec;
 use ::parquet::file::metadata::ParquetMetaData;
