@@ -9,6 +9,7 @@ mod dress;
 mod exact;
 mod log;
 mod number;
+mod word;
 
 use std::io::Write;
 
@@ -445,11 +446,28 @@ fn bitmap(values: &[bool]) -> Vec<u8> {
     values.chunks(8).map(byte).collect()
 }
 
+/// What a byte is in the name of a host.
+const HOST: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'.' => DOT,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | 0x80.. => LABEL,
+            _ => OTHER,
+        };
+        byte += 1;
+    }
+    kinds
+};
+const OTHER: u8 = 0;
+const LABEL: u8 = 1;
+const DOT: u8 = 2;
+
 /// Whether a text can be a web address: `http`, `https` or `ftp` and a host, or a host with a dot in it, and no blank or
 /// control character anywhere. Anything else after which a browser might run something is none.
 fn is_url(cell: &[u8]) -> bool {
-    // A fold without an early end is what the compiler turns into vector code.
-    if cell.iter().fold(false, |found, byte| found | byte.is_ascii_control() | (*byte == b' ')) {
+    if word::is_broken_up(cell) {
         return false;
     }
     let schemes: [&[u8]; 3] = [b"https://", b"http://", b"ftp://"];
@@ -458,14 +476,12 @@ fn is_url(cell: &[u8]) -> bool {
     let rest = &cell[scheme.map_or(0, |scheme| scheme.len())..];
     let (mut host, mut labels, mut in_label) = (0, 0, false);
     for byte in rest {
-        match byte {
-            b'.' => in_label = false,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | 0x80.. => {
-                labels += usize::from(!in_label);
-                in_label = true;
-            }
-            _ => break,
+        let kind = HOST[usize::from(*byte)];
+        if kind == OTHER {
+            break;
         }
+        labels += usize::from(kind == LABEL && !in_label);
+        in_label = kind == LABEL;
         host += 1;
     }
     let port_fits = match &rest[host..] {

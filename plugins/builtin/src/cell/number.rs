@@ -1,7 +1,7 @@
 //! Numbers as they are written in cells.
 //!
-//! Most cells are a sign, some digits and perhaps a point, at most 18 digits in all: those are read in one loop into
-//! an integer and a scale. Everything else (groups, exponents, more digits) is first spelled out as plain ASCII, which
+//! Most cells are a sign, some digits and perhaps a point, at most 18 characters in all: those are read eight at a time
+//! into an integer and a scale. Everything else (groups, exponents, more digits) is first spelled out as plain ASCII, which
 //! is where the rules are. Both ways agree on every text that both accept; a test sees to it.
 //!
 //! A number is an optional `+` or `-`, digits, and optionally the decimal character with at least one digit after it;
@@ -9,6 +9,7 @@
 //! a currency symbol, a group character where none is set. Where such things are allowed, `dress` takes them off first.
 
 use super::Problem;
+use super::word::{self, Digits};
 
 /// How numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,30 +43,42 @@ fn plain(text: &[u8], decimal: u8) -> Option<Plain> {
         [b'+', rest @ ..] => (false, rest),
         _ => (false, text),
     };
-    if text.is_empty() || text.len() > MOST_PLAIN_DIGITS {
-        return None;
-    }
-    let mut mantissa = 0_u64;
+    let (mantissa, scale) = match text.len() {
+        1..=8 => {
+            let Digits { value, decimals } = word::digits(text, decimal)?;
+            (value, decimals)
+        }
+        9..=16 => {
+            let (head, tail) = text.split_at(text.len() - 8);
+            let (head, tail) = (word::digits(head, decimal)?, word::digits(tail, decimal)?);
+            match (head.decimals, tail.decimals) {
+                (decimals, None) => (head.value * 100_000_000 + tail.value, decimals.map(|before| before + 8)),
+                (None, decimals) => (head.value * 10_000_000 + tail.value, decimals),
+                (Some(_), Some(_)) => return None,
+            }
+        }
+        17..=MOST_PLAIN_DIGITS => one_by_one(text, decimal)?,
+        _ => return None,
+    };
+    // A point has a digit behind it.
+    (scale != Some(0)).then_some(Plain { negative, mantissa, scale: scale.unwrap_or(0) })
+}
+
+/// The digits as a number, and how many stand behind the point, if there is one.
+#[cold]
+fn one_by_one(text: &[u8], decimal: u8) -> Option<(u64, Option<usize>)> {
+    let (mut mantissa, mut point) = (0_u64, None);
     for (place, &byte) in text.iter().enumerate() {
         let digit = byte.wrapping_sub(b'0');
         if digit < 10 {
             mantissa = mantissa * 10 + u64::from(digit);
-            continue;
-        }
-        let decimals = &text[place + 1..];
-        if byte != decimal || decimals.is_empty() {
+        } else if byte == decimal && point.is_none() {
+            point = Some(text.len() - place - 1);
+        } else {
             return None;
         }
-        for &byte in decimals {
-            let digit = byte.wrapping_sub(b'0');
-            if digit >= 10 {
-                return None;
-            }
-            mantissa = mantissa * 10 + u64::from(digit);
-        }
-        return Some(Plain { negative, mantissa, scale: decimals.len() });
     }
-    Some(Plain { negative, mantissa, scale: 0 })
+    Some((mantissa, point))
 }
 
 /// A number spelled out: `-`, digits, and perhaps `.` with digits and `e` with an exponent.
