@@ -36,6 +36,7 @@
 //!
 //! # Modules, in reading order
 
+pub mod account_fields;
 pub mod accounts;
 mod append;
 pub mod backup;
