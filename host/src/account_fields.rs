@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{AccountLayout, MatchKey, OutputField, Semantic, ValueType};
+use crate::batch::{AccountLayout, MatchKey, OutputField, Semantic, UserKey, ValueType};
 
 /// The type of an account field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ impl AccountFieldType {
             Self::Picklist | Self::MultiPicklist => Semantic::Picklist,
             Self::Url => Semantic::Url,
             Self::Email => Semantic::Email,
-            Self::LookupUser => Semantic::User,
+            Self::LookupUser => Semantic::User(UserKey::Email),
             Self::Text | Self::Integer | Self::Float | Self::Boolean | Self::Date | Self::Datetime | Self::TextList => {
                 Semantic::Plain
             }
@@ -140,6 +140,9 @@ pub struct AccountFields {
     pub declared: BTreeMap<String, DeclaredField>,
     /// What becomes of others.
     pub undeclared: UndeclaredFields,
+    /// What tells the users that fields mean, by the fields' keys, where it is not their address.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub users_by: BTreeMap<String, UserKey>,
 }
 
 /// What is declared of a field.
@@ -153,9 +156,9 @@ pub struct DeclaredField {
 }
 
 impl AccountFields {
-    /// Whether everything may be brought.
+    /// Whether everything may be brought, and stays as it is brought.
     pub fn are_open(&self) -> bool {
-        self.declared.is_empty() && self.undeclared == UndeclaredFields::Create
+        self.declared.is_empty() && self.undeclared == UndeclaredFields::Create && self.users_by.is_empty()
     }
 
     /// Refuses what a mapper would bring of a table, if it may not. What the mapper leaves open of a declared field, its
@@ -175,6 +178,9 @@ impl AccountFields {
         for field in &mut layout.fields {
             if let Some(declared) = self.declared.get(&field.name) {
                 declared.apply(field)?;
+            }
+            if let (Semantic::User(key), Some(by)) = (&mut field.semantic, self.users_by.get(&field.name)) {
+                *key = *by;
             }
         }
         Ok(())
@@ -259,7 +265,7 @@ mod tests {
         let declared = declared.iter().map(|(field, r#type, unit)| {
             ((*field).to_owned(), DeclaredField { r#type: *r#type, unit: unit.map(str::to_owned) })
         });
-        AccountFields { declared: declared.collect(), undeclared }
+        AccountFields { declared: declared.collect(), undeclared, users_by: BTreeMap::new() }
     }
 
     #[test]
@@ -292,6 +298,20 @@ mod tests {
         let (unit, declared) = ("USD".to_owned(), "EUR".to_owned());
         let other_unit = Err(AccountFieldError::OtherUnit { field, unit, declared });
         assert_eq!(refused(ValueType::Decimal(2), Some("USD"), Semantic::Currency), other_unit);
+    }
+
+    #[test]
+    fn users_are_told_by_their_address_unless_the_configuration_says_otherwise() {
+        let mut declared = fields(&[("arr", AccountFieldType::LookupUser, None)], UndeclaredFields::Create);
+        let mut by = |users_by: &[(&str, UserKey)]| {
+            declared.users_by = users_by.iter().map(|(field, key)| ((*field).to_owned(), *key)).collect();
+            let mut layout = layout(ValueType::Text, None, MatchKey::CrmId);
+            declared.apply(&mut layout).unwrap();
+            layout.fields[0].semantic
+        };
+        assert_eq!(by(&[]), Semantic::User(UserKey::Email));
+        assert_eq!(by(&[("arr", UserKey::Id)]), Semantic::User(UserKey::Id));
+        assert_eq!(by(&[("other", UserKey::Id)]), Semantic::User(UserKey::Email));
     }
 
     #[test]

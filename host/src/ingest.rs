@@ -89,7 +89,8 @@ pub struct Recipe {
     pub timezone: TimeZone,
     /// Its IANA name.
     pub timezone_name: String,
-    /// Which account fields a custom mapper may bring. What the built-in one brings was held against them with its settings.
+    /// Which account fields a custom mapper may bring, and what tells users. What the built-in one brings was held against the
+    /// declared fields with its settings.
     pub account_fields: AccountFields,
     /// How workers are started.
     pub launcher: Launcher,
@@ -121,7 +122,12 @@ impl Recipe {
             usage,
             timezone: settings.timezone.zone().clone(),
             timezone_name: settings.timezone.name().to_owned(),
-            account_fields: if fields_are_custom { settings.account_fields.clone() } else { AccountFields::default() },
+            account_fields: match fields_are_custom {
+                true => settings.account_fields.clone(),
+                false => {
+                    AccountFields { users_by: settings.account_fields.users_by.clone(), ..AccountFields::default() }
+                }
+            },
             launcher,
             digest: MappingDigest::from_bytes([0; 32]),
         };

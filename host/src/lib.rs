@@ -66,4 +66,5 @@ pub mod secrets;
 mod simulation;
 pub mod source;
 pub mod spool;
+pub mod users;
 pub mod worker;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Tables;
 use crate::account_fields::{AccountFieldType, AccountFields, DeclaredField, UndeclaredFields};
+use crate::batch::UserKey;
 use crate::config::AccountField;
 use crate::config::path::{Segment, TomlPath};
 use crate::config::raw::account_field::RawAccountField;
@@ -70,8 +71,11 @@ pub(super) fn follow(
     fields: &Tables<AccountFieldName, AccountField>,
 ) -> AccountFields {
     let undeclared = raw.undeclared_fields.unwrap_or_default();
+    let users_by = users_by(report, path, raw);
     // Without a tenant the integration is refused anyway, and whose fields are meant is not known.
-    let Some(tenant) = tenant else { return AccountFields { declared: BTreeMap::new(), undeclared } };
+    let Some(tenant) = tenant else {
+        return AccountFields { declared: BTreeMap::new(), undeclared, users_by };
+    };
     let serves = |field: &&AccountField| field.tenant.as_ref().is_none_or(|only| only == tenant);
     let declared: BTreeMap<&str, (&AccountFieldName, &AccountField)> = fields
         .named
@@ -90,7 +94,23 @@ pub(super) fn follow(
         .declared
         .into_iter()
         .map(|(key, (_, field))| (key.to_owned(), DeclaredField { r#type: field.r#type, unit: field.unit.clone() }));
-    AccountFields { declared: declared.collect(), undeclared }
+    AccountFields { declared: declared.collect(), undeclared, users_by }
+}
+
+/// What tells the users that fields mean, where it is not their address. The destination finds them; the built-in mapper is
+/// not told.
+fn users_by(report: &mut Report<'_, '_>, path: &TomlPath, raw: &mut RawIntegration) -> BTreeMap<String, UserKey> {
+    let mut users_by = BTreeMap::new();
+    for (index, field) in raw.fields.iter_mut().flatten().enumerate() {
+        let Some(key) = field.r#match.take() else { continue };
+        if field.r#type.as_deref().is_some_and(|r#type| r#type != AccountFieldType::LookupUser.as_str()) {
+            let place = path.key("fields").join([Segment::Index(index)]).key("match");
+            report.wrong(&place, "only a `lookup_user` has it", Advice::HintOnly("take it out".into()));
+        } else if let (Some(name), true) = (&field.field, key != UserKey::Email) {
+            users_by.insert(name.clone(), key);
+        }
+    }
+    users_by
 }
 
 /// The keys whose declarations for a tenant have a problem of their own, with the names of those.
