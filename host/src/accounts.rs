@@ -36,7 +36,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Integration};
 use crate::daemon::{Destinations, PartError, Workshop};
 use crate::decode::Format;
-use crate::destination::{Brings, Delivery, Destination, DestinationError, NameMatch, OnNoMatch, Summary};
+use crate::destination::{Brings, Delivery, DestinationError, Intake, NameMatch, OnNoMatch, RowCounts, Summary};
 use crate::ingest::{Again, Failure, NamedDestination, Recipe, Rows, transform};
 use crate::object::{
     AsOf, ContentHash, DedupKey, DestinationName, Generation, Identity, IntegrationName, Object, TenantName,
@@ -168,12 +168,26 @@ impl ImportError {
     }
 }
 
+/// One file to be loaded.
+pub(crate) struct Load {
+    path: PathBuf,
+    /// As mappers are told of it.
+    as_mapped: Object,
+    /// As it stood before it was read.
+    before: Metadata,
+    content: ContentHash,
+    /// What it is known by.
+    pub(crate) identity: Identity,
+    /// As a store or a reject file is told of it.
+    object: Object,
+}
+
 /// A load that is ready to run.
 pub struct Import {
     settings: Integration,
     recipe: Recipe,
-    name: DestinationName,
-    destination: std::sync::Arc<dyn Destination>,
+    /// The first of its destinations that keeps accounts.
+    keeps: NamedDestination,
     rejects_directory: PathBuf,
     to_replay: Vec<IntegrationName>,
     /// Holds the issue log.
@@ -210,115 +224,120 @@ impl Import {
                 break;
             }
         }
-        let Some(NamedDestination { name, destination }) = keeps_accounts else {
+        let Some(keeps) = keeps_accounts else {
             let names: Vec<&str> = settings.destinations.iter().map(DestinationName::as_str).collect();
             return Err(ImportError::CannotMatch(names.join("`, `")));
         };
         let over_the_same = |other: &&Integration| {
             other.tenant == settings.tenant
-                && other.destinations.contains(&name)
+                && other.destinations.contains(&keeps.name)
                 && other.matching.on_no_match != OnNoMatch::Create
         };
         let to_replay = config.integrations.values().filter(over_the_same).map(|other| other.name.clone()).collect();
         let rejects_directory = config.daemon.state_dir.join("rejects");
-        Ok(Self { settings, recipe, name, destination, rejects_directory, to_replay, scratch })
+        Ok(Self { settings, recipe, keeps, rejects_directory, to_replay, scratch })
     }
 
     /// Loads a file, if its bytes were not loaded before; with `again`, even then. Blocks.
     pub fn run(&self, path: &Path, again: bool, oversight: &Oversight) -> Result<Imported, ImportError> {
-        let failed = |source| ImportError::File { path: path.to_owned(), source };
-        let (as_mapped, before) = self.object_of(path)?;
-        let content = hash(path).map_err(failed)?;
-        let mut identity = Identity {
-            integration: self.settings.name.clone(),
-            dedup_key: dedup_key(content),
-            generation: Generation::default(),
-        };
-        let confirmed = |identity: &Identity| self.destination.confirmed(&self.settings.tenant, identity);
-        while let Some(summary) = confirmed(&identity).map_err(Failure::from)? {
+        let mut load = self.load_of(path, NAME_SPACE)?;
+        let confirmed = |identity: &Identity| self.keeps.destination.confirmed(&self.settings.tenant, identity);
+        while let Some(summary) = confirmed(&load.identity).map_err(Failure::from)? {
             if !again {
                 return Ok(self.report(path, true, &summary, Vec::new()));
             }
-            identity.generation = identity.generation.next();
+            load.identity.generation = load.identity.generation.next();
         }
-        let object = Object {
-            bucket: BUCKET.parse().map_err(|_| ImportError::Format { path: path.to_owned() })?,
-            etag: content.to_string().parse().map_err(|_| ImportError::Format { path: path.to_owned() })?,
-            ..as_mapped.clone()
-        };
-        let (summary, reject_files) = self.merge(path, &as_mapped, &before, identity, object, content, oversight)?;
+        let (summary, reject_files) = self.merge(&load, oversight)?;
         Ok(self.report(path, false, &summary, reject_files))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are what one load is")]
-    fn merge(
-        &self,
-        path: &Path,
-        as_mapped: &Object,
-        before: &Metadata,
-        identity: Identity,
-        object: Object,
-        content: ContentHash,
-        oversight: &Oversight,
-    ) -> Result<(Summary, Vec<PathBuf>), ImportError> {
-        let open = || File::open(path).map_err(|source| ImportError::File { path: path.to_owned(), source });
+    fn merge(&self, load: &Load, oversight: &Oversight) -> Result<(Summary, Vec<PathBuf>), ImportError> {
         let delivery = Delivery {
             as_of: AsOf {
-                effective_time: object.last_modified,
-                key: object.key.clone(),
+                effective_time: load.object.last_modified,
+                key: load.object.key.clone(),
                 arrival: 0,
-                generation: identity.generation,
+                generation: load.identity.generation,
             },
-            identity: identity.clone(),
-            object: object.clone(),
+            identity: load.identity.clone(),
+            object: load.object.clone(),
             tenant: self.settings.tenant.clone(),
             mapping: self.recipe.digest(),
-            content,
+            content: load.content,
             matching: self.settings.matching,
             brings: Brings::OWN,
         };
-        let mut staging = self.destination.stage(delivery).map_err(Failure::from)?;
+        let mut staging = self.keeps.destination.stage(delivery).map_err(Failure::from)?;
+        let (rows, reject_files) = self.take(load, staging.as_mut(), oversight)?;
+        Ok((staging.merge(rows).map_err(Failure::from)?, reject_files))
+    }
+
+    /// Takes a file's records in, and writes its reject files; nothing is merged yet.
+    pub(crate) fn take(
+        &self,
+        load: &Load,
+        intake: &mut dyn Intake,
+        oversight: &Oversight,
+    ) -> Result<(RowCounts, Vec<PathBuf>), ImportError> {
+        let Load { path, as_mapped, before, identity, object, .. } = load;
+        let open = || File::open(path).map_err(|source| ImportError::File { path: path.clone(), source });
         let issues = IssueLog::create(self.scratch.path()).map_err(Failure::from)?;
-        let mut transformed =
-            transform(&self.recipe, as_mapped, &Rows::own(), open()?, staging.as_mut(), issues, oversight)?;
+        let mut transformed = transform(&self.recipe, as_mapped, &Rows::own(), open()?, intake, issues, oversight)?;
         let mut reject_files = Vec::new();
         if transformed.rows.rejected > 0 {
             let again = Again::open(&self.recipe, as_mapped, open()?)?;
             let (issues, directory) = (&mut transformed.issues, &self.rejects_directory);
             let written =
-                rejects::write_rejects(issues, again, directory, &identity, &object, |rows| staging.rejects(rows));
+                rejects::write_rejects(issues, again, directory, identity, object, |rows| intake.rejects(rows));
             reject_files = written.map_err(Failure::from)?.files;
         }
         if let Some(limit) = self.settings.reject_limits.exceeded_by(transformed.rows) {
             let source = Box::new(Failure::TooManyRejects { rows: transformed.rows, limit });
             return Err(ImportError::TooManyRejects { source, files: reject_files });
         }
-        let now = fs::metadata(path).map_err(|source| ImportError::File { path: path.to_owned(), source })?;
+        let now = fs::metadata(path).map_err(|source| ImportError::File { path: path.clone(), source })?;
         let stamp = |metadata: &Metadata| (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
         if stamp(&now) != stamp(before) {
-            return Err(ImportError::Changed { path: path.to_owned() });
+            return Err(ImportError::Changed { path: path.clone() });
         }
-        Ok((staging.merge(transformed.rows).map_err(Failure::from)?, reject_files))
+        Ok((transformed.rows, reject_files))
     }
 
-    /// The file as mappers are told of it, last modified when it was, and not in the future.
-    fn object_of(&self, path: &Path) -> Result<(Object, Metadata), ImportError> {
+    /// Whose accounts, and where they are kept.
+    pub(crate) fn place(&self) -> (&TenantName, &NamedDestination) {
+        (&self.settings.tenant, &self.keeps)
+    }
+
+    /// The file, last modified when it was, and not in the future. What it is known by begins with `name_space`.
+    pub(crate) fn load_of(&self, path: &Path, name_space: &str) -> Result<Load, ImportError> {
         let failed = |source| ImportError::File { path: path.to_owned(), source };
-        let metadata = fs::metadata(path).map_err(failed)?;
+        let before = fs::metadata(path).map_err(failed)?;
+        let content = hash(path).map_err(failed)?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let not_taken = || ImportError::Format { path: path.to_owned() };
         Format::of_local_file(&name).ok_or_else(not_taken)?;
-        let modified = metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
+        let modified = before.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
         let now = SystemClock.now();
-        let object = Object {
+        let as_mapped = Object {
             connection: self.settings.connection.clone(),
             bucket: self.settings.bucket.clone(),
             key: format!("{}{name}", self.settings.prefix).parse().map_err(|_| not_taken())?,
-            etag: NAME_SPACE.parse().map_err(|_| not_taken())?,
-            size: metadata.len(),
+            etag: name_space.parse().map_err(|_| not_taken())?,
+            size: before.len(),
             last_modified: modified.map_or(now, |modified| modified.min(now)),
         };
-        Ok((object, metadata))
+        let object = Object {
+            bucket: BUCKET.parse().map_err(|_| not_taken())?,
+            etag: content.to_string().parse().map_err(|_| not_taken())?,
+            ..as_mapped.clone()
+        };
+        let identity = Identity {
+            integration: self.settings.name.clone(),
+            dedup_key: dedup_key(name_space, content),
+            generation: Generation::default(),
+        };
+        Ok(Load { path: path.to_owned(), as_mapped, before, content, identity, object })
     }
 
     fn report(&self, path: &Path, already: bool, summary: &Summary, reject_files: Vec<PathBuf>) -> Imported {
@@ -328,7 +347,7 @@ impl Import {
             file: path.to_owned(),
             integration: self.settings.name.clone(),
             tenant: self.settings.tenant.clone(),
-            destination: self.name.clone(),
+            destination: self.keeps.name.clone(),
             already,
             read: rows.read,
             created: merged.created,
@@ -344,8 +363,8 @@ impl Import {
 }
 
 /// What the load of these bytes is known by.
-fn dedup_key(content: ContentHash) -> DedupKey {
-    let text = format!("{NAME_SPACE}/{content}");
+fn dedup_key(name_space: &str, content: ContentHash) -> DedupKey {
+    let text = format!("{name_space}/{content}");
     #[expect(clippy::expect_used, reason = "it is neither empty nor too long")]
     text.parse().expect("80 characters are a dedup key")
 }
@@ -374,7 +393,7 @@ mod tests {
     /// R1
     #[test]
     fn no_object_of_a_bucket_is_taken_for_a_load() {
-        let key = dedup_key(ContentHash::from_bytes([7; 32]));
+        let key = dedup_key(NAME_SPACE, ContentHash::from_bytes([7; 32]));
         let (before_the_slash, _) = key.as_str().split_once('/').unwrap();
         assert!(before_the_slash.parse::<ConnectionKey>().is_err(), "{key}");
     }

@@ -118,7 +118,8 @@ pub enum Semantic {
     Picklist,
     Url,
     Email,
-    User,
+    /// A user, told by this; a destination that keeps users stores its id.
+    User(UserKey),
 }
 
 /// How a value meets the one that is stored.

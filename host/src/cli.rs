@@ -36,6 +36,7 @@ mod peek;
 mod run;
 mod status;
 mod test;
+mod users;
 
 /// Turns the CSV and Excel files of S3 buckets into account and usage records, exactly once.
 #[derive(Debug, Parser)]
@@ -88,6 +89,7 @@ enum Command {
     Peek(peek::Peek),
     Test(test::Test),
     Accounts(accounts::Accounts),
+    Users(users::Users),
     Ledger(ledger::Ledger),
     Replay(ledger::Replay),
     #[command(name = "backup")]
@@ -213,6 +215,7 @@ pub fn main() -> ExitCode {
         Command::Peek(command) => command.run(&shared),
         Command::Test(command) => command.run(&shared),
         Command::Accounts(command) => command.run(&shared),
+        Command::Users(command) => command.run(&shared),
         Command::Ledger(command) => command.run(&shared),
         Command::Replay(command) => command.run(&shared),
         Command::BackUp(command) => command.run(&shared),

@@ -21,11 +21,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::account_fields::AccountFieldType;
 use crate::destination::files::Form;
 use crate::destination::postgres::PostgresSettings;
 use crate::destination::webhook::WebhookSettings;
 use crate::object::{
-    ComponentDigest, ConnectionKey, DestinationName, IntegrationName, MapperName, NotifyName, TenantName,
+    AccountFieldName, ComponentDigest, ConnectionKey, DestinationName, IntegrationName, MapperName, NotifyName,
+    TenantName,
 };
 use crate::post;
 use crate::secrets::SecretReference;
@@ -111,6 +113,9 @@ pub struct Config {
     /// Who is told of alarms (R20), without a problem.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub notify: BTreeMap<NotifyName, Notify>,
+    /// The account fields that are declared, without a problem.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub account_fields: BTreeMap<AccountFieldName, AccountField>,
     /// The integrations that run: switched on, and without a problem in them or in what they use.
     pub integrations: BTreeMap<IntegrationName, Integration>,
     /// The integrations with `enabled = false`, as far as they are in order.
@@ -251,6 +256,20 @@ impl Default for MapperLimits {
             compile_memory: ByteSize::from_bytes(2 << 30),
         }
     }
+}
+
+/// A declared account field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AccountField {
+    /// Its key.
+    pub field: String,
+    /// The only tenant whose field it is; none for all (R13).
+    pub tenant: Option<TenantName>,
+    /// What it holds.
+    pub r#type: AccountFieldType,
+    /// The currency, where it is an amount of money in a certain one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 /// A webhook that is told of alarms (R20).

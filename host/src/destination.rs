@@ -30,11 +30,13 @@ pub mod postgres;
 mod relational;
 pub mod resolve;
 pub mod sqlite;
+pub mod users;
 pub mod webhook;
 
 use accounts::{AccountVisitor, Wanted};
 pub use matching::{Conflict, Matching, NameMatch, OnMultiple, OnNoMatch};
 use resolve::ResolvedRow;
+use users::{User, UserVisitor, UsersMerged};
 
 /// What one object brings, before its first record.
 #[derive(Debug, Clone)]
@@ -150,6 +152,10 @@ pub struct Merged {
     pub usage_records: u64,
     /// A few of the rows that matched nothing, for the log and the dry run.
     pub unmatched_examples: Vec<UnmatchedRow>,
+    /// Values of fields that mean a user and told of none, or of several; such a field keeps what it had.
+    pub unknown_users: u64,
+    /// A few of them.
+    pub unknown_user_examples: Vec<String>,
 }
 
 /// A row whose identifiers matched no account, or several.
@@ -206,6 +212,24 @@ pub trait Destination: Send + Sync {
         tenant: &TenantName,
         wanted: Wanted<'_>,
         visitor: &mut dyn AccountVisitor,
+    ) -> Result<(), DestinationError> {
+        let _ = (tenant, wanted, visitor);
+        Err(DestinationError::CannotTell)
+    }
+
+    /// Adds users of a tenant, or changes those that are there; what is blank keeps what was known. No id stands there twice.
+    /// Only destinations that keep accounts keep users.
+    fn merge_users(&self, tenant: &TenantName, users: &[User]) -> Result<UsersMerged, DestinationError> {
+        let _ = (tenant, users);
+        Err(DestinationError::CannotTell)
+    }
+
+    /// Tells of a tenant's users as they stand at one moment, in the order of their ids.
+    fn visit_users(
+        &self,
+        tenant: &TenantName,
+        wanted: Wanted<'_>,
+        visitor: &mut UserVisitor<'_>,
     ) -> Result<(), DestinationError> {
         let _ = (tenant, wanted, visitor);
         Err(DestinationError::CannotTell)
@@ -358,8 +382,14 @@ pub enum DestinationError {
         /// The type that came.
         brought: String,
     },
+    /// A list of users brings something that users do not have.
+    #[error("users have an id, an address and a name, and the mapping brings {brought}")]
+    NotOfUsers {
+        /// What it is.
+        brought: String,
+    },
     /// It keeps records, not accounts.
-    #[error("this destination cannot be asked for its accounts")]
+    #[error("this destination cannot be asked for its accounts or users")]
     CannotTell,
     /// Usage values of one record do not add up within 64 bits.
     #[error("the usage values of one period add up to more than 64 bits hold")]
@@ -520,6 +550,7 @@ impl DestinationError {
                 | Self::Overflow
                 | Self::KeyTooLong { .. }
                 | Self::NotRefused { .. }
+                | Self::NotOfUsers { .. }
                 | Self::MendedInCompany { .. }
                 | Self::BatchRefused { .. }
         )
@@ -549,6 +580,9 @@ impl DestinationError {
                 Some("see `gristmill test` for the rows, or let `skip` leave such rows out under `matching`")
             }
             Self::FieldType { .. } => Some("give the field the stored type, or another key"),
+            Self::NotOfUsers { .. } => Some(
+                "name an integration with one identifier, which has `match = \"id\"`, and the fields `email` and `name`",
+            ),
             Self::Schema { .. } => Some("run the version that wrote the store, or a newer one"),
             Self::OriginNotTaken { .. } => {
                 Some("replay that object first; this file is tried again by itself for a day")

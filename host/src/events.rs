@@ -480,7 +480,7 @@ pub struct ObjectCompleted<'a> {
 }
 
 impl ObjectCompleted<'_> {
-    /// Logs it; a file with rejects is a warning.
+    /// Logs it; a file with rejects, or with users whom nobody knows, is a warning.
     pub fn emit(self) {
         let Self { integration, object, summary, took } = self;
         let (rows, merged) = (&summary.rows, &summary.merged);
@@ -491,12 +491,14 @@ impl ObjectCompleted<'_> {
                     event = "object_completed", outcome = $outcome, %integration, %object, etag = %object.etag,
                     rows = rows.read, rejected = rows.rejected, matched = merged.matched, created = merged.created,
                     updated = merged.updated, unchanged = merged.unchanged, unmatched = merged.unmatched,
-                    ambiguous = merged.ambiguous, usage_records = merged.usage_records, took_ms, "object completed"
+                    ambiguous = merged.ambiguous, unknown_users = merged.unknown_users,
+                    usage_records = merged.usage_records, took_ms, "object completed"
                 )
             };
         }
-        match rows.rejected {
-            0 => line!(info, "succeeded"),
+        match (rows.rejected, merged.unknown_users) {
+            (0, 0) => line!(info, "succeeded"),
+            (0, _) => line!(warn, "succeeded"),
             _ => line!(warn, "partial"),
         }
     }

@@ -9,8 +9,9 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::tz::TimeZone;
 
+use crate::account_fields::{AccountFieldError, AccountFields};
 use crate::clock::Clock;
-use crate::config::{self, ContentHashing, OnRevert};
+use crate::config::{self, ContentHashing, MapperChoice, OnRevert};
 use crate::decode::{DecodeError, Format};
 use crate::destination::{Brings, Delivery, DestinationError, Intake, RowCounts};
 use crate::events;
@@ -90,6 +91,9 @@ pub struct Recipe {
     pub timezone: TimeZone,
     /// Its IANA name.
     pub timezone_name: String,
+    /// Which account fields a custom mapper may bring, and what tells users. What the built-in one brings was held against the
+    /// declared fields with its settings.
+    pub account_fields: AccountFields,
     /// How workers are started.
     pub launcher: Launcher,
     digest: MappingDigest,
@@ -111,6 +115,8 @@ impl Recipe {
         usage: Option<Transform>,
         launcher: Launcher,
     ) -> Self {
+        let fields_are_custom =
+            settings.field_mapping.as_ref().is_some_and(|mapping| mapping.mapper != MapperChoice::BuiltIn);
         let mut recipe = Self {
             integration: settings.name.clone(),
             decode: settings.decode.clone(),
@@ -118,6 +124,12 @@ impl Recipe {
             usage,
             timezone: settings.timezone.zone().clone(),
             timezone_name: settings.timezone.name().to_owned(),
+            account_fields: match fields_are_custom {
+                true => settings.account_fields.clone(),
+                false => {
+                    AccountFields { users_by: settings.account_fields.users_by.clone(), ..AccountFields::default() }
+                }
+            },
             launcher,
             digest: MappingDigest::from_bytes([0; 32]),
         };
@@ -146,6 +158,10 @@ impl Recipe {
                 }
                 None => part(&[]),
             }
+        }
+        // What was refused for its fields is tried once more when other fields are allowed.
+        if !self.account_fields.are_open() {
+            part(serde_json::json!(self.account_fields).to_string().as_bytes());
         }
         MappingDigest::from_bytes(*hasher.finalize().as_bytes())
     }
@@ -230,6 +246,9 @@ pub enum Failure {
         #[source]
         source: MapperError,
     },
+    /// A mapper brings account fields that it may not.
+    #[error(transparent)]
+    AccountField(#[from] AccountFieldError),
     /// The destination did not take it.
     #[error(transparent)]
     Destination(#[from] DestinationError),
@@ -275,6 +294,7 @@ impl Failure {
             }
             Self::Mended(_) => ErrorClass::Content,
             Self::Decode(_) | Self::Stopped | Self::LocalCopy(_) => ErrorClass::Ours,
+            Self::AccountField(_) => ErrorClass::Mapper,
             Self::Mapper { source, .. } => match source.blame() {
                 Blame::File => ErrorClass::Content,
                 Blame::Mapper => ErrorClass::Mapper,
@@ -294,6 +314,7 @@ impl Failure {
             Self::Destination(error) => error.hint().map(str::to_owned),
             Self::Mended(error) => Some(error.hint().to_owned()),
             Self::Refused(refusals) => refusals.hint().map(str::to_owned),
+            Self::AccountField(error) => Some(error.hint()),
             Self::TooManyRejects { .. } => Some(
                 "the reject file has every such row; mend the file or the mapping, and upload or replay it".to_owned(),
             ),

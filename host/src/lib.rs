@@ -36,6 +36,7 @@
 //!
 //! # Modules, in reading order
 
+pub mod account_fields;
 pub mod accounts;
 mod append;
 pub mod backup;
@@ -66,4 +67,5 @@ pub mod secrets;
 mod simulation;
 pub mod source;
 pub mod spool;
+pub mod users;
 pub mod worker;

@@ -127,6 +127,10 @@ text_type!(
     DestinationName, "destination name", plain
 );
 text_type!(
+    /// The name of a declared account field: letters, digits, `_` and `-`, at most 64 bytes.
+    AccountFieldName, "account field name", plain
+);
+text_type!(
     /// The name of a webhook that is told of alarms: letters, digits, `_` and `-`, at most 64 bytes.
     NotifyName, "notify name", plain
 );

@@ -3,7 +3,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `mapping.toml` | the integration's settings, the lines above the first table being its own |
+//! | `mapping.toml` | the integration's settings, the lines above the first table being its own; `account_fields` are tables of the root |
 //! | `input.csv`, `input.xlsx` | the file |
 //! | `accounts.ndjson`, `usage.ndjson` | what becomes of it; not there where nothing does |
 //! | `rejects.csv` | the reject file, where a row is refused |
@@ -132,6 +132,7 @@ fn configure(mapping: &str, place: &Path) -> Result<Config, String> {
     let tables: String = mapping
         .lines()
         .map(|line| match (line.strip_prefix("[["), line.strip_prefix('[')) {
+            (_, Some(rest)) if rest.starts_with("account_fields.") => format!("{line}\n"),
             (Some(rest), _) => format!("[[integrations.example.{rest}\n"),
             (None, Some(rest)) => format!("[integrations.example.{rest}\n"),
             (None, None) => format!("{line}\n"),

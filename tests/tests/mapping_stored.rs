@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mapping.toml` | the integration's settings, the lines above the first table being its own |
 //! | `accounts.csv` | the accounts that are there before, where there are any |
+//! | `users.csv` | the users that there are before, where there are any |
 //! | `files` | the files, dropped one after the other, an hour between them |
 //! | `outcomes.txt` | what became of each file |
 //! | `store.txt` | what stands in the store after the last one |
@@ -24,8 +25,8 @@ use serde_json::Value;
 
 const BUCKET: &str = "exports";
 
-/// How `accounts.csv` is read.
-const ACCOUNTS: &str = r#"
+/// How `accounts.csv` and `users.csv` are read.
+const LISTS: &str = r#"
 [integrations.accounts]
 enabled = false
 connection = "main"
@@ -36,10 +37,18 @@ identifiers = [
   { column = "Name", match = "name" },
 ]
 fields = [{ column = "Region", field = "region", type = "text" }]
+
+[integrations.users]
+enabled = false
+connection = "main"
+bucket = "exports"
+identifiers = [{ column = "Id", match = "id" }]
+fields = [{ column = "Email", field = "email", type = "email" }, { column = "Name", field = "name", type = "text" }]
 "#;
 
 /// The counts of an outcome that are worth a word when they are not zero.
-const COUNTS: [&str; 7] = ["matched", "created", "updated", "unchanged", "unmatched", "ambiguous", "usage_records"];
+const COUNTS: [&str; 8] =
+    ["matched", "created", "updated", "unchanged", "unmatched", "ambiguous", "unknown_users", "usage_records"];
 
 /// What stands in the store, by what it is called in `store.txt`.
 const TABLES: [(&str, &str); 3] = [
@@ -90,11 +99,13 @@ fn sorted(directory: &Path) -> Vec<PathBuf> {
 fn come_out(case: &Path) -> [(&'static str, String); 3] {
     let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
     let bed = Bed::new(&server.endpoint(), "loopback", "loopback-secret");
-    bed.configure(&format!("{ACCOUNTS}{}", integration(&fs::read_to_string(case.join("mapping.toml")).unwrap())));
-    let accounts = case.join("accounts.csv");
-    if accounts.exists() {
-        let ran = bed.command(["accounts", "import", accounts.to_str().unwrap(), "--integration", "accounts"]);
-        assert_eq!(ran.code, 0, "{}: {ran:?}", case.display());
+    bed.configure(&format!("{LISTS}{}", integration(&fs::read_to_string(case.join("mapping.toml")).unwrap())));
+    for what in ["accounts", "users"] {
+        let list = case.join(what).with_extension("csv");
+        if list.exists() {
+            let ran = bed.command([what, "import", list.to_str().unwrap(), "--integration", what]);
+            assert_eq!(ran.code, 0, "{}: {ran:?}", case.display());
+        }
     }
     let start = std::time::UNIX_EPOCH + Duration::from_secs(1_728_950_400);
     let (mut outcomes, mut rejects) = (String::new(), String::new());

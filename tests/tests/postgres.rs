@@ -96,11 +96,11 @@ fn a_bucket_ends_in_postgresql_once() {
     let migrated = bed.command(["destination", "migrate", "warehouse"]);
     assert_eq!(
         (migrated.code, migrated.output.as_str()),
-        (0, "warehouse: made the schema, version 1\n"),
+        (0, "warehouse: made the schema, version 2\n"),
         "{migrated:?}"
     );
     let again = bed.command(["destination", "migrate", "warehouse", "--json"]);
-    assert_eq!(again.values, [serde_json::json!({ "destination": "warehouse", "from": 1, "to": 1 })]);
+    assert_eq!(again.values, [serde_json::json!({ "destination": "warehouse", "from": 2, "to": 2 })]);
 
     // A dry run says what would happen and leaves nothing.
     let trial = bed.path("trial.csv");

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::accounts::{Import, ImportError, Imported};
 use crate::config::Config;
 use crate::daemon::destination_for_reading;
 use crate::destination::accounts::{AccountColumns, AccountRecord, AccountVisitor, KEY_KINDS, Wanted};
+use crate::destination::users::UserVisitor;
 use crate::destination::{Destination, DestinationError};
 use crate::ingest::Failure;
 use crate::object::{DestinationName, IntegrationName, TenantName};
@@ -91,7 +92,7 @@ An integration that is there for this alone has `enabled = false`.")]
 
 /// Where accounts are looked for.
 #[derive(Debug, Args)]
-struct Place {
+pub(super) struct Place {
     /// Whose accounts; needed where there are several tenants.
     #[arg(long)]
     tenant: Option<TenantName>,
@@ -102,7 +103,7 @@ struct Place {
 
 /// A form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+pub(super) enum Form {
     /// A table.
     Csv,
     /// One JSON object an account.
@@ -120,22 +121,7 @@ impl Accounts {
 }
 
 fn import(shared: &Shared, file: PathBuf, integration: &IntegrationName, again: bool) -> Result<(), Failed> {
-    let config = load(&shared.config)?.config;
-    let failed = |error: ImportError| Failed::of(UNWELL, &error).hint(error.hint());
-    let bar = super::draws_progress(shared).then(|| super::run::spinner("import"));
-    let oversight = Oversight::default();
-    let imported = std::thread::scope(|scope| {
-        let work = scope.spawn(|| Import::prepare(&config, integration)?.run(&file, again, &oversight));
-        while let Some(bar) = bar.as_ref().filter(|_| !work.is_finished()) {
-            bar.set_position(oversight.progress.rows());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        work.join().unwrap_or_else(|_| Err(Failure::Panicked.into()))
-    });
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    let imported = imported.map_err(failed)?;
+    let imported = importing(shared, integration, |import, oversight| import.run(&file, again, oversight))?;
     if shared.json {
         output::print_json(&serde_json::to_value(&imported).map_err(|error| Failed::of(BUG, &error))?);
     } else {
@@ -146,6 +132,29 @@ fn import(shared: &Shared, file: PathBuf, integration: &IntegrationName, again: 
             .hint(Some("mend them in the reject file and import that".to_owned()))),
         false => Ok(()),
     }
+}
+
+/// Runs a load on a thread of its own, while this one draws how far it is.
+pub(super) fn importing<T: Send>(
+    shared: &Shared,
+    integration: &IntegrationName,
+    run: impl FnOnce(Import, &Oversight) -> Result<T, ImportError> + Send,
+) -> Result<T, Failed> {
+    let config = load(&shared.config)?.config;
+    let bar = super::draws_progress(shared).then(|| super::run::spinner("import"));
+    let oversight = Oversight::default();
+    let imported = std::thread::scope(|scope| {
+        let work = scope.spawn(|| run(Import::prepare(&config, integration)?, &oversight));
+        while let Some(bar) = bar.as_ref().filter(|_| !work.is_finished()) {
+            bar.set_position(oversight.progress.rows());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        work.join().unwrap_or_else(|_| Err(Failure::Panicked.into()))
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    imported.map_err(|error| Failed::of(UNWELL, &error).hint(error.hint()))
 }
 
 fn show(imported: &Imported, again: bool) {
@@ -185,14 +194,7 @@ fn export(shared: &Shared, file: Option<PathBuf>, format: Option<Form>, place: &
     let config = load(&shared.config)?.config;
     let store = Store::open(&config, place)?;
     let format = format.unwrap_or(if shared.json { Form::Ndjson } else { Form::Csv });
-    let out: Box<dyn Write> = match &file {
-        Some(path) => Box::new(
-            File::create_new(path)
-                .map_err(|error| Failed::new(UNWELL, format!("cannot create `{}`: {error}", path.display())))?,
-        ),
-        None => Box::new(io::stdout()),
-    };
-    let mut out = BufWriter::new(out);
+    let mut out = output_to(file.as_deref())?;
     let written = match format {
         Form::Csv => {
             let mut table =
@@ -207,15 +209,32 @@ fn export(shared: &Shared, file: Option<PathBuf>, format: Option<Form>, place: &
             lines.error.map_or(Ok(()), Err)
         }
     };
-    match written.and_then(|()| out.flush()) {
+    written_to_the_end(written.and_then(|()| out.flush()))
+}
+
+/// A new file, or standard output.
+pub(super) fn output_to(file: Option<&Path>) -> Result<BufWriter<Box<dyn Write>>, Failed> {
+    let out: Box<dyn Write> = match file {
+        Some(path) => Box::new(
+            File::create_new(path)
+                .map_err(|error| Failed::new(UNWELL, format!("cannot create `{}`: {error}", path.display())))?,
+        ),
+        None => Box::new(io::stdout()),
+    };
+    Ok(BufWriter::new(out))
+}
+
+/// How an export ended.
+pub(super) fn written_to_the_end(written: io::Result<()>) -> Result<(), Failed> {
+    match written {
         // Whoever reads us may stop reading (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
 }
 
-/// The accounts of one tenant in one destination.
-struct Store {
+/// The accounts and users of one tenant in one destination.
+pub(super) struct Store {
     destination: Arc<dyn Destination>,
     tenant: TenantName,
     name: DestinationName,
@@ -224,7 +243,7 @@ struct Store {
 }
 
 impl Store {
-    fn open(config: &Config, place: &Place) -> Result<Self, Failed> {
+    pub(super) fn open(config: &Config, place: &Place) -> Result<Self, Failed> {
         let (tenant, name) = choose(config, place)?;
         let scratch = tempfile::tempdir()?;
         let failed = |error: DestinationError| Failed::of(UNWELL, &error).hint(error.hint().map(str::to_owned));
@@ -235,18 +254,24 @@ impl Store {
     }
 
     fn visit(&self, wanted: Wanted<'_>, visitor: &mut dyn AccountVisitor) -> Result<(), Failed> {
-        self.destination.visit_accounts(&self.tenant, wanted, visitor).map_err(|error| {
-            let hint = match &error {
-                DestinationError::CannotTell => {
-                    Some(format!("`{}` passes records on; name one that keeps accounts", self.name))
-                }
-                DestinationError::Sqlite { .. } | DestinationError::Io { .. } => {
-                    Some("the account store belongs to the daemon's user; run this as that user or as root".to_owned())
-                }
-                error => error.hint().map(str::to_owned),
-            };
-            Failed::of(UNWELL, &error).hint(hint)
-        })
+        self.destination.visit_accounts(&self.tenant, wanted, visitor).map_err(|error| self.failed(&error))
+    }
+
+    pub(super) fn visit_users(&self, wanted: Wanted<'_>, visitor: &mut UserVisitor<'_>) -> Result<(), Failed> {
+        self.destination.visit_users(&self.tenant, wanted, visitor).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &DestinationError) -> Failed {
+        let hint = match error {
+            DestinationError::CannotTell => {
+                Some(format!("`{}` passes records on; name one that keeps accounts", self.name))
+            }
+            DestinationError::Sqlite { .. } | DestinationError::Io { .. } => {
+                Some("the account store belongs to the daemon's user; run this as that user or as root".to_owned())
+            }
+            error => error.hint().map(str::to_owned),
+        };
+        Failed::of(UNWELL, error).hint(hint)
     }
 }
 
@@ -409,7 +434,7 @@ fn header(keys: [usize; KEY_KINDS.len()], fields: &[String]) -> Vec<String> {
     header
 }
 
-fn go_on(written: io::Result<()>, error: &mut Option<io::Error>) -> ControlFlow<()> {
+pub(super) fn go_on(written: io::Result<()>, error: &mut Option<io::Error>) -> ControlFlow<()> {
     match written {
         Ok(()) => ControlFlow::Continue(()),
         Err(failed) => {

@@ -127,7 +127,8 @@ struct Which {
     /// The objects that were completed under another mapping than today's.
     #[arg(long)]
     stale: bool,
-    /// The keys of which rows matched no account: completed without them, or failed for them.
+    /// The keys of which rows matched no account, or told of a user whom nobody knows: completed without them, or failed for
+    /// them.
     #[arg(long)]
     unmatched: bool,
 }
@@ -240,7 +241,7 @@ fn again(shared: &Shared, integration: IntegrationName, which: Which, again: Aga
         return Ok(done);
     }
     if nothing {
-        output::print("no file has rows that matched no account");
+        output::print("no file has rows that matched no account, or an unknown user");
         return Ok(done);
     }
     let examples = asked.get("examples").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

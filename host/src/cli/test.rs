@@ -134,6 +134,11 @@ fn show_preview(report: &Value, paint: &Paint) {
     let counts = ["created", "updated", "unchanged", "unmatched", "ambiguous"]
         .map(|what| format!("{} {what}", number(merged.get(what))));
     output::print(format!("accounts: {}", counts.join(", ")));
+    let unknown = number(merged.get("unknown_users"));
+    if unknown > 0 {
+        let first = merged.pointer("/unknown_user_examples/0").and_then(Value::as_str).unwrap_or_default();
+        output::print(format!("values that tell of no user: {unknown}, the first is `{}`", printable(first)));
+    }
     output::print(format!("usage records: {}", number(merged.get("usage_records"))));
     let list = |name: &str| preview.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if !list("accounts").is_empty() {

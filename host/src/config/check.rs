@@ -20,6 +20,7 @@ use super::units::{ByteSize, duration_text, parse_duration};
 use super::{Config, Daemon, Destination, DestinationKind, Log};
 use crate::object::{DestinationName, NameError, Share, TenantName};
 
+mod account_field;
 mod connection;
 mod decode;
 mod destination;
@@ -55,12 +56,16 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
     destination::check_paths(&mut report, &mut destinations);
     destination::check_resolve(&mut report, &mut destinations);
 
+    let mut account_fields = tables(&mut report, "account_fields", account_field::check);
+    account_field::check_doubles(&mut report, &mut account_fields);
+
     let notify = tables(&mut report, "notify", notify::check);
 
     let names = integration::Names {
         connections: &connections,
         mappers: &mappers,
         destinations: &destinations,
+        account_fields: &account_fields,
         tenant_named_in: integration::tenant_named_in(document),
         poll_interval,
     };
@@ -71,6 +76,7 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
         mappers: mappers.named,
         destinations: destinations.named,
         notify: notify.named,
+        account_fields: account_fields.named,
         integrations: integrations.active,
         switched_off: integrations.switched_off,
     };

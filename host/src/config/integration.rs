@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::account_fields::AccountFields;
 use crate::decode::DecodeOptions;
 use crate::destination::Matching;
 use crate::object::{BucketName, ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
@@ -58,6 +59,9 @@ pub struct Integration {
     pub decode: DecodeOptions,
     /// How identifiers become accounts.
     pub matching: Matching,
+    /// Which account fields it may bring.
+    #[serde(skip_serializing_if = "AccountFields::are_open")]
+    pub account_fields: AccountFields,
     /// What makes account records. At least one of this and `product_usage` is there.
     pub field_mapping: Option<Transform>,
     /// What makes usage records.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::path::TomlPath;
+use super::raw::account_field::RawAccountField;
 use super::raw::connection::{RawAccessKey, RawConnection, RawDefaultChain};
 use super::raw::daemon::{RawDaemon, RawLog};
 use super::raw::decode::{RawCsv, RawDecodeLimits, RawExcel};
@@ -17,7 +18,8 @@ use super::raw::notify::RawNotify;
 use super::raw::{Documented, KeyDocs, LATER, RawSecretReference};
 
 /// The tables at the root, in the order of the example file.
-pub(super) const SECTIONS: [&str; 6] = ["daemon", "connections", "integrations", "mappers", "destinations", "notify"];
+pub(super) const SECTIONS: [&str; 7] =
+    ["daemon", "connections", "integrations", "account_fields", "mappers", "destinations", "notify"];
 
 /// One kind of table.
 struct Table {
@@ -43,7 +45,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 52] = [
+static TABLES: [Table; 53] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawConnection>("connections.*", Shown::Live("[connections.acme]")),
@@ -82,6 +84,7 @@ static TABLES: [Table; 52] = [
     table::<RawExcel>("integrations.*.excel", Shown::Live("[integrations.acme-accounts.excel]")),
     table::<RawDecodeLimits>("integrations.*.limits", Shown::Live("[integrations.acme-accounts.limits]")),
     table::<RawMapperChoice>("integrations.*.mapper", Shown::Alternative("[integrations.acme-accounts.mapper]")),
+    table::<RawAccountField>("account_fields.*", Shown::Live("[account_fields.arr]")),
     table::<RawMapper>("mappers.*", Shown::Live("[mappers.acme]")),
     table::<RawLimits>("mappers.*.limits", Shown::Live("[mappers.acme.limits]")),
     table::<RawDestination>("destinations.*", Shown::Live("[destinations.main]")),

@@ -49,6 +49,8 @@ pub enum Scope {
     Mapper(String),
     /// One destination, and the integrations that use it.
     Destination(String),
+    /// One declared account field, and the integrations that map it.
+    AccountField(String),
     /// One webhook that would be told of alarms.
     Notify(String),
     /// One integration.
@@ -64,6 +66,7 @@ impl Scope {
                 "connections" => Self::Connection(name.clone()),
                 "mappers" => Self::Mapper(name.clone()),
                 "destinations" => Self::Destination(name.clone()),
+                "account_fields" => Self::AccountField(name.clone()),
                 "notify" => Self::Notify(name.clone()),
                 "integrations" => Self::Integration(name.clone()),
                 _ => Self::Syntax,
@@ -77,9 +80,12 @@ impl Scope {
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::Syntax | Self::Daemon => true,
-            Self::Connection(_) | Self::Mapper(_) | Self::Destination(_) | Self::Notify(_) | Self::Integration(_) => {
-                false
-            }
+            Self::Connection(_)
+            | Self::Mapper(_)
+            | Self::Destination(_)
+            | Self::AccountField(_)
+            | Self::Notify(_)
+            | Self::Integration(_) => false,
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+pub(super) mod account_field;
 pub(super) mod connection;
 pub(super) mod daemon;
 pub(super) mod decode;

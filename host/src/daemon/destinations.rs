@@ -14,6 +14,7 @@ use crate::destination::files::FilesDestination;
 use crate::destination::postgres::{Migrated, PostgresDestination, PostgresSettings};
 use crate::destination::resolve::Resolver;
 use crate::destination::sqlite::SqliteDestination;
+use crate::destination::users::{User, UserVisitor, UsersMerged};
 use crate::destination::webhook::{WebhookDestination, WebhookSettings};
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
 use crate::events;
@@ -143,6 +144,19 @@ impl Destination for Reopening {
         visitor: &mut dyn AccountVisitor,
     ) -> Result<(), DestinationError> {
         self.0.open()?.visit_accounts(tenant, wanted, visitor)
+    }
+
+    fn merge_users(&self, tenant: &TenantName, users: &[User]) -> Result<UsersMerged, DestinationError> {
+        self.0.open()?.merge_users(tenant, users)
+    }
+
+    fn visit_users(
+        &self,
+        tenant: &TenantName,
+        wanted: Wanted<'_>,
+        visitor: &mut UserVisitor<'_>,
+    ) -> Result<(), DestinationError> {
+        self.0.open()?.visit_users(tenant, wanted, visitor)
     }
 
     fn taken(

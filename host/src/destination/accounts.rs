@@ -7,12 +7,13 @@ use serde_json::Value;
 /// The kinds of keys that people see, in the order in which they are told.
 pub const KEY_KINDS: [&str; 3] = ["crm_id", "domain", "name"];
 
-/// Which accounts are asked for.
+/// Which accounts are asked for, or which users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted<'a> {
     /// All of them.
     All,
-    /// Those of which a CRM id, a domain or a name is this text, or a name, normalized, contains it.
+    /// Accounts of which a CRM id, a domain or a name is this text, or a name, normalized, contains it. Users of whom the id is
+    /// this text, or the address or the name contains it, in small or capital letters from A to Z.
     Like(&'a str),
 }
 

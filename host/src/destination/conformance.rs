@@ -39,6 +39,7 @@ mod resolving;
 pub(super) mod storing;
 mod telling;
 mod usage;
+mod users;
 
 /// Which destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -623,6 +624,10 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         usage_of_rows_that_matched_nothing_is_not_counted
         a_sum_beyond_64_bits_fails_the_file
         a_preview_tells_which_usage_changes;
+    users:
+        users_are_kept_by_their_ids_and_told_of
+        a_field_that_means_a_user_holds_its_id
+        usage_tells_which_of_the_users_it_is_of;
 } }
 
 // These keep records as they come, and match none.

@@ -2,7 +2,7 @@
 //!
 //! # What is stored
 //!
-//! `postgres/schema.sql` is the whole layout, with a comment on everything that a person meets who queries it. It holds
+//! `postgres/schema.sql` is the layout, with what came to it in `postgres/users.sql`, and with a comment on everything that a person meets who queries it. It holds
 //! what the `sqlite` destination holds, by the same rules: contributions are the truth, current values are a function of
 //! their set (R2), and a replay takes back what earlier generations of its object contributed (R1). What differs is
 //! said by SQL: usage is exact as `numeric`, account values are text with a column of numbers beside it in the view.
@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::destination::accounts::{AccountVisitor, Wanted};
 use crate::destination::relational::similar::Names;
+use crate::destination::users::{User, UserVisitor, UsersMerged};
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
 use crate::object::{DedupKey, Identity, IntegrationName, TenantName};
 use crate::secrets::{SecretReference, Secrets};
@@ -55,6 +56,7 @@ mod staging;
 mod tests;
 mod tls;
 mod usage;
+mod users;
 
 pub use self::migrations::Migrated;
 pub use self::tls::TlsError;
@@ -183,6 +185,25 @@ impl Destination for PostgresDestination {
         // Not asked a second time where the connection breaks: whoever listens would be told twice.
         let lease = self.pool.take()?;
         accounts::visit(lease.session(), tenant, wanted, visitor)?;
+        lease.give_back();
+        Ok(())
+    }
+
+    fn merge_users(&self, tenant: &TenantName, users: &[User]) -> Result<UsersMerged, DestinationError> {
+        let lease = self.pool.take()?;
+        let merged = users::merge(lease.session(), tenant, users)?;
+        lease.give_back();
+        Ok(merged)
+    }
+
+    fn visit_users(
+        &self,
+        tenant: &TenantName,
+        wanted: Wanted<'_>,
+        visitor: &mut UserVisitor<'_>,
+    ) -> Result<(), DestinationError> {
+        let lease = self.pool.take()?;
+        users::visit(lease.session(), tenant, wanted, visitor)?;
         lease.give_back();
         Ok(())
     }

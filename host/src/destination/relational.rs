@@ -68,7 +68,7 @@ pub(super) fn semantic_name(semantic: Semantic) -> &'static str {
         Semantic::Picklist => "picklist",
         Semantic::Url => "url",
         Semantic::Email => "email",
-        Semantic::User => "user",
+        Semantic::User(_) => "user",
     }
 }
 
@@ -104,6 +104,15 @@ pub(super) fn repeat_name(repeat: Repeat) -> &'static str {
     match repeat {
         Repeat::Replace => "replace",
         Repeat::Add => "add",
+    }
+}
+
+/// What a field's texts tell users by, where they do. Each text means the user that has it: an id as it stands, addresses
+/// and names in small or capital letters from A to Z.
+pub(super) fn user_lookup(field: &OutputField) -> Option<UserKey> {
+    match (field.semantic, field.value_type) {
+        (Semantic::User(key), ValueType::Text) => Some(key),
+        _ => None,
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! # What is stored
 //!
-//! `sqlite/schema.sql` is the whole layout. Contributions are the truth: what each ingestion said of an account's field
+//! `sqlite/schema.sql` is the layout, with what came to it in `sqlite/users.sql`. Contributions are the truth: what each ingestion said of an account's field
 //! or of a usage record. Current values are a projection of them, a function of their set: so the order in which files
 //! came leaves no trace (R2), and a replay takes back what earlier generations of its object contributed as if it had
-//! never been (R1). Accounts and their keys are only ever added (R3). Views, from `account_overview` to
+//! never been (R1). Accounts, their keys and users are only ever added (R3). Views, from `account_overview` to
 //! `usage_records`, are for people.
 //!
 //! # What a crash leaves
@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::destination::accounts::{AccountVisitor, Wanted};
+use crate::destination::users::{User, UserVisitor, UsersMerged};
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
 use crate::object::{DedupKey, Identity, IntegrationName, TenantName};
 
@@ -50,6 +51,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod users;
 mod values;
 
 /// The `sqlite` destination.
@@ -132,6 +134,20 @@ impl Destination for SqliteDestination {
         visitor: &mut dyn AccountVisitor,
     ) -> Result<(), DestinationError> {
         accounts::visit(self.store(tenant).path(), wanted, visitor)
+    }
+
+    fn merge_users(&self, tenant: &TenantName, users: &[User]) -> Result<UsersMerged, DestinationError> {
+        let store = self.store(tenant);
+        store.write(|connection| users::merge(connection, store.path(), users))
+    }
+
+    fn visit_users(
+        &self,
+        tenant: &TenantName,
+        wanted: Wanted<'_>,
+        visitor: &mut UserVisitor<'_>,
+    ) -> Result<(), DestinationError> {
+        users::visit(self.store(tenant).path(), wanted, visitor)
     }
 
     fn taken(

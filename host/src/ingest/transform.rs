@@ -12,6 +12,7 @@ use arrow_array::StringArray;
 use super::mended::{Rows, mended_rows, origins_of};
 use super::reader::{MendedColumns, Reader};
 use super::{Failure, Recipe, RowCounts, Transform};
+use crate::account_fields::AccountFields;
 use crate::batch::{AccountBatch, AccountLayout, Batch, Issues, TableHead, UsageBatch, UsageLayout};
 use crate::decode::DecodeError;
 use crate::destination::Intake;
@@ -155,6 +156,7 @@ fn decode_tables(mut reader: Reader, out: &SyncSender<Result<Decoded, Failure>>,
 struct Mappers<'a> {
     object: &'a Object,
     rows: &'a Rows,
+    account_fields: &'a AccountFields,
     source: Source,
     /// The columns of the open table, in a mended reject file.
     mended: Option<MendedColumns>,
@@ -188,7 +190,7 @@ impl<M> Open<M> {
 }
 
 impl<'a> Mappers<'a> {
-    fn instantiate(recipe: &Recipe, object: &'a Object, rows: &'a Rows) -> Result<Self, Failure> {
+    fn instantiate(recipe: &'a Recipe, object: &'a Object, rows: &'a Rows) -> Result<Self, Failure> {
         // Mended rows are mapped as if they stood where they were refused.
         let as_mapped = rows.as_mapped().map_or(object, |(origin, _)| origin);
         let today = as_mapped.last_modified.to_zoned(recipe.timezone.clone()).date();
@@ -211,7 +213,16 @@ impl<'a> Mappers<'a> {
         let usage = recipe.usage.as_ref().map(|transform| {
             Open::instantiate(transform, object, recipe, |budget, log| transform.mapper.usage(budget, log))
         });
-        Ok(Self { object, rows, source, mended: None, fields: fields.transpose()?, usage: usage.transpose()? })
+        let account_fields = &recipe.account_fields;
+        Ok(Self {
+            object,
+            rows,
+            account_fields,
+            source,
+            mended: None,
+            fields: fields.transpose()?,
+            usage: usage.transpose()?,
+        })
     }
 
     fn map_tables(mut self, decoded: Receiver<Result<Decoded, Failure>>, out: &SyncSender<Result<Mapped, Failure>>) {
@@ -265,9 +276,12 @@ impl<'a> Mappers<'a> {
             Some((_, sheet)) => self.source.sheet = sheet.map(str::to_owned),
             None => self.source.sheet.clone_from(&head.sheet),
         }
-        let Self { source, fields, usage, .. } = self;
-        let accounts =
+        let Self { account_fields, source, fields, usage, .. } = self;
+        let mut accounts =
             fields.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
+        if let Some(layout) = &mut accounts {
+            account_fields.apply(layout)?;
+        }
         let usage = usage.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
         let table = OpenedTable { head, accounts, usage };
         match table

@@ -298,12 +298,14 @@ impl Version {
         is_superseded || !self.confirmed.is_empty()
     }
 
-    /// Whether rows of it matched no account: it was completed without them, or failed for them (R7).
+    /// Whether rows of it matched no account, or told of an unknown user: it was completed without them, or failed for them
+    /// (R7).
     pub fn had_unmatched_rows(&self) -> bool {
         match &self.state {
             Some(State::Completed) => {
-                let count = self.summary.as_ref().and_then(|summary| summary.pointer("/merged/unmatched")?.as_u64());
-                count.is_some_and(|rows| rows > 0)
+                let merged = self.summary.as_ref().and_then(|summary| summary.get("merged"));
+                let count = |what: &str| merged.and_then(|merged| merged.get(what)?.as_u64()).unwrap_or_default();
+                count("unmatched") + count("unknown_users") > 0
             }
             Some(State::Failed { .. } | State::Quarantined { .. }) => {
                 let class = self.failure.as_ref().map(|failure| failure.class.as_str());

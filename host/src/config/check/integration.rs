@@ -8,16 +8,16 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
-use super::{DEFAULT_DESTINATION, Tables, mapping};
+use super::{DEFAULT_DESTINATION, Tables, account_field, mapping};
 use crate::config::document::Document;
 use crate::config::path::{Segment, TomlPath};
 use crate::config::raw::integration::{RawBackfill, RawDestinationNames, RawIntegration, RawOnRevert};
 use crate::config::report::{Advice, Report};
 use crate::config::{
-    Backfill, ByteSize, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice, OnRevert, Timezone,
-    Transform,
+    AccountField, Backfill, ByteSize, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice,
+    OnRevert, Timezone, Transform,
 };
-use crate::object::{ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+use crate::object::{AccountFieldName, ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
 use crate::rejects::RejectLimits;
 use crate::source::{KeyPattern, Wanted};
 
@@ -26,6 +26,7 @@ pub(super) struct Names<'a> {
     pub(super) connections: &'a Tables<ConnectionKey, Connection>,
     pub(super) mappers: &'a Tables<MapperName, Mapper>,
     pub(super) destinations: &'a Tables<DestinationName, Destination>,
+    pub(super) account_fields: &'a Tables<AccountFieldName, AccountField>,
     /// The first table that names a tenant (R13).
     pub(super) tenant_named_in: Option<TomlPath>,
     /// Of integrations that name none.
@@ -63,7 +64,7 @@ pub(super) fn check(report: &mut Report<'_, '_>, names: &Names<'_>) -> Integrati
 
 /// The first table that names a tenant (R13).
 pub(super) fn tenant_named_in(document: &Document<'_>) -> Option<TomlPath> {
-    ["connections", "integrations", "mappers", "destinations"].into_iter().find_map(|section| {
+    ["connections", "integrations", "account_fields", "mappers", "destinations"].into_iter().find_map(|section| {
         let section = TomlPath::default().key(section);
         let DeValue::Table(tables) = document.get(&section)?.get_ref() else {
             return None;
@@ -82,8 +83,9 @@ fn check_one(
 ) -> Option<Integration> {
     let timezone = timezone(report, &path.key("timezone"), raw.timezone.take());
     let zone_of_days = timezone.as_ref().map(|timezone| &timezone.zone);
+    let tenant = tenant(report, path, raw.tenant.take(), names.tenant_named_in.as_ref());
+    let account_fields = account_field::follow(report, path, &mut raw, tenant.as_ref(), names.account_fields);
     let transforms = mapping::check(report, path, &mut raw, zone_of_days, names.mappers);
-    let tenant = tenant(report, path, raw.tenant, names.tenant_named_in.as_ref());
 
     let place = path.key("connection");
     let written = report.required(&place, raw.connection);
@@ -158,6 +160,7 @@ fn check_one(
         reject_limits,
         decode,
         matching,
+        account_fields,
         field_mapping: transforms.0,
         product_usage: transforms.1,
     })

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::mapping::{RawField, RawIdentifier, RawUsage};
 use super::tables;
+use crate::account_fields::UndeclaredFields;
 use crate::config::Listing;
 use crate::destination::{Conflict, OnMultiple, OnNoMatch};
 
@@ -183,6 +184,13 @@ tables! {
         /// max_unmatched_ratio = 0.2
         /// ```
         max_unmatched_ratio: f64,
+        /// What becomes of an account field that `account_fields` does not declare: `create` makes it with the first file
+        /// that brings it, `refuse` allows no mapping to it. A file for which a custom mapper brings one fails.
+        ///
+        /// ```toml
+        /// undeclared_fields = "create"
+        /// ```
+        undeclared_fields: UndeclaredFields,
         /// How CSV files are read.
         csv: RawCsv,
         /// How workbooks are read.

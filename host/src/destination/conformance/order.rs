@@ -222,7 +222,7 @@ fn dump(bed: &Bed) -> Vec<String> {
     )));
     rows.extend(bed.rows(&format!(
         "SELECT m.metric, c.period_start, {account}, u.value, {object}, c.value, samples, last_date, position, adds, counts
-         FROM usage_contributions c JOIN series m ON m.id = c.series LEFT JOIN users u ON u.id = c.{user}
+         FROM usage_contributions c JOIN series m ON m.id = c.series LEFT JOIN usage_users u ON u.id = c.{user}
          JOIN ingestions i ON i.id = c.ingestion JOIN source_keys s ON s.id = i.source_key ORDER BY 1, 2, 3, 4, 5"
     )));
     rows

@@ -12,6 +12,7 @@ use crate::destination::relational::{
 };
 
 use super::merge::{Merge, storable};
+use super::users;
 
 const WHAT: &str = "merge account fields";
 
@@ -24,6 +25,7 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
         take_back(merge)?;
         touch_followers(merge)?;
     }
+    users::look_up(merge)?;
     if !merge.superseded {
         record_accounts(merge)?;
         contribute(merge)?;

@@ -185,7 +185,7 @@ pub(super) fn storable(text: &str) -> String {
 }
 
 /// The tenant's number. Merges of one tenant take turns from here to the end of their transactions.
-fn lock_tenant(session: &Session, tenant: &TenantName) -> Result<i32, DestinationError> {
+pub(super) fn lock_tenant(session: &Session, tenant: &TenantName) -> Result<i32, DestinationError> {
     let what = "lock the tenant";
     session.run(what, "INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING", &[&tenant.as_str()])?;
     session.value(what, "SELECT id FROM tenants WHERE name = $1 FOR NO KEY UPDATE", &[&tenant.as_str()])
@@ -209,7 +209,7 @@ fn empty_tables(session: &Session) -> Result<(), DestinationError> {
         "empty the staging tables",
         "TRUNCATE staged_identifiers, staged_accounts, staged_values, staged_usage, staged_users, staged_rejected,
            staged_rejects, staged_mended, merge_resolved, merge_similar, merge_created, merge_fields, merge_contributions, merge_changed,
-           merge_touched, merge_folded, merge_series, merge_users, merge_usage, merge_touched_usage",
+           merge_touched, merge_folded, merge_lookups, merge_series, merge_users, merge_usage, merge_touched_usage",
     )
 }
 

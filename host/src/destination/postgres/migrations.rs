@@ -9,7 +9,7 @@ use crate::destination::DestinationError;
 use super::pool::Pool;
 use super::session::Session;
 
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("users.sql")];
 
 /// What a migration did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

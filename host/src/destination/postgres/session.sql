@@ -30,6 +30,8 @@ CREATE TEMPORARY TABLE merge_similar (name text COLLATE "C" NOT NULL, account bi
 CREATE TEMPORARY TABLE merge_created (layout integer NOT NULL, strategy integer NOT NULL, account bigint NOT NULL, keys text[] COLLATE "C" NOT NULL);
 -- The field of each staged field.
 CREATE TEMPORARY TABLE merge_fields (staged integer NOT NULL, field bigint NOT NULL, write_mode smallint NOT NULL);
+-- The user that each text of a staged field means, and none where that is no one.
+CREATE TEMPORARY TABLE merge_lookups (field integer NOT NULL, value text COLLATE "C" NOT NULL, user_id text COLLATE "C");
 -- What this object says of each value.
 CREATE TEMPORARY TABLE merge_contributions (
   field bigint NOT NULL, account bigint NOT NULL, value text COLLATE "C", clears boolean NOT NULL, write_mode smallint NOT NULL,

@@ -44,26 +44,49 @@ fn nothing_is_contacted_before_it_is_needed() {
     assert!(!error.is_files_fault());
 }
 
+/// R18
+#[test]
+fn a_schema_of_an_older_version_is_migrated() {
+    let bed = Bed::new(Kind::Postgres);
+    bed.rows(&format!(
+        "CREATE SCHEMA of_old; SET search_path TO of_old;
+         CREATE TABLE schema_versions (version bigint PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
+         INSERT INTO schema_versions (version) VALUES (1);
+         {} INSERT INTO tenants (name) VALUES ('default');
+         INSERT INTO users (tenant, kind, value) VALUES (1, 'email', 'ann@acme.example')",
+        include_str!("schema.sql")
+    ));
+    let store = destination(postgres_settings("of_old"));
+    let error = confirmed(&store).unwrap_err();
+    assert!(matches!(error, DestinationError::Unmigrated { found: 1, known: 2, .. }), "{error}");
+    assert_eq!(store.migrate().unwrap(), Migrated { from: 1, to: 2 });
+    assert_eq!(confirmed(&store).unwrap(), None);
+    assert_eq!(
+        bed.rows("SELECT value, (SELECT count(*) FROM of_old.users) FROM of_old.usage_users"),
+        ["ann@acme.example|0"]
+    );
+}
+
 #[test]
 fn a_schema_is_made_by_the_migration_alone() {
     let bed = Bed::new(Kind::Postgres);
     let settings = postgres_settings("made_by_migration");
     let store = destination(settings.clone());
     let error = confirmed(&store).unwrap_err();
-    assert!(matches!(error, DestinationError::Unmigrated { found: 0, known: 1, .. }), "{error}");
+    assert!(matches!(error, DestinationError::Unmigrated { found: 0, known: 2, .. }), "{error}");
     assert!(error.hint().unwrap().contains("gristmill destination migrate"));
     assert_eq!(bed.rows("SELECT to_regnamespace('made_by_migration')"), ["-"]);
-    assert_eq!(store.migrate().unwrap(), Migrated { from: 0, to: 1 });
-    assert_eq!(store.migrate().unwrap(), Migrated { from: 1, to: 1 });
+    assert_eq!(store.migrate().unwrap(), Migrated { from: 0, to: 2 });
+    assert_eq!(store.migrate().unwrap(), Migrated { from: 2, to: 2 });
     assert_eq!(confirmed(&store).unwrap(), None);
     let uncommented = "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'made_by_migration'::regnamespace
         AND c.relkind = 'v' AND obj_description(c.oid) IS NULL";
     assert!(bed.rows(uncommented).is_empty());
 
-    bed.rows("UPDATE made_by_migration.schema_versions SET version = 99");
+    bed.rows("UPDATE made_by_migration.schema_versions SET version = 99 WHERE version = 2");
     let newer = destination(settings);
     for error in [confirmed(&newer).unwrap_err(), newer.migrate().unwrap_err()] {
-        assert!(matches!(error, DestinationError::Schema { found: 99, known: 1, .. }), "{error}");
+        assert!(matches!(error, DestinationError::Schema { found: 99, known: 2, .. }), "{error}");
     }
 }
 

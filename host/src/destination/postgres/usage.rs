@@ -43,14 +43,14 @@ pub(super) fn merge_usage(merge: &mut Merge<'_>) -> Result<(), DestinationError>
 fn resolve_users(merge: &Merge<'_>) -> Result<(), DestinationError> {
     merge.db.run(
         WHAT,
-        "INSERT INTO users (tenant, kind, value)
+        "INSERT INTO usage_users (tenant, kind, value)
          SELECT $1, s.kind, s.value FROM staged_users s GROUP BY s.kind, s.value ORDER BY min(s.user_number) ON CONFLICT DO NOTHING",
         &[&merge.tenant],
     )?;
     merge.db.run(
         WHAT,
         "INSERT INTO merge_users
-         SELECT s.user_number, u.id FROM staged_users s JOIN users u ON u.tenant = $1 AND u.kind = s.kind AND u.value = s.value
+         SELECT s.user_number, u.id FROM staged_users s JOIN usage_users u ON u.tenant = $1 AND u.kind = s.kind AND u.value = s.value
          UNION ALL SELECT 0, 0",
         &[&merge.tenant],
     )?;

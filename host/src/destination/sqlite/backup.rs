@@ -52,6 +52,28 @@ pub fn store_files(directory: &Path) -> Result<Vec<PathBuf>, DestinationError> {
     Ok(found)
 }
 
+/// Copies a store beside itself, as `TENANT.db.schema-N`, before a migration changes it (R18). The caller holds the lock that
+/// writing takes. A copy that is there already is of the same schema and older: it is replaced.
+pub(super) fn keep_before_migration(store: &Path, schema: i64) -> Result<(), DestinationError> {
+    let beside = |end: &str| {
+        let mut name = store.as_os_str().to_owned();
+        name.push(format!(".schema-{schema}{end}"));
+        PathBuf::from(name)
+    };
+    let (kept, unfinished) = (beside(""), beside(".unfinished"));
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(io_error("delete", &unfinished, error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    copy_store(store, &unfinished, &mut |_| {})?;
+    let flush = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_all());
+    flush(&unfinished).map_err(|source| io_error("flush", &unfinished, source))?;
+    std::fs::rename(&unfinished, &kept).map_err(|source| io_error("rename", &unfinished, source))?;
+    store.parent().map_or(Ok(()), flush).map_err(|source| io_error("flush", &kept, source))
+}
+
 /// Copies a store into a new file that its owner alone may read. `progress` is told how many bytes came since it was
 /// last told. The caller flushes the file.
 pub fn copy_store(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DestinationError> {

@@ -12,17 +12,20 @@ use rusqlite::params;
 use crate::batch::{MatchKey, WriteMode};
 use crate::destination::DestinationError;
 use crate::destination::relational::{
-    effective_write_mode, semantic_name, type_name, write_mode_name, write_mode_number,
+    effective_write_mode, semantic_name, type_name, user_lookup, write_mode_name, write_mode_number,
 };
 
 use super::merge::Merge;
 use super::staging::StagedField;
+use super::users;
 
 const WHAT: &str = "merge account fields";
 
 /// A field that this merge writes.
 struct Field<'c> {
     id: i64,
+    /// Its place among the staged ones.
+    place: usize,
     staged: &'c StagedField,
 }
 
@@ -31,7 +34,8 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
     let fields: Vec<Field<'_>> = staged
         .fields
         .iter()
-        .map(|field| Ok(Field { id: describe(merge, field)?, staged: field }))
+        .enumerate()
+        .map(|(place, field)| Ok(Field { id: describe(merge, field)?, place, staged: field }))
         .collect::<Result<_, DestinationError>>()?;
     merge.db.batch(
         WHAT,
@@ -43,6 +47,7 @@ pub(super) fn merge_fields(merge: &mut Merge<'_>) -> Result<(), DestinationError
         take_back(merge)?;
         touch_followers(merge)?;
     }
+    users::look_up(merge)?;
     if !merge.superseded {
         record_accounts(merge)?;
         for field in &fields {
@@ -164,8 +169,18 @@ fn contribute(merge: &Merge<'_>, field: &Field<'_>) -> Result<(), DestinationErr
         .staged
         .columns
         .iter()
-        .map(|(table, column)| {
-            format!("SELECT position, identifier, {column} AS value FROM staging.{table} WHERE {column} IS NOT NULL")
+        .map(|(table, column)| match user_lookup(&field.staged.field) {
+            None => {
+                format!(
+                    "SELECT position, identifier, {column} AS value FROM staging.{table} WHERE {column} IS NOT NULL"
+                )
+            }
+            Some(_) => format!(
+                "SELECT s.position, s.identifier, coalesce(l.user, s.{column}) AS value FROM staging.{table} s
+                 LEFT JOIN staging.lookups l ON l.field = {} AND l.value = s.{column}
+                 WHERE l.user IS NOT NULL OR typeof(s.{column}) = 'blob'",
+                field.place
+            ),
         })
         .collect();
     let mut with = format!(

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::batch::ValueType;
 use crate::destination::relational::matching::NONE;
-use crate::destination::relational::{EXAMPLES, key_names, place};
+use crate::destination::relational::{EXAMPLES, key_names, place, user_lookup};
 use crate::destination::{DestinationError, Preview};
 
 use super::merge::Merge;
@@ -30,17 +30,28 @@ pub(super) fn describe(merge: &Merge<'_>, before: Option<&Statements<'_>>) -> Re
 fn account_records(merge: &Merge<'_>, rows: &AccountRows, most: usize) -> Result<Vec<Value>, DestinationError> {
     let staged = merge.staged;
     // The fields of this table's first group; a table with more than a thousand fields is shown in part.
-    let fields: Vec<(&str, &str)> = staged
+    let fields: Vec<(&str, String)> = staged
         .fields
         .iter()
-        .flat_map(|field| field.columns.iter().map(move |column| (field, column)))
-        .filter(|(_, (table, _))| *table == rows.name)
-        .map(|(field, (_, column))| (field.field.name.as_str(), column.as_str()))
+        .enumerate()
+        .flat_map(|(place, field)| field.columns.iter().map(move |column| (place, field, column)))
+        .filter(|(_, _, (table, _))| *table == rows.name)
+        .map(|(place, field, (_, column))| {
+            let value = match user_lookup(&field.field) {
+                None => format!("v.{column}"),
+                // As it is stored: the user's id.
+                Some(_) => format!(
+                    "CASE typeof(v.{column}) WHEN 'blob' THEN v.{column} ELSE
+                       (SELECT l.user FROM staging.lookups l WHERE l.field = {place} AND l.value = v.{column}) END"
+                ),
+            };
+            (field.field.name.as_str(), value)
+        })
         .collect();
     let keys = layout_key_names(merge, rows.layout);
     let columns: String = (0..keys.len())
         .map(|index| format!(", i.k{index}"))
-        .chain(fields.iter().map(|(_, column)| format!(", v.{column}")))
+        .chain(fields.iter().map(|(_, value)| format!(", {value}")))
         .collect();
     let sql = format!(
         "SELECT v.position, CASE

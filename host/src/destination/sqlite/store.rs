@@ -9,12 +9,13 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params};
 
+use super::backup;
 use super::log::Log;
 use crate::destination::DestinationError;
 use crate::destination::relational::similar::Names;
 
 /// The schemas, each in the statements that lead to it from the one before.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("users.sql")];
 
 /// How long a write waits for someone else's before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -173,7 +174,7 @@ fn configure_writer(connection: &Connection, path: &Path) -> Result<(), Destinat
     Statements::new(connection, path).batch("set up the database", &pragmas)
 }
 
-/// Brings a store to the newest schema, in one transaction.
+/// Brings a store to the newest schema, in one transaction. A store that is there is copied first (R18), while nobody writes.
 fn migrate(connection: &Connection, path: &Path) -> Result<(), DestinationError> {
     let statements = Statements::new(connection, path);
     let known = MIGRATIONS.len() as i64;
@@ -187,6 +188,9 @@ fn migrate(connection: &Connection, path: &Path) -> Result<(), DestinationError>
             return Err(DestinationError::Schema { path: path.display().to_string(), found, known });
         }
         let done = usize::try_from(found).unwrap_or_default();
+        if (1..known).contains(&found) {
+            backup::keep_before_migration(path, found)?;
+        }
         MIGRATIONS.iter().skip(done).try_for_each(|migration| statements.batch("migrate", migration))
     });
     match migrated {

@@ -39,8 +39,36 @@ fn a_store_of_a_newer_version_is_refused() {
     Connection::open(bed.database()).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let destination = bed.open_again().unwrap();
     let error = destination.confirmed(&TenantName::default(), &file.delivery().identity).unwrap_err();
-    assert!(matches!(error, DestinationError::Schema { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, DestinationError::Schema { found: 99, known: 2, .. }), "{error}");
     assert!(!error.is_files_fault());
+}
+
+/// R18
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a store of another version")]
+fn a_store_of_an_older_version_is_migrated_and_a_copy_kept() {
+    let bed = Bed::new(Kind::Sqlite);
+    std::fs::create_dir_all(bed.database().parent().unwrap()).unwrap();
+    let old = Connection::open(bed.database()).unwrap();
+    let rows = "INSERT INTO users VALUES (1, 'email', 'ann@acme.example'); INSERT INTO products VALUES (1, 'Core')";
+    old.execute_batch(&format!("PRAGMA journal_mode = WAL; {} {rows}", include_str!("schema.sql"))).unwrap();
+    // What a writer that ended left in its log is a part of it.
+    std::mem::forget(old);
+    let file = File::new("a.csv").accounts(stages(&[("1", text("won"))]));
+    bed.merge(&file).unwrap();
+    assert_eq!(bed.rows("SELECT value FROM usage_users"), ["ann@acme.example"]);
+    assert_eq!(bed.rows("SELECT count(*) FROM users"), ["0"]);
+    assert_eq!(bed.rows("SELECT user_version FROM pragma_user_version"), ["2"]);
+    let kept = bed.directory.path().join("stores/default.db.schema-1");
+    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let kept = Connection::open(&kept).unwrap();
+    let count = |sql: &str| kept.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT user_version FROM pragma_user_version"), 1);
+    assert_eq!((count("SELECT count(*) FROM users"), count("SELECT count(*) FROM products")), (1, 1));
+    // A new store has no copy.
+    let bed = Bed::new(Kind::Sqlite);
+    bed.merge(&file).unwrap();
+    assert!(!bed.directory.path().join("stores/default.db.schema-0").exists());
 }
 
 /// R13

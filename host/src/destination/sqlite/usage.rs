@@ -29,9 +29,9 @@ pub(super) fn merge_usage(merge: &mut Merge<'_>) -> Result<(), DestinationError>
          CREATE TABLE staging.contested (series, period_start, PRIMARY KEY (series, period_start)) WITHOUT ROWID;
          CREATE TABLE staging.touched_usage (
            series, period_start, account, user, PRIMARY KEY (series, period_start, account, user)) WITHOUT ROWID;
-         INSERT OR IGNORE INTO main.users (kind, value) SELECT kind, value FROM staging.users ORDER BY user;
+         INSERT OR IGNORE INTO main.usage_users (kind, value) SELECT kind, value FROM staging.users ORDER BY user;
          INSERT INTO staging.users_resolved
-         SELECT s.user, u.id FROM staging.users s CROSS JOIN main.users u ON u.kind = s.kind AND u.value = s.value;
+         SELECT s.user, u.id FROM staging.users s CROSS JOIN main.usage_users u ON u.kind = s.kind AND u.value = s.value;
          INSERT INTO staging.users_resolved VALUES (0, 0);",
     )?;
     let mut adds = false;

@@ -4,7 +4,7 @@ use super::{
     Checked, Scope, bad, bitmap, doubled, identifier_columns, identifiers, issues, name, rows, value_type, values,
     wanted,
 };
-use crate::batch::{AccountBatch, AccountLayout, FieldColumn, OutputField, Semantic, ValueType, WriteMode};
+use crate::batch::{AccountBatch, AccountLayout, FieldColumn, OutputField, Semantic, UserKey, ValueType, WriteMode};
 use crate::mapper::bindings::field_mapping as raw;
 
 /// Output fields of one layout.
@@ -44,7 +44,8 @@ fn field(field: raw::OutputField) -> Checked<OutputField> {
         raw::Semantic::Picklist => Semantic::Picklist,
         raw::Semantic::Url => Semantic::Url,
         raw::Semantic::Email => Semantic::Email,
-        raw::Semantic::User => Semantic::User,
+        // The contract does not say how users are told; the integration does, where it is not by their address.
+        raw::Semantic::User => Semantic::User(UserKey::Email),
     };
     let unit = field.unit.map(|unit| name(unit, "unit")).transpose().map_err(named)?;
     Ok(OutputField { name: name_of_field, value_type, semantic, unit, write_mode })

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::super::tables;
 use super::{RawCell, RawWordOr};
+use crate::batch::UserKey;
 
 tables! {
     /// Which column becomes which account field, one table each. A blank cell keeps what is stored; a cell that does not
@@ -83,6 +84,14 @@ tables! {
         /// unit = "EUR"
         /// ```
         unit: String,
+        /// `lookup_user`: what the text tells the user by, of those that `gristmill users import` brought: `email`, `id` or
+        /// `name`. Stored is the user's id. A text that tells of no one, or of several, leaves the field as it was, with a
+        /// warning.
+        ///
+        /// ```text
+        /// match = "email"
+        /// ```
+        r#match: UserKey,
         /// `currency`: how many digits after the decimal point are kept, 0 to 18. A cell with more rejects its row.
         ///
         /// ```toml
