@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use gristmill::clock::{Clock, SystemClock};
 use gristmill::object::Object;
 use gristmill::oversight::Watch;
 use gristmill::retry::ErrorClass;
 use gristmill::source::{
-    Connection, ConnectionSettings, Credentials, HttpClient, Page, S3Source, Source, SourceError, Verdict,
+    BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, Page, S3Source, Source,
+    SourceError, Verdict,
 };
 use gristmill::spool::{Spool, SpooledObject};
 use gristmill_loopback_s3::{Backing, Config, Fault, Operation, Server};
@@ -26,18 +28,22 @@ struct Bench {
     _directory: tempfile::TempDir,
 }
 
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
 async fn connection(server: &Server, secret: &str) -> Connection {
     let settings = ConnectionSettings {
         region: "us-east-1".to_owned(),
         endpoint_url: Some(server.endpoint()),
         force_path_style: true,
-        credentials: Credentials::AccessKey {
+        credentials: Credentials::Own(BaseIdentity::KeyPair(KeyPair {
             id: "loopback".to_owned(),
             secret: secret.to_owned().into(),
             session_token: None,
-        },
+        })),
     };
-    Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new()).await
+    Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new(), &clock()).await
 }
 
 impl Bench {
@@ -423,13 +429,13 @@ async fn no_trace_shows_a_secret_or_a_request() {
         region: "us-east-1".to_owned(),
         endpoint_url: Some(server.endpoint()),
         force_path_style: true,
-        credentials: Credentials::AccessKey {
+        credentials: Credentials::Own(BaseIdentity::KeyPair(KeyPair {
             id: "loopback".to_owned(),
             secret: "loopback-secret".to_owned().into(),
             session_token: Some("canary-token".to_owned().into()),
-        },
+        })),
     };
-    let connection = Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new()).await;
+    let connection = Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new(), &clock()).await;
     let source = connection.source(BUCKET.parse().unwrap(), "");
     server.put(BUCKET, "a.csv", content(100)).unwrap();
     server.faults().next(Operation::GetObject, 1, Fault::Truncate { after: 10 });

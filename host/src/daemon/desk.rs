@@ -227,7 +227,8 @@ impl Desk {
                 .hint(format!("name a bucket: gristmill connection test {connection} s3://BUCKET/PREFIX")));
         }
         let mut sound = true;
-        let opened = assembly.connection(&connection).await.map_err(|error| part_refused(&error))?;
+        // As if for the first time: what is to be tried is not what was remembered.
+        let opened = assembly.new_connection(&connection).await.map_err(|error| part_refused(&error))?;
         for target in targets {
             let probe = opened.source(target.bucket.clone(), target.prefix.clone()).probe().await;
             sound &= probe.is_sound();

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use crate::object::{BucketName, ConnectionKey, ETag, Object, ObjectKey};
 
-use super::connection::unheard;
 use super::error::{Failure, FailureKind};
 use super::{Page, PageToken, S3Source, SourceError};
 
@@ -62,8 +61,8 @@ pub(super) async fn sample(source: &S3Source) -> Result<(Vec<Object>, Vec<Object
 
 async fn request(source: &S3Source, after: Option<&PageToken>) -> Result<ListObjectsV2Output, SourceError> {
     let prefix = Some(source.prefix.clone()).filter(|prefix| !prefix.is_empty());
-    let request = source
-        .connection
+    let connection = &source.connection;
+    let request = connection
         .client
         .list_objects_v2()
         .bucket(source.bucket.as_str())
@@ -71,9 +70,8 @@ async fn request(source: &S3Source, after: Option<&PageToken>) -> Result<ListObj
         .set_continuation_token(after.map(|token| token.as_str().to_owned()))
         .encoding_type(EncodingType::Url)
         .max_keys(PAGE);
-    unheard(request.send())
-        .await
-        .map_err(|failure| SourceError::list(&source.bucket, &source.prefix, Failure::from_sdk(&failure)))
+    let sent = connection.identity.send(|| request.clone().send()).await;
+    sent.map_err(|failure| SourceError::list(&source.bucket, &source.prefix, failure))
 }
 
 /// Servers that do not know `EncodingType` do not repeat it, and then keys stand there as they are.

@@ -10,7 +10,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt, stream};
-use s3s::auth::SimpleAuth;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, ChecksumMode, ChecksumType,
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CreateBucketInput, CreateBucketOutput,
@@ -24,6 +23,7 @@ use s3s::validation::NameValidation;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 
+use crate::issuer::Issuer;
 use crate::store::{Content, Store, StoreError, Stored, whole_seconds};
 
 /// Bytes a piece of a body.
@@ -32,9 +32,9 @@ const PIECE: usize = 64 << 10;
 /// Keys a page at most.
 const PAGE: usize = 1_000;
 
-pub(crate) fn service(store: Arc<Store>, access_key: &str, secret_key: &str) -> S3Service {
+pub(crate) fn service(store: Arc<Store>, issuer: Issuer) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Operations { store, uploads: Mutex::default(), next: AtomicU64::new(1) });
-    builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
+    builder.set_auth(issuer);
     builder.set_validation(AnyName);
     builder.build()
 }

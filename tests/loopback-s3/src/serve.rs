@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper::header::HeaderValue;
 use hyper::service::{Service, service_fn};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,12 +17,20 @@ use s3s::service::S3Service;
 use tokio::sync::oneshot;
 
 use crate::faults::{Fault, Faults, Operation};
+use crate::issuer::Issuer;
+use crate::sts;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Body = UnsyncBoxBody<Bytes, Failure>;
 
 /// Accepts connections until told to stop.
-pub(crate) async fn serve(listener: TcpListener, service: S3Service, faults: Faults, stopped: oneshot::Receiver<()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    service: S3Service,
+    faults: Faults,
+    issuer: Issuer,
+    stopped: oneshot::Receiver<()>,
+) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
@@ -36,9 +45,9 @@ pub(crate) async fn serve(listener: TcpListener, service: S3Service, faults: Fau
         };
         // Without it, an answer's head and body wait for each other's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let (service, faults) = (service.clone(), faults.clone());
+        let (service, faults, issuer) = (service.clone(), faults.clone(), issuer.clone());
         tokio::spawn(async move {
-            let respond = service_fn(|request| respond(&service, &faults, request));
+            let respond = service_fn(|request| respond(&service, &faults, &issuer, request));
             let mut http = hyper::server::conn::http1::Builder::new();
             // A connection that breaks is the client's affair, or was ordered.
             let _ = http.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), respond).await;
@@ -46,7 +55,15 @@ pub(crate) async fn serve(listener: TcpListener, service: S3Service, faults: Fau
     }
 }
 
-async fn respond(service: &S3Service, faults: &Faults, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+async fn respond(
+    service: &S3Service,
+    faults: &Faults,
+    issuer: &Issuer,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Failure> {
+    if is_of_sts(&request) {
+        return respond_for_sts(faults, issuer, request).await;
+    }
     let fault = match operation(&request) {
         Some((operation, bucket, key)) => faults.of(operation, &bucket, &key),
         None => None,
@@ -55,6 +72,9 @@ async fn respond(service: &S3Service, faults: &Faults, request: Request<Incoming
         Some(Fault::Refuse { status, code, message, headers }) => return refusal(*status, code, message, headers),
         Some(Fault::Reset) => return Err(broken()),
         _ => {}
+    }
+    if let Err((status, code, message)) = issuer.check(request.headers()) {
+        return refusal(status, code, &message, &[]);
     }
     let response = Service::call(service, request).await?;
     let (head, body) = response.into_parts();
@@ -77,6 +97,31 @@ async fn respond(service: &S3Service, faults: &Faults, request: Request<Incoming
         }
         Some(_) => Ok(Response::from_parts(head, body)),
     }
+}
+
+fn is_of_sts<B>(request: &Request<B>) -> bool {
+    let form = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+    request.method() == Method::POST
+        && request.uri().path() == "/"
+        && request.headers().get("content-type").is_some_and(form)
+}
+
+async fn respond_for_sts(
+    faults: &Faults,
+    issuer: &Issuer,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Failure> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let answer = match faults.of(Operation::AssumeRole, "", "") {
+        Some(Fault::Refuse { status, code, message, .. }) => (status, sts::error(&code, &message)),
+        Some(Fault::Reset) => return Err(broken()),
+        _ => match sts::answer(&Request::from_parts(head, ()), &body, issuer) {
+            Ok(answer) => (200, answer),
+            Err((status, code, message)) => (status, sts::error(code, &message)),
+        },
+    };
+    Ok(Response::builder().status(answer.0).header("content-type", "text/xml").body(full(answer.1.into()))?)
 }
 
 fn broken() -> Failure {
@@ -150,7 +195,8 @@ fn operation<B>(request: &Request<B>) -> Option<(Operation, String, String)> {
     Some((operation, decoded(bucket), decoded(key)))
 }
 
-fn decoded(text: &str) -> String {
+/// A text without its percent-encoding.
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

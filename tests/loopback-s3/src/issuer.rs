@@ -1,0 +1,141 @@
+//! Temporary credentials that the server gives out, and whom to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::{S3Result, s3_error};
+
+/// A refusal: status, code and message.
+pub(crate) type Refusal = (u16, &'static str, String);
+
+/// Gives out temporary credentials, and knows them again. Clones share what was given out.
+///
+/// They do not end with time, as a test has none: they end when they are told to ([`Issuer::expire`]).
+#[derive(Clone)]
+pub struct Issuer {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    /// The pair that every other is obtained with.
+    base: (String, String),
+    roles: HashMap<String, TrustedRole>,
+    issued: HashMap<String, Issue>,
+}
+
+/// A role that the base pair may assume.
+#[derive(Clone)]
+pub(crate) struct TrustedRole {
+    pub(crate) external_id: Option<String>,
+    pub(crate) longest: Duration,
+}
+
+#[derive(Clone)]
+struct Issue {
+    secret: String,
+    token: String,
+    has_expired: bool,
+}
+
+/// Credentials as an answer states them.
+pub(crate) struct Issued {
+    pub(crate) access_key: String,
+    pub(crate) secret: String,
+    pub(crate) token: String,
+    pub(crate) end: String,
+}
+
+impl Issuer {
+    pub(crate) fn new(access_key: &str, secret_key: &str) -> Self {
+        let base = (access_key.to_owned(), secret_key.to_owned());
+        Self { state: Arc::new(Mutex::new(State { base, roles: HashMap::new(), issued: HashMap::new() })) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the server's key pair assume a role, for an hour at most; with this external id where there is one.
+    pub fn trust(&self, role_arn: &str, external_id: Option<&str>) {
+        let role = TrustedRole { external_id: external_id.map(str::to_owned), longest: Duration::from_secs(3_600) };
+        self.state().roles.insert(role_arn.to_owned(), role);
+    }
+
+    /// Ends all credentials that were given out until now.
+    pub fn expire(&self) {
+        self.state().issued.values_mut().for_each(|issue| issue.has_expired = true);
+    }
+
+    /// Every secret and token that was given out, for a search that must not find them.
+    pub fn secrets(&self) -> Vec<String> {
+        self.state().issued.values().flat_map(|issue| [issue.secret.clone(), issue.token.clone()]).collect()
+    }
+
+    pub(crate) fn role(&self, role_arn: &str) -> Option<TrustedRole> {
+        self.state().roles.get(role_arn).cloned()
+    }
+
+    /// Gives out a key pair and a token.
+    pub(crate) fn issue(&self, duration: Duration) -> Issued {
+        let mut state = self.state();
+        let number = state.issued.len();
+        let access_key = format!("ASIA{number:016}");
+        let issue = Issue {
+            secret: format!("iSsUeD+Secret/{number}&0123456789%wxyz"),
+            token: format!("iSsUeD+Token/{number}?97531%AbCdEf=="),
+            has_expired: false,
+        };
+        state.issued.insert(access_key.clone(), issue.clone());
+        let life = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        let end = now().saturating_add(life).unwrap_or(Timestamp::MAX);
+        let end = end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        Issued { access_key, secret: issue.secret, token: issue.token, end }
+    }
+
+    /// The secret that belongs to an access key id.
+    pub(crate) fn secret_of(&self, access_key: &str) -> Option<String> {
+        let state = self.state();
+        if state.base.0 == access_key {
+            return Some(state.base.1.clone());
+        }
+        state.issued.get(access_key).map(|issue| issue.secret.clone())
+    }
+
+    /// Whether an access key id is the one that others are obtained with.
+    pub(crate) fn is_base(&self, access_key: &str) -> bool {
+        self.state().base.0 == access_key
+    }
+
+    /// Whether the token of a request fits its access key id, and is good. The signature is another's affair.
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let credential = text("authorization").split_once("Credential=").map(|(_, credential)| credential);
+        let access_key = credential.and_then(|credential| credential.split('/').next()).unwrap_or_default();
+        let state = self.state();
+        let Some(issue) = state.issued.get(access_key) else { return Ok(()) };
+        if issue.token != text("x-amz-security-token") {
+            return Err((400, "InvalidToken", "The provided token is malformed or otherwise invalid.".to_owned()));
+        }
+        if issue.has_expired {
+            return Err((400, "ExpiredToken", "The provided token has expired.".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// The server's clock is the machine's.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Issuer {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let secret = self.secret_of(access_key);
+        secret.map(SecretKey::from).ok_or_else(|| s3_error!(NotSignedUp, "Your account is not signed up"))
+    }
+}
