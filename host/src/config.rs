@@ -42,7 +42,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
+pub use connection::{AccessGrants, AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
 pub use integration::{Backfill, ContentHashing, Integration, MapperChoice, OnRevert, Timezone, Transform};
 pub use manual::example_file;
 pub use problem::{Position, Problem, Scope, render_problems};

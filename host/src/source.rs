@@ -1,7 +1,8 @@
 //! Where objects come from: pages of a listing, and a local copy of one listed version.
 //!
 //! The bucket is only ever read (I7): of S3's operations this module calls ListObjectsV2, GetObject, HeadObject and
-//! ListBuckets, and no other module calls any. For credentials it asks STS (AssumeRole). It knows nothing of the ledger,
+//! ListBuckets, and no other module calls any. For credentials it asks STS (AssumeRole) and S3
+//! Control (GetDataAccess, ListCallerAccessGrants). It knows nothing of the ledger,
 //! of formats or of mappers, nor where a secret stands.
 //!
 //! - A page is the most that is held of a listing (I6).
@@ -30,7 +31,7 @@ mod probe;
 
 pub use connection::{BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, S3Source};
 pub use error::{Answer, Failure, FailureKind, SourceError};
-pub use identity::RoleSettings;
+pub use identity::{GrantsSettings, RoleSettings};
 pub use listing::is_ingestible;
 pub use probe::{Probe, Verdict};
 

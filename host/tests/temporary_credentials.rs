@@ -12,14 +12,15 @@ use gristmill::object::Object;
 use gristmill::oversight::Watch;
 use gristmill::retry::ErrorClass;
 use gristmill::source::{
-    BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, RoleSettings, S3Source, Source,
-    SourceError,
+    BaseIdentity, Connection, ConnectionSettings, Credentials, GrantsSettings, HttpClient, KeyPair, RoleSettings,
+    S3Source, Source, SourceError, Verdict,
 };
 use gristmill::spool::{Spool, SpooledObject};
 use gristmill_loopback_s3::{Config, Fault, Operation, Server};
 use jiff::{SignedDuration, Timestamp};
 
 const BUCKET: &str = "exports";
+const ACCOUNT: &str = "123456789012";
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 
 /// Stands still until it is told to go on.
@@ -61,15 +62,36 @@ fn role(server: &Server) -> RoleSettings {
     }
 }
 
+fn grants(server: &Server) -> GrantsSettings {
+    let (account_id, duration) = (ACCOUNT.to_owned(), Duration::from_secs(3_600));
+    GrantsSettings { account_id, duration, endpoint_url: Some(server.endpoint()) }
+}
+
 impl Bench {
     async fn new() -> Self {
         Self::with(role).await
     }
 
     async fn with(role: fn(&Server) -> RoleSettings) -> Self {
+        Self::sending_as(|server| Credentials::Role { role: role(server), base: own_key_pair() }).await
+    }
+
+    /// With these grants to the server's own key pair, which by itself may read everything.
+    async fn with_grants(scopes: &[&str]) -> Self {
+        let bench =
+            Self::sending_as(|server| Credentials::Grants { grants: grants(server), base: own_key_pair() }).await;
+        bench.server.issuer().open_instance(ACCOUNT);
+        scopes.iter().for_each(|scope| bench.server.issuer().grant(scope));
+        for key in ["daily/a.csv", "daily/b.csv", "daily-other/c.csv", "weekly/d.csv"] {
+            bench.server.put(BUCKET, key, "x").unwrap();
+        }
+        bench
+    }
+
+    async fn sending_as(credentials: impl FnOnce(&Server) -> Credentials) -> Self {
         let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
         server.issuer().trust(ROLE, Some("acme-7f3a"));
-        let credentials = Credentials::Role { role: role(&server), base: own_key_pair() };
+        let credentials = credentials(&server);
         let settings = ConnectionSettings {
             region: "us-east-1".to_owned(),
             endpoint_url: Some(server.endpoint()),
@@ -92,6 +114,11 @@ impl Bench {
         self.server.put(BUCKET, key, content.clone()).unwrap();
         let page = self.source("").list(None).await.unwrap();
         page.objects.into_iter().find(|object| object.key.as_str() == key).unwrap()
+    }
+
+    async fn keys(&self, prefix: &str) -> Vec<String> {
+        let page = self.source(prefix).list(None).await.unwrap();
+        page.objects.iter().map(|object| object.key.to_string()).collect()
     }
 
     async fn fetch(&self, object: &Object) -> Result<SpooledObject, SourceError> {
@@ -256,4 +283,160 @@ async fn obtained_secrets_are_not_shown() {
     for secret in secrets.iter().map(String::as_str).chain(["loopback-secret"]) {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn two_prefixes_under_one_grant_ask_once() {
+    let bench = Bench::with_grants(&["s3://exports/daily*"]).await;
+    let sources = [bench.source("daily/"), bench.source("daily-other/")];
+    let listings = futures::future::join_all(sources.iter().chain(&sources).map(|source| source.list(None))).await;
+    assert!(listings.iter().all(Result::is_ok), "{listings:?}");
+    let page = sources[0].list(None).await.unwrap();
+    let reservation = bench.spool.reserve(1).unwrap();
+    sources[0].fetch(&page.objects[0], reservation, &Watch::default().begin("fetch")).await.unwrap();
+    assert_eq!(bench.seen(Operation::GetDataAccess), 1);
+}
+
+#[tokio::test]
+async fn a_grant_is_not_taken_for_what_it_does_not_cover() {
+    let bench = Bench::with_grants(&["s3://exports/daily/*", "s3://exports/weekly/*"]).await;
+    assert_eq!(bench.keys("daily/").await, ["daily/a.csv", "daily/b.csv"]);
+    assert_eq!(bench.keys("weekly/").await, ["weekly/d.csv"]);
+    assert_eq!(bench.seen(Operation::GetDataAccess), 2);
+    let error = bench.source("").list(None).await.unwrap_err();
+    assert!(error.to_string().contains("GetDataAccess: no grant covers `s3://exports/*`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_denied_prefix_is_asked_for_once_in_five_minutes_and_never_read_with_the_callers_own_credentials() {
+    let bench = Bench::with_grants(&["s3://exports/daily/*"]).await;
+    let denied = bench.source("weekly/");
+    let listings = futures::future::join_all([&denied, &denied, &denied].map(|source| source.list(None))).await;
+    for error in listings.into_iter().map(Result::unwrap_err) {
+        assert_eq!(error.class(), ErrorClass::Connection);
+        assert_eq!(
+            error.to_string(),
+            "cannot list `s3://exports/weekly/`: GetDataAccess: no grant covers `s3://exports/weekly/*` (`AccessDenied`, \
+             status 403): `You do not have READ permissions to the requested S3 Prefix: s3://exports/weekly/*`"
+        );
+        assert!(error.hint().unwrap().contains("five minutes"));
+    }
+    bench.hands.advance(4);
+    denied.list(None).await.unwrap_err();
+    assert_eq!((bench.seen(Operation::GetDataAccess), bench.seen(Operation::ListObjectsV2)), (1, 0));
+    bench.server.issuer().grant("s3://exports/*");
+    denied.list(None).await.unwrap_err();
+    bench.hands.advance(1);
+    assert_eq!(bench.keys("weekly/").await, ["weekly/d.csv"]);
+    assert_eq!(bench.seen(Operation::GetDataAccess), 2);
+}
+
+#[tokio::test]
+async fn granted_credentials_are_renewed_at_nine_tenths_of_their_life() {
+    let bench = Bench::with_grants(&["s3://exports/daily/*"]).await;
+    for (minutes, seen) in [(0, 1), (53, 1), (2, 2)] {
+        bench.hands.advance(minutes);
+        bench.source("daily/").list(None).await.unwrap();
+        assert_eq!(bench.seen(Operation::GetDataAccess), seen, "after {minutes} minutes more");
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_is_taken_back_is_not_used_any_longer_than_it_must_be_renewed() {
+    let bench = Bench::with_grants(&["s3://exports/daily/*"]).await;
+    bench.source("daily/").list(None).await.unwrap();
+    bench.server.issuer().revoke("s3://exports/daily/*");
+    bench.source("daily/").list(None).await.unwrap();
+    bench.hands.advance(55);
+    let error = bench.source("daily/").list(None).await.unwrap_err();
+    assert!(error.to_string().contains("no grant covers"), "{error}");
+    assert_eq!(bench.seen(Operation::ListObjectsV2), 2);
+}
+
+#[tokio::test]
+async fn a_renewal_of_a_grant_that_finds_nobody_leaves_the_old_credentials() {
+    let bench = Bench::with_grants(&["s3://exports/daily/*"]).await;
+    bench.source("daily/").list(None).await.unwrap();
+    bench.hands.advance(55);
+    bench.order(Operation::GetDataAccess, 10, Fault::Reset);
+    bench.source("daily/").list(None).await.unwrap();
+    let seen = bench.seen(Operation::GetDataAccess);
+    bench.source("daily/").list(None).await.unwrap();
+    assert_eq!(bench.seen(Operation::GetDataAccess), seen, "not at every request");
+}
+
+#[tokio::test]
+async fn granted_credentials_that_expire_in_the_middle_of_a_listing_and_a_download_are_renewed() {
+    let bench = Bench::with_grants(&["s3://exports/*"]).await;
+    for number in 0..1_200 {
+        bench.server.put(BUCKET, &format!("{number:04}.csv"), "x").unwrap();
+    }
+    let source = bench.source("");
+    let first = source.list(None).await.unwrap();
+    bench.server.issuer().expire();
+    source.list(first.next.as_ref()).await.unwrap();
+    assert_eq!(bench.seen(Operation::GetDataAccess), 2);
+    let whole = content(300_000);
+    bench.server.put(BUCKET, "0000.csv", whole.clone()).unwrap();
+    let page = source.list(None).await.unwrap();
+    let object = page.objects.iter().find(|object| object.key.as_str() == "0000.csv").unwrap();
+    bench.order(Operation::GetObject, 1, Fault::Truncate { after: 100_000 });
+    bench.order(Operation::GetObject, 1, expired());
+    let reservation = bench.spool.reserve(object.size).unwrap();
+    let copy = source.fetch(object, reservation, &Watch::default().begin("fetch")).await.unwrap();
+    assert_eq!(copy.content().as_bytes(), blake3::hash(&whole).as_bytes());
+    assert_eq!(bench.seen(Operation::GetDataAccess), 3);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_grants_is_told_apart() {
+    let wrong_account = |server: &Server| GrantsSettings { account_id: "210987654321".to_owned(), ..grants(server) };
+    let bench =
+        Bench::sending_as(|server| Credentials::Grants { grants: wrong_account(server), base: own_key_pair() }).await;
+    bench.server.issuer().open_instance(ACCOUNT);
+    let error = bench.source("daily/").list(None).await.unwrap_err();
+    let words = "GetDataAccess: there is no S3 Access Grants instance of the account `210987654321` in `us-east-1`";
+    assert!(error.to_string().contains(words), "{error}");
+    assert!(error.hint().unwrap().contains("`account_id`"));
+
+    let not_allowed = "User: arn:aws:iam::1:user/u is not authorized to perform: s3:GetDataAccess on resource: r";
+    for (fault, words, class) in [
+        (Fault::refuse(403, "AccessDenied", not_allowed), "may not be asked (`AccessDenied`", ErrorClass::Connection),
+        (Fault::refuse(403, "SignatureDoesNotMatch", "no"), "the credentials are not accepted", ErrorClass::Connection),
+        (Fault::slow_down(), "GetDataAccess: the server asks for fewer", ErrorClass::Throttled),
+        (Fault::refuse(404, "NotFound", "no"), "there are no temporary credentials", ErrorClass::Connection),
+        (Fault::Reset, "GetDataAccess: the server cannot be reached", ErrorClass::Network),
+    ] {
+        let bench = Bench::with_grants(&["s3://exports/*"]).await;
+        bench.order(Operation::GetDataAccess, 2, fault);
+        let error = bench.source("daily/").list(None).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(error.class(), class, "{error}");
+        assert_eq!(bench.seen(Operation::ListObjectsV2), 0, "nothing is read with the caller's own credentials");
+    }
+}
+
+#[tokio::test]
+async fn the_grants_of_a_wrong_key_are_not_given() {
+    let pair = |id: &str, secret: &str| {
+        let secret = secret.to_owned().into();
+        BaseIdentity::KeyPair(KeyPair { id: id.to_owned(), secret, session_token: None })
+    };
+    for base in [pair("loopback", "wrong"), pair("nobody", "loopback-secret")] {
+        let bench = Bench::sending_as(|server| Credentials::Grants { grants: grants(server), base }).await;
+        bench.server.issuer().open_instance(ACCOUNT);
+        bench.server.issuer().grant("s3://exports/*");
+        let error = bench.source("").list(None).await.unwrap_err();
+        assert!(error.to_string().contains("GetDataAccess: the credentials are not accepted"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_probe_says_what_is_granted_and_lists_no_buckets() {
+    let bench = Bench::with_grants(&["s3://exports/daily/*"]).await;
+    assert!(bench.source("daily/").probe().await.is_sound());
+    let refused = bench.source("weekly/").probe().await;
+    assert!(matches!(&refused.list, Verdict::Refused(error) if error.hint().unwrap().contains("READ")), "{refused:?}");
+    assert_eq!(bench.connection.buckets().await.unwrap(), []);
+    assert_eq!(bench.seen(Operation::ListBuckets), 0);
 }

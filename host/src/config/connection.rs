@@ -30,7 +30,9 @@ impl Connection {
     pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
         let base = match &self.auth {
             Auth::AccessKey(pair) => Some(pair),
-            Auth::AssumeRole(AssumeRole { base, .. }) => base.key_pair(),
+            Auth::AccessGrants(AccessGrants { base, .. }) | Auth::AssumeRole(AssumeRole { base, .. }) => {
+                base.key_pair()
+            }
             Auth::DefaultChain => None,
         };
         base.into_iter().flat_map(KeyPair::secrets)
@@ -53,6 +55,8 @@ pub enum Addressing {
 pub enum Auth {
     /// A pair of keys.
     AccessKey(KeyPair),
+    /// What S3 Access Grants grant.
+    AccessGrants(AccessGrants),
     /// A role that is assumed.
     AssumeRole(AssumeRole),
     /// Whatever the AWS SDK finds.
@@ -97,6 +101,20 @@ impl BaseIdentity {
             Self::DefaultChain => None,
         }
     }
+}
+
+/// What S3 Access Grants grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AccessGrants {
+    /// The account of the instance.
+    pub account_id: String,
+    /// How long credentials are good.
+    #[serde(serialize_with = "serialize_duration")]
+    pub duration: Duration,
+    /// The address of S3 Control; none for Amazon's own in the region.
+    pub endpoint_url: Option<String>,
+    /// Who asks for them.
+    pub base: BaseIdentity,
 }
 
 /// A role that is assumed.

@@ -18,7 +18,8 @@ use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
 use crate::source::{
-    BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, RoleSettings, S3Source,
+    BaseIdentity, Connection, ConnectionSettings, Credentials, GrantsSettings, HttpClient, KeyPair, RoleSettings,
+    S3Source,
 };
 use crate::spool::{Spool, SpoolError};
 use crate::worker::Launcher;
@@ -384,6 +385,14 @@ impl Assembly {
         let credentials = match &connection.auth {
             config::Auth::DefaultChain => Credentials::Own(BaseIdentity::DefaultChain),
             config::Auth::AccessKey(pair) => Credentials::Own(key_pair(pair)?),
+            config::Auth::AccessGrants(grants) => Credentials::Grants {
+                grants: GrantsSettings {
+                    account_id: grants.account_id.clone(),
+                    duration: grants.duration,
+                    endpoint_url: grants.endpoint_url.clone(),
+                },
+                base: base(&grants.base)?,
+            },
             config::Auth::AssumeRole(role) => Credentials::Role {
                 role: RoleSettings {
                     role_arn: role.role_arn.clone(),

@@ -21,7 +21,7 @@ use crate::object::{BucketName, ConnectionKey, Object};
 use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
-use super::identity::{Identity, Issuer, Lease, Role, RoleSettings, unheard};
+use super::identity::{AtNumbers, Grant, Grants, GrantsSettings, Identity, Issuer, Lease, Role, RoleSettings, unheard};
 use super::{Page, PageToken, Source, SourceError};
 
 /// A server that does not accept a connection within this is unreachable.
@@ -84,6 +84,13 @@ pub enum Credentials {
         /// Which, and how.
         role: RoleSettings,
         /// Who assumes it.
+        base: BaseIdentity,
+    },
+    /// What S3 Access Grants grant to the base identity.
+    Grants {
+        /// Whose, and how.
+        grants: GrantsSettings,
+        /// Who asks for them.
         base: BaseIdentity,
     },
 }
@@ -152,6 +159,7 @@ impl Connection {
         let identity = match &settings.credentials {
             Credentials::Own(base) => surroundings.base(base).await,
             Credentials::Role { role, base } => surroundings.role(role, base).await,
+            Credentials::Grants { grants, base } => surroundings.grants(grants, base).await,
         };
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -182,7 +190,21 @@ impl Connection {
 
     /// The objects below a prefix of a bucket; an empty prefix is the whole bucket.
     pub fn source(&self, bucket: BucketName, prefix: impl Into<String>) -> S3Source {
-        S3Source { connection: self.clone(), bucket, prefix: prefix.into() }
+        let prefix = prefix.into();
+        let connection = match &self.identity {
+            Identity::Grants(grants) => {
+                let grant = Grant::new(Arc::clone(grants), &bucket, &prefix);
+                self.sending_as(Identity::Granted(Arc::new(grant)))
+            }
+            Identity::KeyPair(_) | Identity::Leased(_) | Identity::Granted(_) => self.clone(),
+        };
+        S3Source { connection, bucket, prefix }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
+    fn sending_as(&self, identity: Identity) -> Self {
+        let config = self.client.config().to_builder().credentials_provider(identity.provider());
+        Self { client: Client::from_conf(config.build()), identity, ..self.clone() }
     }
 }
 
@@ -236,6 +258,28 @@ impl Surroundings<'_> {
         config.set_endpoint_url(role.endpoint_url.clone());
         let client = aws_sdk_sts::Client::from_conf(config.build());
         self.leased(Issuer::Role(Role::new(role.clone(), base, client)))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
+    async fn grants(&self, grants: &GrantsSettings, base: &BaseIdentity) -> Identity {
+        let base = self.base(base).await;
+        let mut config = aws_sdk_s3control::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(base.provider())
+            .identity_cache(IdentityCache::no_cache())
+            .region(self.region.clone())
+            .http_client(self.http.0.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts());
+        if let Some(url) = &grants.endpoint_url {
+            config = match AtNumbers::of(url) {
+                Some(numbers) => config.endpoint_resolver(numbers),
+                None => config.endpoint_url(url),
+            };
+        }
+        let client = aws_sdk_s3control::Client::from_conf(config.build());
+        let region = self.region.to_string();
+        Identity::Grants(Arc::new(Grants::new(grants.clone(), region, base, client, Arc::clone(self.clock))))
     }
 
     fn leased(&self, issuer: Issuer) -> Identity {

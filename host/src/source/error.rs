@@ -193,6 +193,26 @@ pub enum FailureKind {
     /// The role's sessions may not last that long.
     #[error("the role gives no credentials for so long")]
     RoleDuration,
+    /// The account has no S3 Access Grants instance in the region.
+    #[error("there is no S3 Access Grants instance of the account `{account_id}` in `{region}`")]
+    NoGrantsInstance {
+        /// The account.
+        account_id: String,
+        /// The region.
+        region: String,
+    },
+    /// The base identity may not ask the instance.
+    #[error("the S3 Access Grants instance of the account `{account_id}` may not be asked")]
+    MayNotAskForGrants {
+        /// The account.
+        account_id: String,
+    },
+    /// No grant covers it.
+    #[error("no grant covers `{target}`")]
+    NotGranted {
+        /// `s3://bucket/prefix*`.
+        target: String,
+    },
     /// Whoever gives out temporary credentials answered in a way that has no other name here.
     #[error("there are no temporary credentials")]
     NotIssued,
@@ -219,6 +239,9 @@ impl FailureKind {
             | Self::Credentials
             | Self::RoleDenied { .. }
             | Self::RoleDuration
+            | Self::NoGrantsInstance { .. }
+            | Self::MayNotAskForGrants { .. }
+            | Self::NotGranted { .. }
             | Self::NotIssued => ErrorClass::Connection,
             Self::Unexpected => ErrorClass::Ours,
         }
@@ -244,8 +267,16 @@ impl FailureKind {
             | Self::Credentials
             | Self::RoleDenied { .. }
             | Self::RoleDuration
+            | Self::NoGrantsInstance { .. }
+            | Self::MayNotAskForGrants { .. }
+            | Self::NotGranted { .. }
             | Self::NotIssued => self,
         }
+    }
+
+    /// Whether the owner of a grants instance said no.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::NoGrantsInstance { .. } | Self::MayNotAskForGrants { .. } | Self::NotGranted { .. })
     }
 
     fn hint(&self) -> Option<String> {
@@ -277,6 +308,18 @@ impl FailureKind {
             }
             Self::RoleDuration => {
                 "shorten `duration` to the role's maximum session duration, or to 1h where a role assumes the role"
+            }
+            Self::NoGrantsInstance { .. } => {
+                "see that `account_id` is the account of the S3 Access Grants instance and `region` the buckets' region: an \
+                 instance serves the buckets of its own region"
+            }
+            Self::MayNotAskForGrants { .. } => {
+                "allow `s3:GetDataAccess` to the identity that asks, and see that `account_id` is the account of the instance; \
+                 an instance of another account must allow it in its resource policy. It is asked again after five minutes"
+            }
+            Self::NotGranted { .. } => {
+                "have READ on it granted to the identity that asks, or narrow the integration's `prefix` to what is granted. \
+                 It is asked for again after five minutes"
             }
             Self::NotIssued => "see that the `endpoint_url` of the way to credentials is right, if one is set",
             Self::Gone | Self::Changed | Self::Denied | Self::Throttled | Self::Broken | Self::Server => return None,

@@ -20,11 +20,14 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::connection::KeyPair;
-use super::error::Failure;
+use super::error::{Failure, FailureKind};
 
+mod grants;
 mod lease;
 mod role;
 
+pub use grants::GrantsSettings;
+pub(super) use grants::{AtNumbers, Grant, Grants};
 pub(super) use lease::{Issuer, Lease};
 pub(super) use role::Role;
 pub use role::RoleSettings;
@@ -36,6 +39,10 @@ pub(super) enum Identity {
     KeyPair(Credentials),
     /// Temporary credentials.
     Leased(Arc<Lease>),
+    /// Whatever is granted, which is nothing until it is said for what.
+    Grants(Arc<Grants>),
+    /// Temporary credentials for a part of a bucket.
+    Granted(Arc<Grant>),
 }
 
 /// Which credentials a request was sent with, so that only those are given up if they have expired.
@@ -53,23 +60,39 @@ impl Identity {
     pub(super) fn provider(&self) -> SharedCredentialsProvider {
         match self {
             Self::KeyPair(credentials) => SharedCredentialsProvider::new(credentials.clone()),
-            Self::Leased(lease) => SharedCredentialsProvider::new(Shared(Arc::clone(lease))),
+            Self::Leased(_) | Self::Grants(_) | Self::Granted(_) => {
+                SharedCredentialsProvider::new(Shared(self.clone()))
+            }
+        }
+    }
+
+    async fn credentials(&self) -> Result<Credentials, Failure> {
+        match self {
+            Self::KeyPair(credentials) => Ok(credentials.clone()),
+            Self::Leased(lease) => lease.credentials().await,
+            // The caller's own are never taken instead.
+            Self::Grants(_) => {
+                Err(Failure::new(FailureKind::NotIssued).with_message("grants are for parts of buckets"))
+            }
+            Self::Granted(grant) => grant.credentials().await,
         }
     }
 
     /// Which credentials it has now.
     fn stamp(&self) -> Option<Stamp> {
         match self {
-            Self::KeyPair(_) => None,
+            Self::KeyPair(_) | Self::Grants(_) => None,
             Self::Leased(lease) => Some(lease.stamp()),
+            Self::Granted(grant) => Some(grant.stamp()),
         }
     }
 
     /// Gives up credentials that a server took for expired. They may have been replaced since.
     fn give_up(&self, stamp: Stamp) {
         match self {
-            Self::KeyPair(_) => {}
+            Self::KeyPair(_) | Self::Grants(_) => {}
             Self::Leased(lease) => lease.give_up(stamp),
+            Self::Granted(grant) => grant.give_up(stamp),
         }
     }
 
@@ -121,7 +144,7 @@ impl From<NotObtained> for CredentialsError {
 
 /// The SDK wants to own whoever provides credentials.
 #[derive(Debug)]
-struct Shared(Arc<Lease>);
+struct Shared(Identity);
 
 impl ProvideCredentials for Shared {
     fn provide_credentials<'a>(&'a self) -> aws_credential_types::provider::future::ProvideCredentials<'a>

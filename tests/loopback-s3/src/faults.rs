@@ -17,6 +17,8 @@ pub enum Operation {
     HeadObject,
     GetObject,
     AssumeRole,
+    GetDataAccess,
+    ListCallerAccessGrants,
 }
 
 /// What goes wrong with a request.

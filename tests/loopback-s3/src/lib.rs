@@ -3,7 +3,8 @@
 //! `store` holds buckets in memory or shows directories as buckets; `operations` speaks S3 over it; `faults` stands in
 //! front and does what real servers do on bad days: refusals, broken and altered bodies, objects that change between
 //! listing and reading. Requests are signed (SigV4) with the one key pair of the [`Config`], or with temporary credentials
-//! that were obtained with it at the same address: by AssumeRole of STS (`sts`). `issuer` knows them again, and ends them
+//! that were obtained with it at the same address: by AssumeRole of STS (`sts`) or by GetDataAccess of S3
+//! Access Grants (`access_grants`). `issuer` knows them again, and ends them
 //! when it is told to.
 //!
 //! ETags are those of S3: the MD5 of an object put at once, the MD5 of the parts' MD5s with `-N` for one put in parts.
@@ -19,6 +20,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+mod access_grants;
 mod faults;
 mod issuer;
 mod operations;

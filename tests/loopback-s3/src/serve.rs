@@ -16,8 +16,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
 use tokio::sync::oneshot;
 
+use crate::access_grants;
 use crate::faults::{Fault, Faults, Operation};
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, Refusal};
 use crate::sts;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -61,8 +62,8 @@ async fn respond(
     issuer: &Issuer,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Failure> {
-    if is_of_sts(&request) {
-        return respond_for_sts(faults, issuer, request).await;
+    if let Some(operation) = operation_of_another_service(&request) {
+        return respond_for_another(operation, faults, issuer, request).await;
     }
     let fault = match operation(&request) {
         Some((operation, bucket, key)) => faults.of(operation, &bucket, &key),
@@ -73,7 +74,7 @@ async fn respond(
         Some(Fault::Reset) => return Err(broken()),
         _ => {}
     }
-    if let Err((status, code, message)) = issuer.check(request.headers()) {
+    if let Err((status, code, message)) = check(issuer, &request) {
         return refusal(status, code, &message, &[]);
     }
     let response = Service::call(service, request).await?;
@@ -99,29 +100,55 @@ async fn respond(
     }
 }
 
-fn is_of_sts<B>(request: &Request<B>) -> bool {
-    let form = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded");
-    request.method() == Method::POST
-        && request.uri().path() == "/"
-        && request.headers().get("content-type").is_some_and(form)
+/// Whether the request's credentials are good, and for this place.
+fn check<B>(issuer: &Issuer, request: &Request<B>) -> Result<(), Refusal> {
+    issuer.check(request.headers())?;
+    match operation(request) {
+        Some((Operation::ListObjectsV2, bucket, _)) => {
+            let pairs = request.uri().query().unwrap_or_default().split('&');
+            let prefix = pairs.filter_map(|pair| pair.strip_prefix("prefix=")).map(decoded).next();
+            issuer.check_scope(request.headers(), &bucket, &prefix.unwrap_or_default())
+        }
+        Some((_, bucket, key)) => issuer.check_scope(request.headers(), &bucket, &key),
+        None => Ok(()),
+    }
 }
 
-async fn respond_for_sts(
+/// The operation, where it is not of S3 proper.
+fn operation_of_another_service<B>(request: &Request<B>) -> Option<Operation> {
+    let form = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+    match (request.method(), request.uri().path(), request.uri().path().strip_prefix(access_grants::PATH)) {
+        (&Method::POST, "/", _) if request.headers().get("content-type").is_some_and(form) => {
+            Some(Operation::AssumeRole)
+        }
+        (&Method::GET, _, Some("dataaccess")) => Some(Operation::GetDataAccess),
+        (&Method::GET, _, Some("caller/grants")) => Some(Operation::ListCallerAccessGrants),
+        _ => None,
+    }
+}
+
+async fn respond_for_another(
+    operation: Operation,
     faults: &Faults,
     issuer: &Issuer,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Failure> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let answer = match faults.of(Operation::AssumeRole, "", "") {
-        Some(Fault::Refuse { status, code, message, .. }) => (status, sts::error(&code, &message)),
-        Some(Fault::Reset) => return Err(broken()),
-        _ => match sts::answer(&Request::from_parts(head, ()), &body, issuer) {
-            Ok(answer) => (200, answer),
-            Err((status, code, message)) => (status, sts::error(code, &message)),
-        },
+    let request = Request::from_parts(head, ());
+    let answer = match (faults.of(operation, "", ""), operation) {
+        (Some(Fault::Refuse { status, code, message, .. }), _) => Ok((status, sts::error(&code, &message))),
+        (Some(Fault::Reset), _) => return Err(broken()),
+        (_, Operation::GetDataAccess) => Err(access_grants::data_access(&request, issuer)),
+        (_, Operation::ListCallerAccessGrants) => Err(access_grants::caller_grants(&request, issuer)),
+        _ => Err(sts::answer(&request, &body, issuer)),
     };
-    Ok(Response::builder().status(answer.0).header("content-type", "text/xml").body(full(answer.1.into()))?)
+    let (status, text) = match answer {
+        Ok(ordered) => ordered,
+        Err(Ok(answer)) => (200, answer),
+        Err(Err((status, code, message))) => (status, sts::error(code, &message)),
+    };
+    Ok(Response::builder().status(status).header("content-type", "text/xml").body(full(text.into()))?)
 }
 
 fn broken() -> Failure {

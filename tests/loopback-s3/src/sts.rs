@@ -47,7 +47,7 @@ pub(crate) fn answer<B>(request: &Request<B>, body: &[u8], issuer: &Issuer) -> R
         let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
         return Err((400, "ValidationError", message.to_owned()));
     }
-    let issued = issuer.issue(duration);
+    let issued = issuer.issue(duration, None);
     Ok(format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><AssumedRoleUser>\
          <AssumedRoleId>AROA0000000000000000:{session}</AssumedRoleId><Arn>{}/{session}</Arn></AssumedRoleUser><Credentials>\

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::config::path::TomlPath;
-use crate::config::raw::connection::{RawAccessKey, RawAssumeRole, RawConnection, RawDefaultChain};
+use crate::config::raw::connection::{RawAccessGrants, RawAccessKey, RawAssumeRole, RawConnection, RawDefaultChain};
 use crate::config::raw::{RawSecret, RawSecretReference, RawText};
 use crate::config::report::{Advice, Report};
-use crate::config::{AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
+use crate::config::{AccessGrants, AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
 use crate::secrets::SecretReference;
 
 /// The tables of which exactly one says where credentials come from.
-const MODES: [&str; 3] = ["access_key", "assume_role", "default_chain"];
+const MODES: [&str; 4] = ["access_key", "access_grants", "assume_role", "default_chain"];
 
 /// The shortest and the longest time for which AWS gives credentials.
 const TERM: (Duration, Duration) = (Duration::from_secs(900), Duration::from_secs(43_200));
@@ -26,7 +26,7 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, key: &str) -> 
     let region = report.required(&path.key("region"), region.or_else(elsewhere));
     let tenant = super::tenant(report, path, raw.tenant);
     let path_style = raw.force_path_style.unwrap_or(named_endpoint);
-    let auth = auth(report, path, raw.access_key, raw.assume_role, raw.default_chain);
+    let auth = auth(report, path, raw.access_key, raw.access_grants, raw.assume_role, raw.default_chain);
     Some(Connection {
         name: raw.name.unwrap_or_else(|| key.to_owned()),
         region: region?,
@@ -41,10 +41,11 @@ fn auth(
     report: &mut Report<'_, '_>,
     path: &TomlPath,
     access_key: Option<RawAccessKey>,
+    access_grants: Option<RawAccessGrants>,
     assume_role: Option<RawAssumeRole>,
     default_chain: Option<RawDefaultChain>,
 ) -> Option<Auth> {
-    let there = [access_key.is_some(), assume_role.is_some(), default_chain.is_some()];
+    let there = [access_key.is_some(), access_grants.is_some(), assume_role.is_some(), default_chain.is_some()];
     let mut found = MODES.iter().zip(there).filter_map(|(mode, there)| there.then_some(*mode));
     if let (Some(first), Some(second)) = (found.next(), found.next()) {
         report.wrong(
@@ -57,6 +58,9 @@ fn auth(
     if let Some(raw) = access_key {
         return keys(report, &path.key("access_key"), raw).map(Auth::AccessKey);
     }
+    if let Some(raw) = access_grants {
+        return grants(report, &path.key("access_grants"), raw).map(Auth::AccessGrants);
+    }
     if let Some(raw) = assume_role {
         return role(report, &path.key("assume_role"), raw).map(Auth::AssumeRole);
     }
@@ -68,10 +72,27 @@ fn auth(
         report.missing(
             &path.key("access_key"),
             "it is not said where the credentials come from",
-            Advice::Hint("add the table `access_key` or `assume_role`, or the line `default_chain = {}`".into()),
+            Advice::Hint(
+                "add the table `access_key`, `access_grants` or `assume_role`, or the line `default_chain = {}`".into(),
+            ),
         );
     }
     None
+}
+
+fn grants(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawAccessGrants) -> Option<AccessGrants> {
+    let place = path.key("account_id");
+    let account_id = report.parsed(&place, raw.account_id, account_id);
+    let account_id = report.required(&place, account_id);
+    let duration = term(report, &path.key("duration"), raw.duration);
+    let endpoint_url = raw.endpoint_url.and_then(|text| endpoint(report, &path.key("endpoint_url"), text));
+    let base = base(report, path, raw.access_key);
+    Some(AccessGrants {
+        account_id: account_id?,
+        duration: duration.unwrap_or(Duration::from_secs(3_600)),
+        endpoint_url,
+        base: base?,
+    })
 }
 
 fn role(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawAssumeRole) -> Option<AssumeRole> {
@@ -228,6 +249,14 @@ fn role_arn(text: &str) -> Result<String, NotARole> {
 /// Whether it has the twelve digits of an account.
 fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("an account has twelve digits")]
+struct NotAnAccount;
+
+fn account_id(text: &str) -> Result<String, NotAnAccount> {
+    is_account(text).then(|| text.to_owned()).ok_or(NotAnAccount)
 }
 
 #[derive(Debug, thiserror::Error)]
