@@ -57,6 +57,7 @@ pub mod notify;
 pub mod object;
 pub mod oversight;
 pub mod pass;
+pub mod policy;
 pub mod reconcile;
 pub mod rejects;
 pub mod retry;

@@ -11,7 +11,7 @@
 //! - No secret is in an error, in `Debug` or in a trace: the SDK's own tracing is not subscribed to.
 //!
 //! `connection` opens a client, `identity` has the credentials that it sends with, `listing` and `fetch` are the two halves of [`Source`] for S3, `probe` tests a
-//! connection, and `error` says what went wrong and what to do about it.
+//! connection, `places` says what it sees, and `error` says what went wrong and what to do about it.
 
 use std::future::Future;
 use std::ops::AddAssign;
@@ -27,12 +27,14 @@ mod error;
 mod fetch;
 mod identity;
 mod listing;
+mod places;
 mod probe;
 
 pub use connection::{BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, S3Source};
 pub use error::{Answer, Failure, FailureKind, SourceError};
 pub use identity::{GrantsSettings, RoleSettings};
 pub use listing::is_ingestible;
+pub use places::Prefixes;
 pub use probe::{Probe, Verdict};
 
 /// Lists objects and copies them to the spool.

@@ -340,7 +340,7 @@ async fn a_probe_tells_list_read_and_decrypt_apart() {
         bench.server.put(BUCKET, key, "x").unwrap();
     }
     let connection = connection(&bench.server, "loopback-secret").await;
-    assert_eq!(connection.buckets().await.unwrap(), [BUCKET.parse().unwrap()]);
+    assert_eq!(connection.buckets().await.unwrap(), [BUCKET.parse().unwrap()].into());
     let source = connection.source(BUCKET.parse().unwrap(), "");
     let probe = || source.probe();
 
@@ -370,6 +370,20 @@ async fn a_probe_tells_list_read_and_decrypt_apart() {
     assert!(!unlistable.is_sound());
     assert!(matches!(&unlistable.list, Verdict::Refused(error) if error.hint().unwrap().contains("s3:ListBucket")));
     assert!(matches!(unlistable.read, Verdict::Untried(_)));
+}
+
+#[tokio::test]
+async fn the_prefixes_of_a_bucket_are_listed_as_they_are() {
+    let bench = Bench::new("").await;
+    for key in ["a b+/x.csv", "daily/x.csv", "daily/deep/y.csv", "ü/z.csv", "top.csv"] {
+        bench.server.put(BUCKET, key, "x").unwrap();
+    }
+    let connection = connection(&bench.server, "loopback-secret").await;
+    let found = connection.prefixes(&BUCKET.parse().unwrap()).await.unwrap();
+    assert_eq!(found.prefixes, ["a b+/", "daily/", "ü/"].map(str::to_owned).into());
+    assert!(!found.has_more);
+    let missing = connection.prefixes(&"missing".parse().unwrap()).await.unwrap_err();
+    assert!(missing.to_string().contains("no such bucket"), "{missing}");
 }
 
 #[tokio::test]

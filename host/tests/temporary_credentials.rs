@@ -432,11 +432,25 @@ async fn the_grants_of_a_wrong_key_are_not_given() {
 }
 
 #[tokio::test]
-async fn a_probe_says_what_is_granted_and_lists_no_buckets() {
+async fn a_probe_says_what_is_granted() {
     let bench = Bench::with_grants(&["s3://exports/daily/*"]).await;
     assert!(bench.source("daily/").probe().await.is_sound());
     let refused = bench.source("weekly/").probe().await;
     assert!(matches!(&refused.list, Verdict::Refused(error) if error.hint().unwrap().contains("READ")), "{refused:?}");
-    assert_eq!(bench.connection.buckets().await.unwrap(), []);
-    assert_eq!(bench.seen(Operation::ListBuckets), 0);
+}
+
+#[tokio::test]
+async fn buckets_and_prefixes_are_those_that_are_granted() {
+    let bench = Bench::with_grants(&["s3://exports/daily/*", "s3://exports/50% +/*", "s3://other/*"]).await;
+    let buckets = bench.connection.buckets().await.unwrap();
+    assert_eq!(buckets, ["exports", "other"].map(|name| name.parse().unwrap()).into());
+    let found = bench.connection.prefixes(&BUCKET.parse().unwrap()).await.unwrap();
+    assert_eq!(found.prefixes, ["50% +/", "daily/"].map(str::to_owned).into());
+    let seen = [Operation::ListBuckets, Operation::ListObjectsV2, Operation::GetDataAccess].map(|of| bench.seen(of));
+    assert_eq!((seen, bench.seen(Operation::ListCallerAccessGrants)), ([0, 0, 0], 2));
+    let not_allowed =
+        "User: arn:aws:iam::1:user/u is not authorized to perform: s3:ListCallerAccessGrants on resource: r";
+    bench.order(Operation::ListCallerAccessGrants, 1, Fault::refuse(403, "AccessDenied", not_allowed));
+    let error = bench.connection.buckets().await.unwrap_err();
+    assert!(error.to_string().contains("ListCallerAccessGrants: the S3 Access Grants instance"), "{error}");
 }

@@ -75,7 +75,7 @@ async fn request(source: &S3Source, after: Option<&PageToken>) -> Result<ListObj
 }
 
 /// Servers that do not know `EncodingType` do not repeat it, and then keys stand there as they are.
-fn is_encoded(answer: &ListObjectsV2Output) -> bool {
+pub(super) fn is_encoded(answer: &ListObjectsV2Output) -> bool {
     answer.encoding_type() == Some(&EncodingType::Url)
 }
 
@@ -150,7 +150,7 @@ fn timestamp(time: &DateTime) -> Option<Timestamp> {
 
 /// Undoes `EncodingType=url`: S3 writes a space as `+`, others as `%20`, all of them a plus as `%2B`. A `%` that is not
 /// followed by two hexadecimal digits stands for itself. None where the key is not UTF-8.
-fn decoded(key: &str) -> Option<String> {
+pub(super) fn decoded(key: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(key.len());
     let mut rest = key.as_bytes();
     loop {

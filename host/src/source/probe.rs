@@ -6,7 +6,6 @@ use serde::{Serialize, Serializer};
 use crate::object::{BucketName, Object, ObjectKey};
 
 use super::error::{Failure, FailureKind};
-use super::identity::Identity;
 use super::listing::sample;
 use super::{Connection, S3Source, SourceError};
 
@@ -63,33 +62,6 @@ impl Serialize for Verdict {
                 serializer.serialize_newtype_variant("Verdict", 1, "refused", &refused)
             }
             Self::Untried(_) => serializer.serialize_none(),
-        }
-    }
-}
-
-impl Connection {
-    /// The names of the buckets that the credentials can see. Credentials that may not list buckets are common and
-    /// fine: the names are then given by hand. Grants are for parts of buckets, and list none.
-    ///
-    /// # Errors
-    /// [`SourceError::ListBuckets`].
-    pub async fn buckets(&self) -> Result<Vec<BucketName>, SourceError> {
-        let mut names = Vec::new();
-        if matches!(self.identity, Identity::Grants(_)) {
-            return Ok(names);
-        }
-        let mut token = None;
-        loop {
-            let request = self.client.list_buckets().set_continuation_token(token);
-            let answer = self.identity.send(|| request.clone().send()).await.map_err(|failure| {
-                SourceError::ListBuckets { connection: self.key.clone(), failure: Box::new(failure) }
-            })?;
-            let found = answer.buckets().iter().filter_map(|bucket| bucket.name()?.parse::<BucketName>().ok());
-            names.extend(found);
-            token = answer.continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if token.is_none() {
-                return Ok(names);
-            }
         }
     }
 }

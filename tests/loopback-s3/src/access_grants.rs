@@ -59,7 +59,10 @@ pub(crate) fn caller_grants<B>(request: &Request<B>, issuer: &Issuer) -> Result<
     let most = query.get("maxResults").and_then(|most| most.parse().ok()).unwrap_or(1_000);
     let begin = query.get("nextToken").and_then(|token| token.parse().ok()).unwrap_or(0);
     let page: Vec<String> = scopes.skip(begin).take(most + 1).collect();
-    let next = (page.len() > most).then(|| format!("<NextToken>{}</NextToken>", begin + most)).unwrap_or_default();
+    let next = match page.len() > most {
+        true => format!("<NextToken>{}</NextToken>", begin + most),
+        false => String::new(),
+    };
     let entry = |scope: &String| {
         let scope = escaped(scope);
         format!(

@@ -5,7 +5,7 @@
 //! - A refusal is remembered for five minutes: so long nobody asks again.
 //! - The caller's own credentials ask for others, and read nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -168,7 +168,7 @@ impl Grants {
                 .duration_seconds(i32::try_from(self.settings.duration.as_secs()).unwrap_or(i32::MAX))
                 .send()
         };
-        let answer = self.base.send(request).await.map_err(|failure| self.judge(target, failure))?;
+        let answer = self.base.send(request).await.map_err(|failure| self.judge(target, "GetDataAccess", failure))?;
         let credentials = credentials_of(&answer).ok_or_else(|| {
             Failure::new(FailureKind::NotIssued).of("GetDataAccess").with_message("there are none in the answer")
         })?;
@@ -178,20 +178,46 @@ impl Grants {
         Ok((scope.unwrap_or_else(|| target.clone()), credentials))
     }
 
-    fn judge(&self, target: &Target, failure: Failure) -> Failure {
+    /// The scopes of which the identity that asks may read everything; of one bucket, or of all.
+    ///
+    /// # Errors
+    /// When the grants cannot be asked.
+    pub(in crate::source) async fn scopes(&self, bucket: Option<&BucketName>) -> Result<BTreeSet<String>, Failure> {
+        let within = bucket.map(|bucket| format!("s3://{bucket}/"));
+        let target = Target(within.clone().unwrap_or_else(|| "s3://".to_owned()));
+        let mut scopes = BTreeSet::new();
+        let mut token = None;
+        loop {
+            let request = self.client.list_caller_access_grants().account_id(&self.settings.account_id);
+            let request = request.set_grant_scope(within.clone()).set_next_token(token);
+            let asked = self.base.send(|| request.clone().send()).await;
+            let answer = asked.map_err(|failure| self.judge(&target, "ListCallerAccessGrants", failure))?;
+            let readable = answer
+                .caller_access_grants_list()
+                .iter()
+                .filter(|grant| matches!(grant.permission(), Some(Permission::Read | Permission::Readwrite)));
+            scopes.extend(readable.filter_map(|grant| grant.grant_scope().map(str::to_owned)));
+            token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if token.is_none() {
+                return Ok(scopes);
+            }
+        }
+    }
+
+    fn judge(&self, target: &Target, operation: &'static str, failure: Failure) -> Failure {
         let mentions = |word| failure.message.as_ref().is_some_and(|message| message.contains(word));
         let account_id = || self.settings.account_id.clone();
         let kind = match (&failure.kind, failure.code.as_deref()) {
             (_, Some("AccessGrantsInstanceNotExistsError")) => {
                 FailureKind::NoGrantsInstance { account_id: account_id(), region: self.region.clone() }
             }
-            (FailureKind::Denied, _) if mentions("s3:GetDataAccess") => {
+            (FailureKind::Denied, _) if mentions(operation) => {
                 FailureKind::MayNotAskForGrants { account_id: account_id() }
             }
             (FailureKind::Denied, _) => FailureKind::NotGranted { target: target.0.clone() },
             (kind, _) => (*kind).clone().of_an_issuer(),
         };
-        Failure { kind, ..failure }.of("GetDataAccess")
+        Failure { kind, ..failure }.of(operation)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
