@@ -209,6 +209,14 @@ async fn credentials_that_expire_in_the_middle_of_a_download_are_renewed() {
 }
 
 #[tokio::test]
+async fn credentials_that_are_taken_for_expired_at_once_are_renewed() {
+    let bench = Bench::new().await;
+    bench.order(Operation::ListObjectsV2, 1, expired());
+    bench.source("").list(None).await.unwrap();
+    assert_eq!(bench.seen(Operation::AssumeRole), 2);
+}
+
+#[tokio::test]
 async fn credentials_that_are_always_taken_for_expired_are_renewed_once() {
     let bench = Bench::new().await;
     let object = bench.stored("a.csv", &content(10)).await;

@@ -1,5 +1,7 @@
 //! The ways to credentials, through the built binary.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use gristmill_loopback_s3::Operation;
 use gristmill_tests::process::{BUCKET, Bed};
 use serde_json::json;

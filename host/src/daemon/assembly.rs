@@ -347,6 +347,7 @@ impl Assembly {
             Some(connection) if connection.has_settings(&settings) => Ok(connection.clone()),
             _ => {
                 let connection = self.open_connection(key, &settings).await;
+                opened.retain(|key, _| self.config.connections.contains_key(key));
                 opened.insert(key.clone(), connection.clone());
                 Ok(connection)
             }

@@ -102,6 +102,9 @@ impl Identity {
         E: ProvideErrorMetadata + Error + 'static,
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
+        // Obtained before it is sent, so that the stamp is that of the credentials it is sent with. Boxed, because those
+        // that obtain them send requests themselves.
+        Box::pin(self.credentials()).await?;
         let stamp = self.stamp();
         match (unheard(request()).await, stamp) {
             (Ok(answer), _) => return Ok(answer),
