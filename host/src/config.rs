@@ -46,7 +46,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{AccessKeyId, Addressing, Auth, Connection};
+pub use connection::{AccessGrants, AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
 pub use integration::{Backfill, ContentHashing, Integration, Listing, MapperChoice, OnRevert, Timezone, Transform};
 pub use manual::example_file;
 pub use problem::{Position, Problem, Scope, render_problems};

@@ -110,6 +110,18 @@ pub enum Request {
         /// Where to try; the integrations' buckets if none.
         target: Option<Target>,
     },
+    /// Which buckets a connection sees.
+    ConnectionBuckets {
+        /// Which.
+        connection: ConnectionKey,
+    },
+    /// Which prefixes of a bucket a connection sees.
+    ConnectionPrefixes {
+        /// Which.
+        connection: ConnectionKey,
+        /// The bucket.
+        bucket: BucketName,
+    },
     /// Bring a destination's schema to this version's.
     DestinationMigrate {
         /// Which.

@@ -58,6 +58,7 @@ pub mod notify;
 pub mod object;
 pub mod oversight;
 pub mod pass;
+pub mod policy;
 pub mod post;
 pub mod reconcile;
 pub mod rejects;

@@ -1,15 +1,18 @@
 //! Where objects come from: pages of a listing, and a local copy of one listed version.
 //!
 //! The bucket is only ever read (I7): of S3's operations this module calls ListObjectsV2, GetObject, HeadObject and
-//! ListBuckets, and no other module calls any. It knows nothing of the ledger, of formats or of mappers.
+//! ListBuckets, and no other module calls any. For credentials it asks STS (AssumeRole) and S3
+//! Control (GetDataAccess, ListCallerAccessGrants). It knows nothing of the ledger,
+//! of formats or of mappers, nor where a secret stands.
 //!
 //! - A page is the most that is held of a listing (I6).
 //! - What is fetched is the version that was listed, or an error: reads are pinned by `If-Match`, and length and
 //!   checksums are compared before anything else may read the copy.
 //! - No secret is in an error, in `Debug` or in a trace: the SDK's own tracing is not subscribed to.
 //!
-//! `connection` opens a client, `listing` and `fetch` are the two halves of [`Source`] for S3, `probe` tests a
-//! connection, `wanted` says which objects an integration takes, and `error` says what went wrong and what to do about it.
+//! `connection` opens a client, `identity` has the credentials that it sends with, `listing` and `fetch` are the two halves
+//! of [`Source`] for S3, `probe` tests a connection, `places` says what it sees, `wanted` and `mark` say what an integration
+//! takes of it, and `error` says what went wrong and what to do about it.
 
 use std::future::Future;
 use std::ops::AddAssign;
@@ -24,15 +27,19 @@ use crate::spool::{Reservation, SpooledObject};
 mod connection;
 mod error;
 mod fetch;
+mod identity;
 mod listing;
 mod mark;
+mod places;
 mod probe;
 mod wanted;
 
-pub use connection::{Connection, ConnectionSettings, Credentials, HttpClient, S3Source};
+pub use connection::{BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, S3Source};
 pub use error::{Answer, Failure, FailureKind, SourceError};
+pub use identity::{GrantsSettings, RoleSettings};
 pub use listing::is_ingestible;
 pub use mark::Mark;
+pub use places::Prefixes;
 pub use probe::{Probe, Verdict};
 pub use wanted::{KeyPattern, Unwanted, Wanted};
 

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use gristmill::clock::{Clock, SystemClock};
 use gristmill::object::Object;
 use gristmill::oversight::Watch;
 use gristmill::retry::ErrorClass;
 use gristmill::source::{
-    Connection, ConnectionSettings, Credentials, HttpClient, Page, PageToken, S3Source, Source, SourceError, Verdict,
+    BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, Page, PageToken, S3Source, Source,
+    SourceError, Verdict,
 };
 use gristmill::spool::{Spool, SpooledObject};
 use gristmill_loopback_s3::{Backing, Config, Fault, Operation, Server};
@@ -26,18 +28,22 @@ struct Bench {
     _directory: tempfile::TempDir,
 }
 
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
 async fn connection(server: &Server, secret: &str) -> Connection {
     let settings = ConnectionSettings {
         region: "us-east-1".to_owned(),
         endpoint_url: Some(server.endpoint()),
         force_path_style: true,
-        credentials: Credentials::AccessKey {
+        credentials: Credentials::Own(BaseIdentity::KeyPair(KeyPair {
             id: "loopback".to_owned(),
             secret: secret.to_owned().into(),
             session_token: None,
-        },
+        })),
     };
-    Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new()).await
+    Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new(), &clock()).await
 }
 
 impl Bench {
@@ -347,7 +353,7 @@ async fn a_probe_tells_list_read_and_decrypt_apart() {
         bench.server.put(BUCKET, key, "x").unwrap();
     }
     let connection = connection(&bench.server, "loopback-secret").await;
-    assert_eq!(connection.buckets().await.unwrap(), [BUCKET.parse().unwrap()]);
+    assert_eq!(connection.buckets().await.unwrap(), [BUCKET.parse().unwrap()].into());
     let source = connection.source(BUCKET.parse().unwrap(), "");
     let probe = || source.probe();
 
@@ -377,6 +383,20 @@ async fn a_probe_tells_list_read_and_decrypt_apart() {
     assert!(!unlistable.is_sound());
     assert!(matches!(&unlistable.list, Verdict::Refused(error) if error.hint().unwrap().contains("s3:ListBucket")));
     assert!(matches!(unlistable.read, Verdict::Untried(_)));
+}
+
+#[tokio::test]
+async fn the_prefixes_of_a_bucket_are_listed_as_they_are() {
+    let bench = Bench::new("").await;
+    for key in ["a b+/x.csv", "daily/x.csv", "daily/deep/y.csv", "ü/z.csv", "top.csv"] {
+        bench.server.put(BUCKET, key, "x").unwrap();
+    }
+    let connection = connection(&bench.server, "loopback-secret").await;
+    let found = connection.prefixes(&BUCKET.parse().unwrap()).await.unwrap();
+    assert_eq!(found.prefixes, ["a b+/", "daily/", "ü/"].map(str::to_owned).into());
+    assert!(!found.has_more);
+    let missing = connection.prefixes(&"missing".parse().unwrap()).await.unwrap_err();
+    assert!(missing.to_string().contains("no such bucket"), "{missing}");
 }
 
 #[tokio::test]
@@ -436,13 +456,13 @@ async fn no_trace_shows_a_secret_or_a_request() {
         region: "us-east-1".to_owned(),
         endpoint_url: Some(server.endpoint()),
         force_path_style: true,
-        credentials: Credentials::AccessKey {
+        credentials: Credentials::Own(BaseIdentity::KeyPair(KeyPair {
             id: "loopback".to_owned(),
             secret: "loopback-secret".to_owned().into(),
             session_token: Some("canary-token".to_owned().into()),
-        },
+        })),
     };
-    let connection = Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new()).await;
+    let connection = Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new(), &clock()).await;
     let source = connection.source(BUCKET.parse().unwrap(), "");
     server.put(BUCKET, "a.csv", content(100)).unwrap();
     server.faults().next(Operation::GetObject, 1, Fault::Truncate { after: 10 });

@@ -176,11 +176,27 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         bed.path("address").display(),
         bed.path("signing").display()
     );
+    let issuer = bed.server.issuer();
+    issuer.trust("arn:aws:iam::123456789012:role/reader", None);
+    issuer.open_instance("123456789012");
+    issuer.grant(&format!("s3://{BUCKET}/*"));
+    let obtained = |name: &str, how: &str| {
+        format!(
+            "[connections.{name}]\nendpoint_url = \"{endpoint}\"\n[connections.{name}.{how}\nendpoint_url = \"{endpoint}\"\n\
+             access_key = {{ access_key_id = \"loopback\", secret_access_key = {{ file = \"{}\" }} }}\n",
+            bed.path("secret-key").display(),
+            endpoint = bed.server.endpoint(),
+        )
+    };
     let parts = [
         hook,
         integration("to-hook", "acme", "hook"),
         "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n".to_owned(),
         refused,
+        obtained("assumed", "assume_role]\nrole_arn = \"arn:aws:iam::123456789012:role/reader\""),
+        obtained("granted", "access_grants]\naccount_id = \"123456789012\""),
+        integration("of-a-role", "assumed", "lines"),
+        integration("of-a-grant", "granted", "lines"),
         integration("to-store", "acme", "store"),
         integration("to-lines", "acme", "lines"),
         integration("denied", "refused", "store"),
@@ -222,11 +238,15 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         fs::read(&log).unwrap().windows(11).any(|part| part == b"pass_failed").then_some(())
     });
     let object = format!("s3://{BUCKET}/{key}");
-    let questions: [&[&str]; 15] = [
+    let questions: [&[&str]; 19] = [
         &["status"],
         &["check"],
         &["connection", "test", "acme"],
         &["connection", "test", "refused"],
+        &["connection", "test", "assumed"],
+        &["connection", "test", "granted"],
+        &["connection", "policy", "granted"],
+        &["test", "of-a-role", &object],
         &["test", "to-store", &object],
         &["test", "denied", &object],
         &["explain", "to-store", &key],
@@ -259,7 +279,9 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
     for place in places.0.keys().filter(|place| *place != "the daemon's standard output") {
         assert!(seen.contains(&format!("{place}, plain")), "the search does not see {place}: {seen:?}");
     }
-    for secret in [SECRET, REFUSED, TOKEN, SIGNING, ADDRESS] {
+    let issued = issuer.secrets();
+    assert!(issued.len() >= 4, "nothing was obtained: {issued:?}");
+    for secret in issued.iter().map(String::as_str).chain([SECRET, REFUSED, TOKEN, SIGNING, ADDRESS]) {
         assert_eq!(places.with(secret), Vec::<String>::new(), "{secret} has left the daemon");
     }
 }

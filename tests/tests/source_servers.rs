@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use gristmill::clock::{Clock, SystemClock};
 use gristmill::object::Object;
 use gristmill::oversight::Watch;
 use gristmill::retry::ErrorClass;
-use gristmill::source::{Connection, ConnectionSettings, Credentials, HttpClient, S3Source, Source};
+use gristmill::source::{
+    BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, S3Source, Source,
+};
 use gristmill::spool::{Spool, SpooledObject};
 use gristmill_loopback_s3::{Backing, Config, Server};
 use gristmill_tests::servers::{Admin, Program, S3Server};
@@ -33,13 +37,14 @@ async fn source(endpoint: &str, secret: &str, bucket: &str, prefix: &str) -> S3S
         region: "us-east-1".to_owned(),
         endpoint_url: Some(endpoint.to_owned()),
         force_path_style: true,
-        credentials: Credentials::AccessKey {
+        credentials: Credentials::Own(BaseIdentity::KeyPair(KeyPair {
             id: S3Server::ACCESS_KEY.to_owned(),
             secret: secret.to_owned().into(),
             session_token: None,
-        },
+        })),
     };
-    let connection = Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new()).await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let connection = Connection::open("acme".parse().unwrap(), &settings, &HttpClient::new(), &clock).await;
     connection.source(bucket.parse().unwrap(), prefix)
 }
 

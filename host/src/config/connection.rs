@@ -1,7 +1,10 @@
 //! A checked connection.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use super::units::serialize_duration;
 use crate::object::TenantName;
 use crate::secrets::SecretReference;
 
@@ -25,16 +28,14 @@ pub struct Connection {
 impl Connection {
     /// Every secret that it needs.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
-        let (id, key, token) = match &self.auth {
-            Auth::AccessKey { access_key_id: AccessKeyId::Reference(id), secret_access_key, session_token } => {
-                (Some(id), Some(secret_access_key), session_token.as_ref())
+        let base = match &self.auth {
+            Auth::AccessKey(pair) => Some(pair),
+            Auth::AccessGrants(AccessGrants { base, .. }) | Auth::AssumeRole(AssumeRole { base, .. }) => {
+                base.key_pair()
             }
-            Auth::AccessKey { access_key_id: AccessKeyId::Text(_), secret_access_key, session_token } => {
-                (None, Some(secret_access_key), session_token.as_ref())
-            }
-            Auth::DefaultChain => (None, None, None),
+            Auth::DefaultChain => None,
         };
-        [id, key, token].into_iter().flatten()
+        base.into_iter().flat_map(KeyPair::secrets)
     }
 }
 
@@ -53,16 +54,85 @@ pub enum Addressing {
 #[serde(rename_all = "snake_case")]
 pub enum Auth {
     /// A pair of keys.
-    AccessKey {
-        /// Which pair.
-        access_key_id: AccessKeyId,
-        /// The secret half.
-        secret_access_key: SecretReference,
-        /// For temporary keys.
-        session_token: Option<SecretReference>,
-    },
+    AccessKey(KeyPair),
+    /// What S3 Access Grants grant.
+    AccessGrants(AccessGrants),
+    /// A role that is assumed.
+    AssumeRole(AssumeRole),
     /// Whatever the AWS SDK finds.
     DefaultChain,
+}
+
+/// A pair of keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyPair {
+    /// Which pair.
+    pub access_key_id: AccessKeyId,
+    /// The secret half.
+    pub secret_access_key: SecretReference,
+    /// For temporary keys.
+    pub session_token: Option<SecretReference>,
+}
+
+impl KeyPair {
+    fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        let id = match &self.access_key_id {
+            AccessKeyId::Text(_) => None,
+            AccessKeyId::Reference(reference) => Some(reference),
+        };
+        [id, Some(&self.secret_access_key), self.session_token.as_ref()].into_iter().flatten()
+    }
+}
+
+/// Who asks for temporary credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BaseIdentity {
+    /// A pair of keys.
+    AccessKey(KeyPair),
+    /// Whatever the AWS SDK finds.
+    DefaultChain,
+}
+
+impl BaseIdentity {
+    fn key_pair(&self) -> Option<&KeyPair> {
+        match self {
+            Self::AccessKey(pair) => Some(pair),
+            Self::DefaultChain => None,
+        }
+    }
+}
+
+/// What S3 Access Grants grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AccessGrants {
+    /// The account of the instance.
+    pub account_id: String,
+    /// How long credentials are good.
+    #[serde(serialize_with = "serialize_duration")]
+    pub duration: Duration,
+    /// The address of S3 Control; none for Amazon's own in the region.
+    pub endpoint_url: Option<String>,
+    /// Who asks for them.
+    pub base: BaseIdentity,
+}
+
+/// A role that is assumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AssumeRole {
+    /// `arn:aws:iam::ACCOUNT:role/NAME`.
+    pub role_arn: String,
+    /// What its trust policy asks for beside the caller.
+    pub external_id: Option<String>,
+    /// The name of its sessions.
+    pub session_name: String,
+    /// How long credentials are good.
+    #[serde(serialize_with = "serialize_duration")]
+    pub duration: Duration,
+    /// The address of STS; none for Amazon's own in the region.
+    pub endpoint_url: Option<String>,
+    /// Who assumes it.
+    pub base: BaseIdentity,
 }
 
 /// An access key id, which is no secret but may be kept with one.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::path::TomlPath;
 use super::raw::account_field::RawAccountField;
-use super::raw::connection::{RawAccessKey, RawConnection, RawDefaultChain};
+use super::raw::connection::{RawAccessGrants, RawAccessKey, RawAssumeRole, RawConnection, RawDefaultChain};
 use super::raw::daemon::{RawDaemon, RawLog};
 use super::raw::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::raw::destination::{RawDestination, RawFiles, RawPostgres, RawSqlite, RawWebhook};
@@ -45,7 +45,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 53] = [
+static TABLES: [Table; 63] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawConnection>("connections.*", Shown::Live("[connections.acme]")),
@@ -53,6 +53,16 @@ static TABLES: [Table; 53] = [
     table::<RawSecretReference>("connections.*.access_key.access_key_id", Shown::Inline),
     table::<RawSecretReference>("connections.*.access_key.secret_access_key", Shown::Inline),
     table::<RawSecretReference>("connections.*.access_key.session_token", Shown::Inline),
+    table::<RawAccessGrants>("connections.*.access_grants", Shown::Alternative("[connections.acme.access_grants]")),
+    table::<RawAccessKey>("connections.*.access_grants.access_key", Shown::Inline),
+    table::<RawSecretReference>("connections.*.access_grants.access_key.access_key_id", Shown::Inline),
+    table::<RawSecretReference>("connections.*.access_grants.access_key.secret_access_key", Shown::Inline),
+    table::<RawSecretReference>("connections.*.access_grants.access_key.session_token", Shown::Inline),
+    table::<RawAssumeRole>("connections.*.assume_role", Shown::Alternative("[connections.acme.assume_role]")),
+    table::<RawAccessKey>("connections.*.assume_role.access_key", Shown::Inline),
+    table::<RawSecretReference>("connections.*.assume_role.access_key.access_key_id", Shown::Inline),
+    table::<RawSecretReference>("connections.*.assume_role.access_key.secret_access_key", Shown::Inline),
+    table::<RawSecretReference>("connections.*.assume_role.access_key.session_token", Shown::Inline),
     table::<RawDefaultChain>("connections.*.default_chain", Shown::Inline),
     table::<RawIntegration>("integrations.*", Shown::Live("[integrations.acme-accounts]")),
     table::<RawMatching>("integrations.*.matching", Shown::Live("[integrations.acme-accounts.matching]")),

@@ -1,11 +1,12 @@
 //! The parts that all integrations share, and how one integration's own are put together from them.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::destinations::Destinations;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::events;
@@ -17,7 +18,10 @@ use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
 use crate::post::{self, Receiver};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
-use crate::source::{Connection, ConnectionSettings, Credentials, HttpClient, Mark, S3Source};
+use crate::source::{
+    BaseIdentity, Connection, ConnectionSettings, Credentials, GrantsSettings, HttpClient, KeyPair, Mark, RoleSettings,
+    S3Source,
+};
 use crate::spool::{Spool, SpoolError};
 use crate::worker::Launcher;
 
@@ -36,7 +40,11 @@ pub struct Assembly {
     destinations: Arc<Destinations>,
     secrets: Secrets,
     http: HttpClient,
+    opened: Arc<OpenedConnections>,
 }
+
+/// Those of one connection share its client and the credentials that it obtains, whichever configuration opened it.
+type OpenedConnections = tokio::sync::Mutex<HashMap<ConnectionKey, Connection>>;
 
 /// The ledger's file in the state directory.
 const LEDGER: &str = "ledger.redb";
@@ -239,6 +247,7 @@ impl Assembly {
             destinations,
             secrets: Secrets::from_environment(),
             http: HttpClient::new(),
+            opened: Arc::default(),
         })
     }
 
@@ -256,6 +265,7 @@ impl Assembly {
             workshop: Arc::clone(&self.workshop),
             secrets: Secrets::from_environment(),
             http: self.http.clone(),
+            opened: Arc::clone(&self.opened),
         }
     }
 
@@ -348,41 +358,70 @@ impl Assembly {
         Ok(connection.source(settings.bucket.clone(), settings.prefix.clone()))
     }
 
-    /// Makes a connection. Nothing is sent yet.
+    /// A connection: the one that is open, with the credentials that it has obtained, unless something of it has changed.
     pub async fn connection(self: &Arc<Self>, key: &ConnectionKey) -> Result<Connection, PartError> {
-        let settings = {
-            let (assembly, key) = (Arc::clone(self), key.clone());
-            // A secret may stand on a slow or hanging file system.
-            tokio::task::spawn_blocking(move || assembly.connection_settings(&key))
-                .await
-                .unwrap_or(Err(PartError::Panicked))?
-        };
-        Ok(Connection::open(key.clone(), &settings, &self.http).await)
+        let settings = self.connection_settings(key).await?;
+        let mut opened = self.opened.lock().await;
+        match opened.get(key) {
+            Some(connection) if connection.has_settings(&settings) => Ok(connection.clone()),
+            _ => {
+                let connection = self.open_connection(key, &settings).await;
+                opened.retain(|key, _| self.config.connections.contains_key(key));
+                opened.insert(key.clone(), connection.clone());
+                Ok(connection)
+            }
+        }
     }
 
-    fn connection_settings(&self, key: &ConnectionKey) -> Result<ConnectionSettings, PartError> {
+    /// A connection that knows nothing yet of what was obtained or refused. Nothing is sent.
+    pub async fn new_connection(self: &Arc<Self>, key: &ConnectionKey) -> Result<Connection, PartError> {
+        let settings = self.connection_settings(key).await?;
+        Ok(self.open_connection(key, &settings).await)
+    }
+
+    async fn open_connection(&self, key: &ConnectionKey, settings: &ConnectionSettings) -> Connection {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Connection::open(key.clone(), settings, &self.http, &clock).await
+    }
+
+    async fn connection_settings(self: &Arc<Self>, key: &ConnectionKey) -> Result<ConnectionSettings, PartError> {
+        let (assembly, key) = (Arc::clone(self), key.clone());
+        // A secret may stand on a slow or hanging file system.
+        let read = tokio::task::spawn_blocking(move || assembly.read_settings(&key));
+        read.await.unwrap_or(Err(PartError::Panicked))
+    }
+
+    fn read_settings(&self, key: &ConnectionKey) -> Result<ConnectionSettings, PartError> {
         let connection = self
             .config
             .connections
             .get(key)
             .ok_or_else(|| PartError::Missing { name: format!("connections.{key}") })?;
-        let secret = |reference: &SecretReference| {
-            let failed = |source| PartError::Secret { connection: key.clone(), source };
-            let resolved = self.secrets.resolve(reference).map_err(failed)?;
-            if let Some(warning) = &resolved.warning {
-                events::SecretWarned { connection: key, warning }.emit();
-            }
-            Ok::<SecretString, PartError>(resolved.value)
+        let key_pair = |pair: &config::KeyPair| self.key_pair(key, pair).map(BaseIdentity::KeyPair);
+        let base = |base: &config::BaseIdentity| match base {
+            config::BaseIdentity::AccessKey(pair) => key_pair(pair),
+            config::BaseIdentity::DefaultChain => Ok(BaseIdentity::DefaultChain),
         };
         let credentials = match &connection.auth {
-            config::Auth::DefaultChain => Credentials::DefaultChain,
-            config::Auth::AccessKey { access_key_id, secret_access_key, session_token } => Credentials::AccessKey {
-                id: match access_key_id {
-                    config::AccessKeyId::Text(id) => id.clone(),
-                    config::AccessKeyId::Reference(reference) => secret(reference)?.expose_secret().to_owned(),
+            config::Auth::DefaultChain => Credentials::Own(BaseIdentity::DefaultChain),
+            config::Auth::AccessKey(pair) => Credentials::Own(key_pair(pair)?),
+            config::Auth::AccessGrants(grants) => Credentials::Grants {
+                grants: GrantsSettings {
+                    account_id: grants.account_id.clone(),
+                    duration: grants.duration,
+                    endpoint_url: grants.endpoint_url.clone(),
                 },
-                secret: secret(secret_access_key)?,
-                session_token: session_token.as_ref().map(secret).transpose()?,
+                base: base(&grants.base)?,
+            },
+            config::Auth::AssumeRole(role) => Credentials::Role {
+                role: RoleSettings {
+                    role_arn: role.role_arn.clone(),
+                    external_id: role.external_id.clone(),
+                    session_name: role.session_name.clone(),
+                    duration: role.duration,
+                    endpoint_url: role.endpoint_url.clone(),
+                },
+                base: base(&role.base)?,
             },
         };
         Ok(ConnectionSettings {
@@ -390,6 +429,25 @@ impl Assembly {
             endpoint_url: connection.endpoint_url.clone(),
             force_path_style: connection.addressing == config::Addressing::Path,
             credentials,
+        })
+    }
+
+    fn key_pair(&self, connection: &ConnectionKey, pair: &config::KeyPair) -> Result<KeyPair, PartError> {
+        let secret = |reference: &SecretReference| {
+            let failed = |source| PartError::Secret { connection: connection.clone(), source };
+            let resolved = self.secrets.resolve(reference).map_err(failed)?;
+            if let Some(warning) = &resolved.warning {
+                events::SecretWarned { connection, warning }.emit();
+            }
+            Ok::<SecretString, PartError>(resolved.value)
+        };
+        Ok(KeyPair {
+            id: match &pair.access_key_id {
+                config::AccessKeyId::Text(id) => id.clone(),
+                config::AccessKeyId::Reference(reference) => secret(reference)?.expose_secret().to_owned(),
+            },
+            secret: secret(&pair.secret_access_key)?,
+            session_token: pair.session_token.as_ref().map(secret).transpose()?,
         })
     }
 }

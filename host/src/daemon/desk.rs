@@ -22,7 +22,7 @@ use crate::ledger::{
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::reconcile::{CompareError, Comparison};
-use crate::source::{S3Source, Unwanted, Wanted};
+use crate::source::{Connection, S3Source, SourceError, Unwanted, Wanted};
 
 /// What answers requests.
 pub struct Desk {
@@ -153,6 +153,17 @@ impl Desk {
             Request::ConnectionTest { connection, target } => {
                 self.test_connection(&assembly, connection, target, items).await
             }
+            Request::ConnectionBuckets { connection } => {
+                let opened = self.opened(&assembly, &connection).await?;
+                let buckets = opened.buckets().await.map_err(|error| source_refused(&error))?;
+                Ok(json!({ "connection": connection, "buckets": buckets }))
+            }
+            Request::ConnectionPrefixes { connection, bucket } => {
+                let opened = self.opened(&assembly, &connection).await?;
+                let found = opened.prefixes(&bucket).await.map_err(|error| source_refused(&error))?;
+                let (prefixes, has_more) = (found.prefixes, found.has_more);
+                Ok(json!({ "connection": connection, "bucket": bucket, "prefixes": prefixes, "has_more": has_more }))
+            }
             Request::DestinationMigrate { destination } => migrate(&assembly, destination).await,
             Request::Test { integration, bucket, key } => {
                 let pipeline = self.pipeline(&assembly, &integration).await?;
@@ -209,12 +220,7 @@ impl Desk {
         target: Option<Target>,
         items: &Items,
     ) -> Result<Value, Refusal> {
-        if !assembly.config.connections.contains_key(&connection) {
-            return Err(Refusal::new(format!(
-                "there is no connection `{connection}`, or a problem of its own disables it"
-            ))
-            .hint("gristmill check shows every problem"));
-        }
+        let opened = self.opened(assembly, &connection).await?;
         let targets: Vec<Target> = match target {
             Some(target) => vec![target],
             None => assembly
@@ -230,13 +236,23 @@ impl Desk {
                 .hint(format!("name a bucket: gristmill connection test {connection} s3://BUCKET/PREFIX")));
         }
         let mut sound = true;
-        let opened = assembly.connection(&connection).await.map_err(|error| part_refused(&error))?;
         for target in targets {
             let probe = opened.source(target.bucket.clone(), target.prefix.clone()).probe().await;
             sound &= probe.is_sound();
             send(items, to_value(&probe)?).await?;
         }
         Ok(json!({ "connection": connection, "sound": sound }))
+    }
+
+    /// A connection as if for the first time: what a person asks about is not what was remembered.
+    async fn opened(&self, assembly: &Arc<Assembly>, connection: &ConnectionKey) -> Result<Connection, Refusal> {
+        if !assembly.config.connections.contains_key(connection) {
+            return Err(Refusal::new(format!(
+                "there is no connection `{connection}`, or a problem of its own disables it"
+            ))
+            .hint("gristmill check shows every problem"));
+        }
+        assembly.new_connection(connection).await.map_err(|error| part_refused(&error))
     }
 
     async fn pipeline(
@@ -562,6 +578,14 @@ async fn migrate(assembly: &Assembly, name: DestinationName) -> Result<Value, Re
 
 fn refused(error: LedgerError) -> Refusal {
     Refusal::new(Chain(&error))
+}
+
+fn source_refused(error: &SourceError) -> Refusal {
+    let refusal = Refusal::of(error);
+    match error.hint() {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
+    }
 }
 
 fn part_refused(error: &PartError) -> Refusal {

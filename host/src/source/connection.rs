@@ -1,7 +1,7 @@
 //! Opening a connection: an S3 client that several integrations share.
 
 use std::fmt;
-use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -10,18 +10,18 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Region, ResponseChecksumValidation, SharedCredentialsProvider, SharedHttpClient,
-    StalledStreamProtectionConfig,
+    BehaviorVersion, IdentityCache, Region, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use tracing::instrument::WithSubscriber;
-use tracing::subscriber::NoSubscriber;
 
+use crate::clock::Clock;
 use crate::object::{BucketName, ConnectionKey, Object};
 use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
+use super::identity::{AtNumbers, Grant, Grants, GrantsSettings, Identity, Issuer, Lease, Role, RoleSettings, unheard};
 use super::{Page, PageToken, Source, SourceError};
 
 /// A server that does not accept a connection within this is unreachable.
@@ -62,7 +62,7 @@ impl fmt::Debug for HttpClient {
 }
 
 /// How a connection is opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionSettings {
     /// The buckets' region.
     pub region: String,
@@ -75,56 +75,112 @@ pub struct ConnectionSettings {
 }
 
 /// Who asks.
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// A key pair.
-    AccessKey {
-        /// The access key id. Not a secret.
-        id: String,
-        /// The secret access key.
-        secret: SecretString,
-        /// The session token of temporary credentials.
-        session_token: Option<SecretString>,
+    /// A key pair, or what the environment offers.
+    Own(BaseIdentity),
+    /// A role that the base identity assumes.
+    Role {
+        /// Which, and how.
+        role: RoleSettings,
+        /// Who assumes it.
+        base: BaseIdentity,
     },
+    /// What S3 Access Grants grant to the base identity.
+    Grants {
+        /// Whose, and how.
+        grants: GrantsSettings,
+        /// Who asks for them.
+        base: BaseIdentity,
+    },
+}
+
+/// An identity that is there without asking for one.
+#[derive(Clone, PartialEq, Eq)]
+pub enum BaseIdentity {
+    /// A key pair.
+    KeyPair(KeyPair),
     /// What the environment offers: variables, profile files, web identity, container or instance role; renewed before
     /// they expire.
     DefaultChain,
 }
 
-impl fmt::Debug for Credentials {
+/// A key pair.
+#[derive(Clone)]
+pub struct KeyPair {
+    /// The access key id. Not a secret.
+    pub id: String,
+    /// The secret access key.
+    pub secret: SecretString,
+    /// The session token of temporary credentials.
+    pub session_token: Option<SecretString>,
+}
+
+impl PartialEq for KeyPair {
+    fn eq(&self, other: &Self) -> bool {
+        let exposed = |secret: &Option<SecretString>| secret.as_ref().map(|text| text.expose_secret().to_owned());
+        self.id == other.id
+            && self.secret.expose_secret() == other.secret.expose_secret()
+            && exposed(&self.session_token).map(Zeroizing::new) == exposed(&other.session_token).map(Zeroizing::new)
+    }
+}
+
+impl Eq for KeyPair {}
+
+impl fmt::Debug for BaseIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AccessKey { id, .. } => f.debug_struct("AccessKey").field("id", id).finish_non_exhaustive(),
+            Self::KeyPair(pair) => f.debug_struct("KeyPair").field("id", &pair.id).finish_non_exhaustive(),
             Self::DefaultChain => f.write_str("DefaultChain"),
         }
     }
 }
 
-/// An open connection. Clones share its client.
+/// An open connection. Clones share its client and its credentials.
 #[derive(Clone)]
 pub struct Connection {
     pub(super) key: ConnectionKey,
     pub(super) client: Client,
+    pub(super) identity: Identity,
+    settings: Arc<ConnectionSettings>,
 }
 
 impl Connection {
     /// Makes a client. Nothing is sent yet: a wrong key shows with the first request.
     #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
-    pub async fn open(key: ConnectionKey, settings: &ConnectionSettings, http: &HttpClient) -> Self {
+    pub async fn open(
+        key: ConnectionKey,
+        settings: &ConnectionSettings,
+        http: &HttpClient,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
         let region = Region::new(settings.region.clone());
+        let surroundings = Surroundings { region: &region, http, clock };
+        let identity = match &settings.credentials {
+            Credentials::Own(base) => surroundings.base(base).await,
+            Credentials::Role { role, base } => surroundings.role(role, base).await,
+            Credentials::Grants { grants, base } => surroundings.grants(grants, base).await,
+        };
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(provider(&settings.credentials, &region, http).await)
+            .credentials_provider(identity.provider())
+            // What is kept, and for how long, is the lease's affair.
+            .identity_cache(IdentityCache::no_cache())
             .region(region)
             .force_path_style(settings.force_path_style)
             .http_client(http.0.clone())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_PAUSE))
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build())
+            .retry_config(retries())
+            .timeout_config(timeouts())
             .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED).build())
             // Asked for where a whole body is read. Of a part, some servers send the whole's checksum.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         config.set_endpoint_url(settings.endpoint_url.clone());
-        Self { key, client: Client::from_conf(config.build()) }
+        Self { key, client: Client::from_conf(config.build()), identity, settings: Arc::new(settings.clone()) }
+    }
+
+    /// Whether it was opened with these settings.
+    pub fn has_settings(&self, settings: &ConnectionSettings) -> bool {
+        *self.settings == *settings
     }
 
     /// The connection's key.
@@ -134,7 +190,21 @@ impl Connection {
 
     /// The objects below a prefix of a bucket; an empty prefix is the whole bucket.
     pub fn source(&self, bucket: BucketName, prefix: impl Into<String>) -> S3Source {
-        S3Source { connection: self.clone(), bucket, prefix: prefix.into() }
+        let prefix = prefix.into();
+        let connection = match &self.identity {
+            Identity::Grants(grants) => {
+                let grant = Grant::new(Arc::clone(grants), &bucket, &prefix);
+                self.sending_as(Identity::Granted(Arc::new(grant)))
+            }
+            Identity::KeyPair(_) | Identity::Leased(_) | Identity::Granted(_) => self.clone(),
+        };
+        S3Source { connection, bucket, prefix }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
+    fn sending_as(&self, identity: Identity) -> Self {
+        let config = self.client.config().to_builder().credentials_provider(identity.provider());
+        Self { client: Client::from_conf(config.build()), identity, ..self.clone() }
     }
 }
 
@@ -144,28 +214,77 @@ impl fmt::Debug for Connection {
     }
 }
 
-async fn provider(credentials: &Credentials, region: &Region, http: &HttpClient) -> SharedCredentialsProvider {
-    match credentials {
-        Credentials::AccessKey { id, secret, session_token } => {
-            let token = session_token.as_ref().map(|token| token.expose_secret().to_owned());
-            let secret = secret.expose_secret();
-            SharedCredentialsProvider::new(aws_credential_types::Credentials::new(id, secret, token, None, "gristmill"))
-        }
-        Credentials::DefaultChain => {
-            let config = ProviderConfig::without_region()
-                .with_region(Some(region.clone()))
-                .with_behavior_version(Some(BehaviorVersion::latest()))
-                .with_http_client(http.0.clone());
-            let chain = DefaultCredentialsChain::builder().region(region.clone()).configure(config).build();
-            SharedCredentialsProvider::new(unheard(chain).await)
-        }
-    }
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_PAUSE)
 }
 
-/// Runs a call of the SDK without a subscriber. Its traces hold whole requests and answers, and leave secrets out of
-/// them only as long as an environment variable does not ask for them.
-pub(super) fn unheard<F: Future>(call: F) -> impl Future<Output = F::Output> {
-    call.with_subscriber(NoSubscriber::new())
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build()
+}
+
+/// What every identity of a connection is made with.
+struct Surroundings<'a> {
+    region: &'a Region,
+    http: &'a HttpClient,
+    clock: &'a Arc<dyn Clock>,
+}
+
+impl Surroundings<'_> {
+    async fn base(&self, base: &BaseIdentity) -> Identity {
+        match base {
+            BaseIdentity::KeyPair(pair) => Identity::of_key_pair(pair),
+            BaseIdentity::DefaultChain => {
+                let config = ProviderConfig::without_region()
+                    .with_region(Some(self.region.clone()))
+                    .with_behavior_version(Some(BehaviorVersion::latest()))
+                    .with_http_client(self.http.0.clone());
+                let chain = DefaultCredentialsChain::builder().region(self.region.clone()).configure(config).build();
+                self.leased(Issuer::DefaultChain(Box::new(unheard(chain).await)))
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
+    async fn role(&self, role: &RoleSettings, base: &BaseIdentity) -> Identity {
+        let base = self.base(base).await;
+        let mut config = aws_sdk_sts::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(base.provider())
+            .identity_cache(IdentityCache::no_cache())
+            .region(self.region.clone())
+            .http_client(self.http.0.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts());
+        config.set_endpoint_url(role.endpoint_url.clone());
+        let client = aws_sdk_sts::Client::from_conf(config.build());
+        self.leased(Issuer::Role(Role::new(role.clone(), base, client)))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
+    async fn grants(&self, grants: &GrantsSettings, base: &BaseIdentity) -> Identity {
+        let base = self.base(base).await;
+        let mut config = aws_sdk_s3control::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(base.provider())
+            .identity_cache(IdentityCache::no_cache())
+            .region(self.region.clone())
+            .http_client(self.http.0.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts());
+        if let Some(url) = &grants.endpoint_url {
+            config = match AtNumbers::of(url) {
+                Some(numbers) => config.endpoint_resolver(numbers),
+                None => config.endpoint_url(url),
+            };
+        }
+        let client = aws_sdk_s3control::Client::from_conf(config.build());
+        let region = self.region.to_string();
+        Identity::Grants(Arc::new(Grants::new(grants.clone(), region, base, client, Arc::clone(self.clock))))
+    }
+
+    fn leased(&self, issuer: Issuer) -> Identity {
+        Identity::Leased(Arc::new(Lease::new(issuer, Arc::clone(self.clock))))
+    }
 }
 
 /// The objects of one integration.

@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::fmt;
 
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::object::{BucketName, ConnectionKey, Object};
 use crate::retry::ErrorClass;
 use crate::spool::SpoolError;
+
+use super::identity::NotObtained;
 
 /// The most that is shown of a server's own words, in characters.
 const SHOWN: usize = 300;
@@ -125,6 +126,8 @@ fn below(object: &Object) -> String {
 pub struct Failure {
     /// What it comes to.
     pub kind: FailureKind,
+    /// The operation that failed, where it is not the one that was asked for: one that obtains credentials for it.
+    pub operation: Option<&'static str>,
     /// The HTTP status, where there was an answer.
     pub status: Option<u16>,
     /// The server's code: `AccessDenied`.
@@ -181,6 +184,38 @@ pub enum FailureKind {
     /// The key pair or token is not accepted, or there is none.
     #[error("the credentials are not accepted")]
     Credentials,
+    /// The base identity may not assume the role.
+    #[error("the role `{role_arn}` may not be assumed")]
+    RoleDenied {
+        /// The role.
+        role_arn: String,
+    },
+    /// The role's sessions may not last that long.
+    #[error("the role gives no credentials for so long")]
+    RoleDuration,
+    /// The account has no S3 Access Grants instance in the region.
+    #[error("there is no S3 Access Grants instance of the account `{account_id}` in `{region}`")]
+    NoGrantsInstance {
+        /// The account.
+        account_id: String,
+        /// The region.
+        region: String,
+    },
+    /// The base identity may not ask the instance.
+    #[error("the S3 Access Grants instance of the account `{account_id}` may not be asked")]
+    MayNotAskForGrants {
+        /// The account.
+        account_id: String,
+    },
+    /// No grant covers it.
+    #[error("no grant covers `{target}`")]
+    NotGranted {
+        /// `s3://bucket/prefix*`.
+        target: String,
+    },
+    /// Whoever gives out temporary credentials answered in a way that has no other name here.
+    #[error("there are no temporary credentials")]
+    NotIssued,
     /// An answer that fits nothing above.
     #[error("the server's answer is unexpected")]
     Unexpected,
@@ -199,9 +234,49 @@ impl FailureKind {
             Self::Skewed => ErrorClass::Skewed,
             Self::Network | Self::Broken | Self::Server => ErrorClass::Network,
             Self::Corrupt => ErrorClass::Corrupt,
-            Self::WrongRegion { .. } | Self::NoSuchBucket | Self::Credentials => ErrorClass::Connection,
+            Self::WrongRegion { .. }
+            | Self::NoSuchBucket
+            | Self::Credentials
+            | Self::RoleDenied { .. }
+            | Self::RoleDuration
+            | Self::NoGrantsInstance { .. }
+            | Self::MayNotAskForGrants { .. }
+            | Self::NotGranted { .. }
+            | Self::NotIssued => ErrorClass::Connection,
             Self::Unexpected => ErrorClass::Ours,
         }
+    }
+
+    /// The same of a request for credentials. What only objects can be is then nothing that is known.
+    pub(super) fn of_an_issuer(self) -> Self {
+        match self {
+            Self::Gone
+            | Self::Changed
+            | Self::Denied
+            | Self::Kms
+            | Self::Archived
+            | Self::Broken
+            | Self::Corrupt
+            | Self::NoSuchBucket
+            | Self::Unexpected => Self::NotIssued,
+            Self::Throttled
+            | Self::Skewed
+            | Self::Network
+            | Self::Server
+            | Self::WrongRegion { .. }
+            | Self::Credentials
+            | Self::RoleDenied { .. }
+            | Self::RoleDuration
+            | Self::NoGrantsInstance { .. }
+            | Self::MayNotAskForGrants { .. }
+            | Self::NotGranted { .. }
+            | Self::NotIssued => self,
+        }
+    }
+
+    /// Whether the owner of a grants instance said no.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::NoGrantsInstance { .. } | Self::MayNotAskForGrants { .. } | Self::NotGranted { .. })
     }
 
     fn hint(&self) -> Option<String> {
@@ -224,6 +299,29 @@ impl FailureKind {
             }
             Self::Unexpected => "see that `endpoint_url` is that of an S3 server",
             Self::Corrupt => "upload the object again if this stays",
+            Self::RoleDenied { role_arn } => {
+                return Some(format!(
+                    "allow `sts:AssumeRole` on `{role_arn}` to the identity that assumes it, and see that the role is there and \
+                     that its trust policy names that identity and this `external_id`: AWS does not say which of them is \
+                     wrong. `gristmill connection policy` prints both policies"
+                ));
+            }
+            Self::RoleDuration => {
+                "shorten `duration` to the role's maximum session duration, or to 1h where a role assumes the role"
+            }
+            Self::NoGrantsInstance { .. } => {
+                "see that `account_id` is the account of the S3 Access Grants instance and `region` the buckets' region: an \
+                 instance serves the buckets of its own region"
+            }
+            Self::MayNotAskForGrants { .. } => {
+                "allow `s3:GetDataAccess` to the identity that asks, and see that `account_id` is the account of the instance; \
+                 an instance of another account must allow it in its resource policy. It is asked again after five minutes"
+            }
+            Self::NotGranted { .. } => {
+                "have READ on it granted to the identity that asks, or narrow the integration's `prefix` to what is granted. \
+                 It is asked for again after five minutes"
+            }
+            Self::NotIssued => "see that the `endpoint_url` of the way to credentials is right, if one is set",
             Self::Gone | Self::Changed | Self::Denied | Self::Throttled | Self::Broken | Self::Server => return None,
         };
         Some(hint.to_owned())
@@ -233,7 +331,13 @@ impl FailureKind {
 impl Failure {
     /// A failure of which nothing more is known.
     pub fn new(kind: FailureKind) -> Self {
-        Self { kind, status: None, code: None, message: None }
+        Self { kind, operation: None, status: None, code: None, message: None }
+    }
+
+    /// Names the operation, which obtains credentials for the one that was asked for.
+    pub(super) fn of(mut self, operation: &'static str) -> Self {
+        self.operation = Some(operation);
+        self
     }
 
     /// Adds words, cut and escaped.
@@ -256,6 +360,9 @@ impl Failure {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        if let Some(failure) = not_obtained(error) {
+            return failure.clone();
+        }
         match error {
             SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
                 let Some(raw) = error.raw_response() else {
@@ -272,7 +379,6 @@ impl Failure {
                     _ => failure,
                 }
             }
-            _ if names_credentials(error) => Self::new(FailureKind::Credentials).with_message(chain(error)),
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
                 Self::new(FailureKind::Network).with_message(chain(error))
             }
@@ -283,6 +389,9 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = self.operation {
+            write!(f, "{operation}: ")?;
+        }
         write!(f, "{}", self.kind)?;
         match (&self.code, self.status) {
             (Some(code), Some(status)) => write!(f, " (`{code}`, status {status})")?,
@@ -311,15 +420,16 @@ fn chain(error: &dyn Error) -> String {
     words.join(": ")
 }
 
-fn names_credentials(error: &dyn Error) -> bool {
+/// Why there were no credentials to send it with, where that is what went wrong.
+fn not_obtained<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Failure> {
     let mut cause = error.source();
     while let Some(error) = cause {
-        if error.is::<CredentialsError>() {
-            return true;
+        if let Some(NotObtained(failure)) = error.downcast_ref() {
+            return Some(failure);
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// An answer that is not a success.

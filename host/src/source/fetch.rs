@@ -18,7 +18,6 @@ use crate::object::{ETag, Object};
 use crate::oversight::Beat;
 use crate::spool::{Digests, Reservation, SpoolError, SpoolWriter, SpooledObject};
 
-use super::connection::unheard;
 use super::error::{Failure, FailureKind};
 use super::listing::unquoted;
 use super::{Connection, SourceError};
@@ -146,7 +145,7 @@ async fn get(connection: &Connection, object: &Object, start: u64) -> Result<Get
         0 => request.checksum_mode(ChecksumMode::Enabled),
         _ => request.range(format!("bytes={start}-")),
     };
-    unheard(request.send()).await.map_err(|error| Failure::from_sdk(&error))
+    connection.identity.send(|| request.clone().send()).await
 }
 
 /// Not every server heeds `If-Match` and `Range`, so what comes is compared before it is taken.

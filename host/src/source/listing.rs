@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use crate::object::{BucketName, ConnectionKey, ETag, Object, ObjectKey};
 
-use super::connection::unheard;
 use super::error::{Failure, FailureKind};
 use super::{Page, PageToken, S3Source, SourceError};
 
@@ -67,8 +66,8 @@ async fn request(source: &S3Source, after: Option<&PageToken>) -> Result<ListObj
         Some(PageToken::Continued(token)) => (Some(token.clone()), None),
         Some(PageToken::After(key)) => (None, Some(key.as_str().to_owned())),
     };
-    let request = source
-        .connection
+    let connection = &source.connection;
+    let request = connection
         .client
         .list_objects_v2()
         .bucket(source.bucket.as_str())
@@ -77,13 +76,12 @@ async fn request(source: &S3Source, after: Option<&PageToken>) -> Result<ListObj
         .set_start_after(start_after)
         .encoding_type(EncodingType::Url)
         .max_keys(PAGE);
-    unheard(request.send())
-        .await
-        .map_err(|failure| SourceError::list(&source.bucket, &source.prefix, Failure::from_sdk(&failure)))
+    let sent = connection.identity.send(|| request.clone().send()).await;
+    sent.map_err(|failure| SourceError::list(&source.bucket, &source.prefix, failure))
 }
 
 /// Servers that do not know `EncodingType` do not repeat it, and then keys stand there as they are.
-fn is_encoded(answer: &ListObjectsV2Output) -> bool {
+pub(super) fn is_encoded(answer: &ListObjectsV2Output) -> bool {
     answer.encoding_type() == Some(&EncodingType::Url)
 }
 
@@ -158,7 +156,7 @@ fn timestamp(time: &DateTime) -> Option<Timestamp> {
 
 /// Undoes `EncodingType=url`: S3 writes a space as `+`, others as `%20`, all of them a plus as `%2B`. A `%` that is not
 /// followed by two hexadecimal digits stands for itself. None where the key is not UTF-8.
-fn decoded(key: &str) -> Option<String> {
+pub(super) fn decoded(key: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(key.len());
     let mut rest = key.as_bytes();
     loop {

@@ -5,7 +5,6 @@ use serde::{Serialize, Serializer};
 
 use crate::object::{BucketName, Object, ObjectKey};
 
-use super::connection::unheard;
 use super::error::{Failure, FailureKind};
 use super::listing::sample;
 use super::{Connection, S3Source, SourceError};
@@ -67,31 +66,6 @@ impl Serialize for Verdict {
     }
 }
 
-impl Connection {
-    /// The names of the buckets that the credentials can see. Credentials that may not list buckets are common and
-    /// fine: the names are then given by hand.
-    ///
-    /// # Errors
-    /// [`SourceError::ListBuckets`].
-    pub async fn buckets(&self) -> Result<Vec<BucketName>, SourceError> {
-        let mut names = Vec::new();
-        let mut token = None;
-        loop {
-            let request = self.client.list_buckets().set_continuation_token(token);
-            let answer = unheard(request.send()).await.map_err(|error| SourceError::ListBuckets {
-                connection: self.key.clone(),
-                failure: Box::new(Failure::from_sdk(&error)),
-            })?;
-            let found = answer.buckets().iter().filter_map(|bucket| bucket.name()?.parse::<BucketName>().ok());
-            names.extend(found);
-            token = answer.continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if token.is_none() {
-                return Ok(names);
-            }
-        }
-    }
-}
-
 impl S3Source {
     /// Lists one page and reads one byte of one object. Writes nothing (I7).
     pub async fn probe(&self) -> Probe {
@@ -114,12 +88,11 @@ impl S3Source {
     /// Reads the first byte. A refusal says by itself whether it is the key's only sometimes; that the head can be read
     /// and the byte cannot says so always, because only the body is encrypted.
     async fn read_one(&self, object: &Object) -> (Verdict, Verdict) {
-        let client = &self.connection.client;
+        let Connection { client, identity, .. } = &self.connection;
         let request = client.get_object().bucket(object.bucket.as_str()).key(object.key.as_str()).range("bytes=0-0");
-        let Err(error) = unheard(request.send()).await else {
+        let Err(failure) = identity.send(|| request.clone().send()).await else {
             return (Verdict::Granted, Verdict::Granted);
         };
-        let failure = Failure::from_sdk(&error);
         let refused = |failure| Verdict::Refused(SourceError::fetch(object, failure));
         match failure.kind {
             FailureKind::Kms => (Verdict::Granted, refused(failure)),
@@ -131,8 +104,9 @@ impl S3Source {
     }
 
     async fn head(&self, object: &Object) -> Option<HeadObjectOutput> {
-        let request = self.connection.client.head_object().bucket(object.bucket.as_str()).key(object.key.as_str());
-        unheard(request.send()).await.ok()
+        let Connection { client, identity, .. } = &self.connection;
+        let request = client.head_object().bucket(object.bucket.as_str()).key(object.key.as_str());
+        identity.send(|| request.clone().send()).await.ok()
     }
 }
 

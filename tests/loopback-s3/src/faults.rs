@@ -10,12 +10,15 @@ use crate::store::Store;
 
 /// The operations that faults are ordered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are those of S3")]
+#[expect(missing_docs, reason = "the names are those of AWS")]
 pub enum Operation {
     ListBuckets,
     ListObjectsV2,
     HeadObject,
     GetObject,
+    AssumeRole,
+    GetDataAccess,
+    ListCallerAccessGrants,
 }
 
 /// What goes wrong with a request.

@@ -2,7 +2,10 @@
 //!
 //! `store` holds buckets in memory or shows directories as buckets; `operations` speaks S3 over it; `faults` stands in
 //! front and does what real servers do on bad days: refusals, broken and altered bodies, objects that change between
-//! listing and reading. Requests are signed (SigV4) with the one key pair of the [`Config`].
+//! listing and reading. Requests are signed (SigV4) with the one key pair of the [`Config`], or with temporary credentials
+//! that were obtained with it at the same address: by AssumeRole of STS (`sts`) or by GetDataAccess of S3
+//! Access Grants (`access_grants`). `issuer` knows them again, and ends them
+//! when it is told to.
 //!
 //! ETags are those of S3: the MD5 of an object put at once, the MD5 of the parts' MD5s with `-N` for one put in parts.
 //! Keys list in byte order. Last-modified has whole seconds. There are no versions, permissions or regions.
@@ -17,12 +20,17 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+mod access_grants;
 mod faults;
+mod issuer;
 mod operations;
 mod serve;
+mod signature;
 mod store;
+mod sts;
 
 pub use faults::{Fault, Faults, Operation};
+pub use issuer::Issuer;
 use store::Store;
 pub use store::StoreError;
 
@@ -65,6 +73,7 @@ pub struct Server {
     address: SocketAddr,
     store: Arc<Store>,
     faults: Faults,
+    issuer: Issuer,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -80,16 +89,17 @@ impl Server {
         let address = listener.local_addr()?;
         let store = Arc::new(Store::new(config.buckets));
         let faults = Faults::new(Arc::clone(&store));
-        let service = operations::service(Arc::clone(&store), &config.access_key, &config.secret_key);
+        let issuer = Issuer::new(&config.access_key, &config.secret_key);
+        let service = operations::service(Arc::clone(&store), issuer.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let serving = serve::serve(listener, service, faults.clone(), stopped);
+        let serving = serve::serve(listener, service, faults.clone(), issuer.clone(), stopped);
         let thread = std::thread::Builder::new().name("loopback-s3".to_owned()).spawn(move || {
             runtime.block_on(serving);
             // Requests still open are of no interest to anyone.
             runtime.shutdown_background();
         })?;
-        Ok(Self { address, store, faults, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, store, faults, issuer, stop: Some(stop), thread: Some(thread) })
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -105,6 +115,11 @@ impl Server {
     /// What goes wrong, to order.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// Who gives out temporary credentials.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
     }
 
     /// Stores an object at once; gives its ETag without quotes.

@@ -1,6 +1,6 @@
 //! S3 over the store: the operations that the daemon, its demo and its tests use.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt, stream};
-use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, ChecksumMode, ChecksumType,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, ChecksumMode, ChecksumType, CommonPrefix,
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CreateBucketInput, CreateBucketOutput,
     CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput, ETag,
     ETagCondition, EncodingType, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
@@ -24,6 +23,7 @@ use s3s::validation::NameValidation;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 
+use crate::issuer::Issuer;
 use crate::store::{Content, Store, StoreError, Stored, whole_seconds};
 
 /// Bytes a piece of a body.
@@ -32,9 +32,9 @@ const PIECE: usize = 64 << 10;
 /// Keys a page at most.
 const PAGE: usize = 1_000;
 
-pub(crate) fn service(store: Arc<Store>, access_key: &str, secret_key: &str) -> S3Service {
+pub(crate) fn service(store: Arc<Store>, issuer: Issuer) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Operations { store, uploads: Mutex::default(), next: AtomicU64::new(1) });
-    builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
+    builder.set_auth(issuer);
     builder.set_validation(AnyName);
     builder.build()
 }
@@ -103,6 +103,23 @@ fn encoded(key: &str) -> String {
     })
 }
 
+/// A page whose keys with a delimiter after the prefix are their common prefixes. A prefix may come again on the next page.
+fn rolled_up(
+    entries: Vec<(String, Arc<Stored>)>,
+    prefix: &str,
+    delimiter: &str,
+) -> (Vec<(String, Arc<Stored>)>, BTreeSet<String>) {
+    let mut common = BTreeSet::new();
+    let mut contents = Vec::new();
+    for (key, stored) in entries {
+        match key.strip_prefix(prefix).and_then(|rest| rest.split_once(delimiter)) {
+            Some((first, _)) => _ = common.insert(format!("{prefix}{first}{delimiter}")),
+            None => contents.push((key, stored)),
+        }
+    }
+    (contents, common)
+}
+
 impl Operations {
     fn uploads(&self) -> std::sync::MutexGuard<'_, HashMap<String, BTreeMap<i32, Bytes>>> {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
@@ -147,7 +164,13 @@ impl S3 for Operations {
             last_modified: Some(whole_seconds(stored.modified).into()),
             ..Object::default()
         };
-        let contents: Vec<_> = listed.entries.into_iter().map(object).collect();
+        let (contents, common) = match input.delimiter.as_deref() {
+            Some(delimiter) => rolled_up(listed.entries, input.prefix.as_deref().unwrap_or_default(), delimiter),
+            None => (listed.entries, BTreeSet::new()),
+        };
+        let contents: Vec<_> = contents.into_iter().map(object).collect();
+        let common =
+            common.into_iter().map(|prefix| CommonPrefix { prefix: Some(if url { encoded(&prefix) } else { prefix }) });
         answer(ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: input.prefix.map(|prefix| if url { encoded(&prefix) } else { prefix }),
@@ -157,6 +180,8 @@ impl S3 for Operations {
             is_truncated: Some(listed.truncated),
             next_continuation_token: next,
             contents: Some(contents),
+            common_prefixes: Some(common.collect()),
+            delimiter: input.delimiter,
             encoding_type: input.encoding_type,
             start_after: input.start_after,
             ..ListObjectsV2Output::default()

@@ -9,19 +9,29 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper::header::HeaderValue;
 use hyper::service::{Service, service_fn};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
 use tokio::sync::oneshot;
 
+use crate::access_grants;
 use crate::faults::{Fault, Faults, Operation};
+use crate::issuer::{Issuer, Refusal};
+use crate::sts;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Body = UnsyncBoxBody<Bytes, Failure>;
 
 /// Accepts connections until told to stop.
-pub(crate) async fn serve(listener: TcpListener, service: S3Service, faults: Faults, stopped: oneshot::Receiver<()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    service: S3Service,
+    faults: Faults,
+    issuer: Issuer,
+    stopped: oneshot::Receiver<()>,
+) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
@@ -36,9 +46,9 @@ pub(crate) async fn serve(listener: TcpListener, service: S3Service, faults: Fau
         };
         // Without it, an answer's head and body wait for each other's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let (service, faults) = (service.clone(), faults.clone());
+        let (service, faults, issuer) = (service.clone(), faults.clone(), issuer.clone());
         tokio::spawn(async move {
-            let respond = service_fn(|request| respond(&service, &faults, request));
+            let respond = service_fn(|request| respond(&service, &faults, &issuer, request));
             let mut http = hyper::server::conn::http1::Builder::new();
             // A connection that breaks is the client's affair, or was ordered.
             let _ = http.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), respond).await;
@@ -46,7 +56,15 @@ pub(crate) async fn serve(listener: TcpListener, service: S3Service, faults: Fau
     }
 }
 
-async fn respond(service: &S3Service, faults: &Faults, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+async fn respond(
+    service: &S3Service,
+    faults: &Faults,
+    issuer: &Issuer,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Failure> {
+    if let Some(operation) = operation_of_another_service(&request) {
+        return respond_for_another(operation, faults, issuer, request).await;
+    }
     let fault = match operation(&request) {
         Some((operation, bucket, key)) => faults.of(operation, &bucket, &key),
         None => None,
@@ -55,6 +73,9 @@ async fn respond(service: &S3Service, faults: &Faults, request: Request<Incoming
         Some(Fault::Refuse { status, code, message, headers }) => return refusal(*status, code, message, headers),
         Some(Fault::Reset) => return Err(broken()),
         _ => {}
+    }
+    if let Err((status, code, message)) = check(issuer, &request) {
+        return refusal(status, code, &message, &[]);
     }
     let response = Service::call(service, request).await?;
     let (head, body) = response.into_parts();
@@ -77,6 +98,57 @@ async fn respond(service: &S3Service, faults: &Faults, request: Request<Incoming
         }
         Some(_) => Ok(Response::from_parts(head, body)),
     }
+}
+
+/// Whether the request's credentials are good, and for this place.
+fn check<B>(issuer: &Issuer, request: &Request<B>) -> Result<(), Refusal> {
+    issuer.check(request.headers())?;
+    match operation(request) {
+        Some((Operation::ListObjectsV2, bucket, _)) => {
+            let pairs = request.uri().query().unwrap_or_default().split('&');
+            let prefix = pairs.filter_map(|pair| pair.strip_prefix("prefix=")).map(decoded).next();
+            issuer.check_scope(request.headers(), &bucket, &prefix.unwrap_or_default())
+        }
+        Some((_, bucket, key)) => issuer.check_scope(request.headers(), &bucket, &key),
+        None => Ok(()),
+    }
+}
+
+/// The operation, where it is not of S3 proper.
+fn operation_of_another_service<B>(request: &Request<B>) -> Option<Operation> {
+    let form = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+    match (request.method(), request.uri().path(), request.uri().path().strip_prefix(access_grants::PATH)) {
+        (&Method::POST, "/", _) if request.headers().get("content-type").is_some_and(form) => {
+            Some(Operation::AssumeRole)
+        }
+        (&Method::GET, _, Some("dataaccess")) => Some(Operation::GetDataAccess),
+        (&Method::GET, _, Some("caller/grants")) => Some(Operation::ListCallerAccessGrants),
+        _ => None,
+    }
+}
+
+async fn respond_for_another(
+    operation: Operation,
+    faults: &Faults,
+    issuer: &Issuer,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Failure> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let request = Request::from_parts(head, ());
+    let answer = match (faults.of(operation, "", ""), operation) {
+        (Some(Fault::Refuse { status, code, message, .. }), _) => Ok((status, sts::error(&code, &message))),
+        (Some(Fault::Reset), _) => return Err(broken()),
+        (_, Operation::GetDataAccess) => Err(access_grants::data_access(&request, issuer)),
+        (_, Operation::ListCallerAccessGrants) => Err(access_grants::caller_grants(&request, issuer)),
+        _ => Err(sts::answer(&request, &body, issuer)),
+    };
+    let (status, text) = match answer {
+        Ok(ordered) => ordered,
+        Err(Ok(answer)) => (200, answer),
+        Err(Err((status, code, message))) => (status, sts::error(code, &message)),
+    };
+    Ok(Response::builder().status(status).header("content-type", "text/xml").body(full(text.into()))?)
 }
 
 fn broken() -> Failure {
@@ -150,7 +222,8 @@ fn operation<B>(request: &Request<B>) -> Option<(Operation, String, String)> {
     Some((operation, decoded(bucket), decoded(key)))
 }
 
-fn decoded(text: &str) -> String {
+/// A text without its percent-encoding.
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

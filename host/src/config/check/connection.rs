@@ -1,11 +1,19 @@
 //! One connection.
 
+use std::time::Duration;
+
 use crate::config::path::TomlPath;
-use crate::config::raw::connection::{RawAccessKey, RawConnection};
+use crate::config::raw::connection::{RawAccessGrants, RawAccessKey, RawAssumeRole, RawConnection, RawDefaultChain};
 use crate::config::raw::{RawSecret, RawSecretReference, RawText};
 use crate::config::report::{Advice, Report};
-use crate::config::{AccessKeyId, Addressing, Auth, Connection};
+use crate::config::{AccessGrants, AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
 use crate::secrets::SecretReference;
+
+/// The tables of which exactly one says where credentials come from.
+const MODES: [&str; 4] = ["access_key", "access_grants", "assume_role", "default_chain"];
+
+/// The shortest and the longest time for which AWS gives credentials.
+const TERM: (Duration, Duration) = (Duration::from_secs(900), Duration::from_secs(43_200));
 
 /// Checks `[connections.KEY]`.
 pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, key: &str) -> Option<Connection> {
@@ -18,7 +26,7 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, key: &str) -> 
     let region = report.required(&path.key("region"), region.or_else(elsewhere));
     let tenant = super::tenant(report, path, raw.tenant);
     let path_style = raw.force_path_style.unwrap_or(named_endpoint);
-    let auth = auth(report, path, raw.access_key, raw.default_chain.is_some());
+    let auth = auth(report, path, raw.access_key, raw.access_grants, raw.assume_role, raw.default_chain);
     Some(Connection {
         name: raw.name.unwrap_or_else(|| key.to_owned()),
         region: region?,
@@ -33,34 +41,98 @@ fn auth(
     report: &mut Report<'_, '_>,
     path: &TomlPath,
     access_key: Option<RawAccessKey>,
-    default_chain: bool,
+    access_grants: Option<RawAccessGrants>,
+    assume_role: Option<RawAssumeRole>,
+    default_chain: Option<RawDefaultChain>,
 ) -> Option<Auth> {
-    match (access_key, default_chain) {
-        (Some(raw), false) => keys(report, &path.key("access_key"), raw),
-        (None, true) => Some(Auth::DefaultChain),
-        (Some(_), true) => {
-            report.wrong(
-                &path.key("default_chain"),
-                "`access_key` stands beside it; one of the two is expected",
-                Advice::HintOnly("keep one of the two".into()),
-            );
-            None
-        }
-        (None, false) => {
-            // A key that was refused was probably meant to be it.
-            if !report.refused_within(path) {
-                report.missing(
-                    &path.key("access_key"),
-                    "it is not said where the credentials come from",
-                    Advice::Hint("add the table `access_key`, or the line `default_chain = {}`".into()),
-                );
-            }
-            None
-        }
+    let there = [access_key.is_some(), access_grants.is_some(), assume_role.is_some(), default_chain.is_some()];
+    let mut found = MODES.iter().zip(there).filter_map(|(mode, there)| there.then_some(*mode));
+    if let (Some(first), Some(second)) = (found.next(), found.next()) {
+        report.wrong(
+            &path.key(second),
+            format!("`{first}` stands beside it; one of them is expected"),
+            Advice::HintOnly("keep one of them".into()),
+        );
+        return None;
+    }
+    if let Some(raw) = access_key {
+        return keys(report, &path.key("access_key"), raw).map(Auth::AccessKey);
+    }
+    if let Some(raw) = access_grants {
+        return grants(report, &path.key("access_grants"), raw).map(Auth::AccessGrants);
+    }
+    if let Some(raw) = assume_role {
+        return role(report, &path.key("assume_role"), raw).map(Auth::AssumeRole);
+    }
+    if default_chain.is_some() {
+        return Some(Auth::DefaultChain);
+    }
+    // A key that was refused was probably meant to be it.
+    if !report.refused_within(path) {
+        report.missing(
+            &path.key("access_key"),
+            "it is not said where the credentials come from",
+            Advice::Hint(
+                "add the table `access_key`, `access_grants` or `assume_role`, or the line `default_chain = {}`".into(),
+            ),
+        );
+    }
+    None
+}
+
+fn grants(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawAccessGrants) -> Option<AccessGrants> {
+    let place = path.key("account_id");
+    let account_id = report.parsed(&place, raw.account_id, account_id);
+    let account_id = report.required(&place, account_id);
+    let duration = term(report, &path.key("duration"), raw.duration);
+    let endpoint_url = raw.endpoint_url.and_then(|text| endpoint(report, &path.key("endpoint_url"), text));
+    let base = base(report, path, raw.access_key);
+    Some(AccessGrants {
+        account_id: account_id?,
+        duration: duration.unwrap_or(Duration::from_secs(3_600)),
+        endpoint_url,
+        base: base?,
+    })
+}
+
+fn role(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawAssumeRole) -> Option<AssumeRole> {
+    let place = path.key("role_arn");
+    let role_arn = report.parsed(&place, raw.role_arn, role_arn);
+    let role_arn = report.required(&place, role_arn);
+    let external_id = report.parsed(&path.key("external_id"), raw.external_id, external_id);
+    let session_name = report.parsed(&path.key("session_name"), raw.session_name, session_name);
+    let duration = term(report, &path.key("duration"), raw.duration);
+    let endpoint_url = raw.endpoint_url.and_then(|text| endpoint(report, &path.key("endpoint_url"), text));
+    let base = base(report, path, raw.access_key);
+    Some(AssumeRole {
+        role_arn: role_arn?,
+        external_id,
+        session_name: session_name.unwrap_or_else(|| "gristmill".to_owned()),
+        duration: duration.unwrap_or(Duration::from_secs(3_600)),
+        endpoint_url,
+        base: base?,
+    })
+}
+
+/// Who asks for temporary credentials.
+fn base(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<RawAccessKey>) -> Option<BaseIdentity> {
+    match raw {
+        Some(raw) => keys(report, &path.key("access_key"), raw).map(BaseIdentity::AccessKey),
+        None => Some(BaseIdentity::DefaultChain),
     }
 }
 
-fn keys(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawAccessKey) -> Option<Auth> {
+/// How long temporary credentials are good. AWS gives none for shorter or longer.
+fn term(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>) -> Option<Duration> {
+    let duration = super::duration(report, path, raw, TERM.0)?;
+    if duration > TERM.1 {
+        report.wrong(path, "at most `12h` is expected here", Advice::Example);
+        return None;
+    }
+    Some(duration)
+}
+
+fn keys(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawAccessKey) -> Option<KeyPair> {
     let place = path.key("access_key_id");
     let access_key_id = match report.required(&place, raw.access_key_id) {
         Some(RawText::PlainText(text)) if is_key_id(&text) => Some(AccessKeyId::Text(text)),
@@ -74,7 +146,7 @@ fn keys(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawAccessKey) -> Opti
     let place = path.key("secret_access_key");
     let secret_access_key = report.required(&place, raw.secret_access_key).and_then(|raw| secret(report, &place, raw));
     let session_token = raw.session_token.and_then(|raw| secret(report, &path.key("session_token"), raw));
-    Some(Auth::AccessKey { access_key_id: access_key_id?, secret_access_key: secret_access_key?, session_token })
+    Some(KeyPair { access_key_id: access_key_id?, secret_access_key: secret_access_key?, session_token })
 }
 
 fn is_key_id(text: &str) -> bool {
@@ -153,4 +225,59 @@ struct NotARegion;
 fn region(text: &str) -> Result<String, NotARegion> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || !text.bytes().all(allowed) { Err(NotARegion) } else { Ok(text.to_owned()) }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a role is `arn:aws:iam::`, the twelve digits of its account, `:role/` and its name")]
+struct NotARole;
+
+fn role_arn(text: &str) -> Result<String, NotARole> {
+    let mut parts = text.splitn(6, ':');
+    let mut next = || parts.next().unwrap_or_default();
+    let (arn, partition, service, region, account, resource) = (next(), next(), next(), next(), next(), next());
+    let name = resource.strip_prefix("role/").unwrap_or_default();
+    let named = (1..=576).contains(&name.len()) && !name.ends_with('/') && is_of(name, b"+=,.@_-/");
+    let is_role = arn == "arn"
+        && partition.starts_with("aws")
+        && is_of(partition, b"-")
+        && (service, region) == ("iam", "")
+        && is_account(account)
+        && named;
+    is_role.then(|| text.to_owned()).ok_or(NotARole)
+}
+
+/// Whether it has the twelve digits of an account.
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("an account has twelve digits")]
+struct NotAnAccount;
+
+fn account_id(text: &str) -> Result<String, NotAnAccount> {
+    is_account(text).then(|| text.to_owned()).ok_or(NotAnAccount)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("an external id has 2 to 1,224 letters, digits and `_+=,.@:/-`")]
+struct NotAnExternalId;
+
+fn external_id(text: &str) -> Result<String, NotAnExternalId> {
+    let fits = (2..=1_224).contains(&text.len()) && is_of(text, b"_+=,.@:/-");
+    fits.then(|| text.to_owned()).ok_or(NotAnExternalId)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the name of a session has 2 to 64 letters, digits and `_+=,.@-`")]
+struct NotASessionName;
+
+fn session_name(text: &str) -> Result<String, NotASessionName> {
+    let fits = (2..=64).contains(&text.len()) && is_of(text, b"_+=,.@-");
+    fits.then(|| text.to_owned()).ok_or(NotASessionName)
+}
+
+/// Whether there is nothing in it but letters, digits and these.
+fn is_of(text: &str, others: &[u8]) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }

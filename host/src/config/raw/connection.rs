@@ -4,7 +4,8 @@ use super::{RawSecret, RawText, tables};
 
 tables! {
     /// A connection: credentials and the place of a server, under a key of letters, digits, `_` and `-`. Any number of
-    /// integrations may use it. It needs exactly one of the tables `access_key` and `default_chain`.
+    /// integrations may use it. It needs exactly one of the tables `access_key`, `access_grants`,
+    /// `assume_role` and `default_chain`.
     struct RawConnection {
         /// A name for people. The default is the key.
         ///
@@ -39,7 +40,11 @@ tables! {
         tenant: String,
         /// A pair of keys.
         access_key: RawAccessKey,
-        /// Required where there is no `access_key`: whatever the AWS SDK finds, such as the role of the machine.
+        /// What S3 Access Grants grant.
+        access_grants: RawAccessGrants,
+        /// A role that is assumed.
+        assume_role: RawAssumeRole,
+        /// Required where there is no other of these tables: whatever the AWS SDK finds, such as the role of the machine.
         ///
         /// ```text
         /// default_chain = {}
@@ -75,6 +80,79 @@ tables! {
         /// session_token = { credential = "acme-session-token" }
         /// ```
         session_token: RawSecret,
+    }
+
+    /// Instead of `access_key`, credentials that S3 Access Grants give for `s3://BUCKET/PREFIX*` of each integration, with
+    /// the permission READ. They are asked for once a grant, and renewed before they end; a refusal is remembered for five
+    /// minutes. Nothing is ever read with the credentials that ask.
+    struct RawAccessGrants {
+        /// The account of the S3 Access Grants instance, which is in the connection's `region`. Required.
+        ///
+        /// ```toml
+        /// account_id = "123456789012"
+        /// ```
+        account_id: String,
+        /// How long credentials are good: `15m` to `12h`.
+        ///
+        /// ```toml
+        /// duration = "1h"
+        /// ```
+        duration: String,
+        /// The address of S3 Control, such as an interface endpoint of your network; the account's id is put before its
+        /// host. The default is Amazon's own in the connection's `region`.
+        ///
+        /// ```toml
+        /// endpoint_url = "https://s3-control.example.com"
+        /// ```
+        endpoint_url: String,
+        /// The pair of keys that asks. The default is whatever the AWS SDK finds, as with `default_chain`.
+        ///
+        /// ```toml
+        /// access_key = { access_key_id = "AKIAIOSFODNN7EXAMPLE", secret_access_key = { credential = "acme-secret-access-key" } }
+        /// ```
+        access_key: RawAccessKey,
+    }
+
+    /// Instead of `access_key`, a role that is assumed through STS. Its credentials are renewed before they end.
+    struct RawAssumeRole {
+        /// The role. Required.
+        ///
+        /// ```toml
+        /// role_arn = "arn:aws:iam::123456789012:role/gristmill-reader"
+        /// ```
+        role_arn: String,
+        /// The external id, where the role's trust policy asks for one. It is no secret. There is none by default.
+        ///
+        /// ```toml
+        /// external_id = "acme-7f3a"
+        /// ```
+        external_id: String,
+        /// The name that the role's account sees in its records.
+        ///
+        /// ```toml
+        /// session_name = "gristmill"
+        /// ```
+        session_name: String,
+        /// How long credentials are good: `15m` to `12h`, and no longer than the role allows; where a role assumes the
+        /// role, at most `1h`.
+        ///
+        /// ```toml
+        /// duration = "1h"
+        /// ```
+        duration: String,
+        /// The address of STS, such as an interface endpoint of your network. The default is Amazon's own in the
+        /// connection's `region`.
+        ///
+        /// ```toml
+        /// endpoint_url = "https://sts.example.com"
+        /// ```
+        endpoint_url: String,
+        /// The pair of keys that assumes the role. The default is whatever the AWS SDK finds, as with `default_chain`.
+        ///
+        /// ```toml
+        /// access_key = { access_key_id = "AKIAIOSFODNN7EXAMPLE", secret_access_key = { credential = "acme-secret-access-key" } }
+        /// ```
+        access_key: RawAccessKey,
     }
 
     /// Whatever the AWS SDK finds: environment, profile, web identity, container or machine role. It has no keys.

@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_types::retry::RetryConfig;
 
 use super::*;
+use crate::source::{BaseIdentity, Connection, HttpClient as OurHttpClient, KeyPair};
 
 /// A server that gives one answer to everything.
 #[derive(Debug, Clone)]
@@ -219,14 +220,14 @@ async fn a_server_that_is_not_there_is_the_network() {
         region: "us-east-1".to_owned(),
         endpoint_url: Some(format!("http://127.0.0.1:{port}")),
         force_path_style: true,
-        credentials: crate::source::Credentials::AccessKey {
+        credentials: crate::source::Credentials::Own(BaseIdentity::KeyPair(KeyPair {
             id: "AKIAEXAMPLE".to_owned(),
             secret: "canary-secret".to_owned().into(),
             session_token: None,
-        },
+        })),
     };
-    let connection =
-        crate::source::Connection::open("acme".parse().unwrap(), &settings, &crate::source::HttpClient::new()).await;
+    let clock: std::sync::Arc<dyn crate::clock::Clock> = std::sync::Arc::new(crate::clock::SystemClock);
+    let connection = Connection::open("acme".parse().unwrap(), &settings, &OurHttpClient::new(), &clock).await;
     let error = connection.buckets().await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Network, "{error}");
     assert!(error.to_string().contains("Connection refused"), "{error}");
