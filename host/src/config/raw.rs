@@ -21,13 +21,12 @@ pub(super) mod notify;
 
 /// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
 /// pen.
-pub(super) const LATER: [(&str, &[&str]); 12] = [
+pub(super) const LATER: [(&str, &[&str]); 11] = [
     ("connections.*", &["access_grants", "assume_role"]),
     ("connections.*.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.access_key.secret_access_key", LATER_SECRETS),
     ("connections.*.access_key.session_token", LATER_SECRETS),
     ("integrations.*", &["listing", "renamed_from"]),
-    ("integrations.*.usage", &["timezone"]),
     ("notify.*.url", LATER_SECRETS),
     ("notify.*.secret", LATER_SECRETS),
     ("mappers.*", &["signature"]),

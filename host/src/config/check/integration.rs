@@ -77,7 +77,7 @@ fn check_one(
     name: Option<IntegrationName>,
     names: &Names<'_>,
 ) -> Option<Integration> {
-    let timezone = timezone(report, &path.key("timezone"), raw.timezone.take());
+    let timezone = timezone(report, &path.key("timezone"), raw.timezone.take().unwrap_or_else(|| "UTC".to_owned()));
     let zone_of_days = timezone.as_ref().map(|timezone| &timezone.zone);
     let transforms = mapping::check(report, path, &mut raw, zone_of_days, names.mappers);
     let tenant = tenant(report, path, raw.tenant, names.tenant_named_in.as_ref());
@@ -228,8 +228,8 @@ fn bucket(text: &str) -> Result<crate::object::BucketName, BucketError> {
     Ok(text.parse()?)
 }
 
-fn timezone(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>) -> Option<Timezone> {
-    let name = raw.unwrap_or_else(|| "UTC".to_owned());
+/// A time zone by its name.
+pub(super) fn timezone(report: &mut Report<'_, '_>, path: &TomlPath, name: String) -> Option<Timezone> {
     if name == "UTC" {
         return Some(Timezone { name, zone: TimeZone::UTC });
     }
