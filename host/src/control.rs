@@ -103,6 +103,14 @@ pub enum Request {
         /// What happens to them.
         wish: Reconcile,
     },
+    /// Take the configuration as it stands in the files now. Without a daemon every command does.
+    Reload,
+    /// See that the ledger and the destinations have what is an integration's under the name it has now (R17). Waits for
+    /// files that are at work under a former name.
+    SettleNames {
+        /// Whose.
+        integration: IntegrationName,
+    },
     /// What a connection can do.
     ConnectionTest {
         /// Which.

@@ -90,6 +90,8 @@ pub struct Recipe {
     pub timezone_name: String,
     /// How workers are started.
     pub launcher: Launcher,
+    /// Names that the integration had before: reject files may have them (R17).
+    pub former_names: Vec<IntegrationName>,
     digest: MappingDigest,
 }
 
@@ -117,6 +119,7 @@ impl Recipe {
             timezone: settings.timezone.zone().clone(),
             timezone_name: settings.timezone.name().to_owned(),
             launcher,
+            former_names: Vec::new(),
             digest: MappingDigest::from_bytes([0; 32]),
         };
         recipe.digest = recipe.make_digest();

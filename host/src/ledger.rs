@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | `meta` | `schema` | the schema version, 1 |
 //! | `sources` | `{integration}\0{connection}\0{bucket}` | a number of 4 bytes that stands for the three |
-//! | `controls` | integration | JSON: first seen, pause, backfill decision |
+//! | `controls` | integration | JSON: first seen, pause, backfill decision, former names |
 //! | `keys` | `[source: 4][key]` | the index: what a pass has to know of a key, in 69 bytes and the ETag |
 //! | `versions` | `[source: 4][key][arrival: 8]` | JSON: one version of the key, its state and what was learnt of it |
 //! | `contents` | `[source: 4][key][BLAKE3: 32]` | the arrival of the completed version that had these bytes |
@@ -53,6 +53,7 @@ pub use admit::{AdmitPolicy, Admitted, Known, NewObject, OnRevert, SameContent};
 pub use browse::{Counts, Filter, ListPosition, Listed, Versions};
 pub use reconcile::Reconciled;
 pub use record::{Again, AskedAgain, Recorded, Selector};
+pub use rename::Renamed;
 pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Silence, SkipReason, State, StateName};
 pub use transfer::Imported;
 
@@ -64,6 +65,7 @@ mod browse;
 mod layout;
 mod reconcile;
 mod record;
+mod rename;
 mod state;
 mod store;
 mod transfer;
@@ -352,6 +354,13 @@ impl Ledger {
             Ok(control)
         })
         .await
+    }
+
+    /// Gives an integration everything that stands under its former name, in one transaction, and notes that the
+    /// destinations have to follow (R17). Doing it again does nothing.
+    pub async fn rename(&self, from: &IntegrationName, to: &IntegrationName) -> Result<Renamed, LedgerError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.write(move |tables| rename::rename(tables, &from, &to)).await
     }
 
     /// Some of an integration's entries.

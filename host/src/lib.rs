@@ -59,6 +59,7 @@ pub mod oversight;
 pub mod pass;
 pub mod reconcile;
 pub mod rejects;
+pub mod renames;
 pub mod retry;
 pub mod secrets;
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) const LATER: [(&str, &[&str]); 11] = [
     ("connections.*.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.access_key.secret_access_key", LATER_SECRETS),
     ("connections.*.access_key.session_token", LATER_SECRETS),
-    ("integrations.*", &["listing", "renamed_from"]),
+    ("integrations.*", &["listing"]),
     ("notify.*.url", LATER_SECRETS),
     ("notify.*.secret", LATER_SECRETS),
     ("mappers.*", &["signature"]),

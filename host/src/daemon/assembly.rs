@@ -13,8 +13,9 @@ use crate::ingest::{DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
 use crate::notify::{self, Outbox, Webhook};
-use crate::object::{ConnectionKey, DestinationName};
+use crate::object::{ConnectionKey, DestinationName, IntegrationName};
 use crate::pass::{Keeping, Slots};
+use crate::renames::{self, RenameError};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
 use crate::source::{Connection, ConnectionSettings, Credentials, HttpClient, S3Source};
 use crate::spool::{Spool, SpoolError};
@@ -35,6 +36,8 @@ pub struct Assembly {
     destinations: Arc<Destinations>,
     secrets: Secrets,
     http: HttpClient,
+    /// Held while destinations follow to another name.
+    renaming: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Where mappers are compiled and recipes made. It needs no ledger, so that `check` can use it beside a daemon.
@@ -117,6 +120,9 @@ pub enum PartError {
         /// What.
         name: String,
     },
+    /// It cannot go on under its name.
+    #[error(transparent)]
+    Rename(#[from] RenameError),
     /// A thread of ours panicked.
     #[error("the assembly ended unexpectedly")]
     Panicked,
@@ -137,6 +143,7 @@ impl PartError {
             Self::Mapper { .. } | Self::Settings { .. } | Self::Missing { .. } => {
                 Some("gristmill check shows every problem with its place in the configuration".into())
             }
+            Self::Rename(error) => error.hint(),
             Self::Panicked => None,
         }
     }
@@ -220,6 +227,7 @@ impl Assembly {
             destinations,
             secrets: Secrets::from_environment(),
             http: HttpClient::new(),
+            renaming: Arc::default(),
         })
     }
 
@@ -237,6 +245,7 @@ impl Assembly {
             workshop: Arc::clone(&self.workshop),
             secrets: Secrets::from_environment(),
             http: self.http.clone(),
+            renaming: Arc::clone(&self.renaming),
         }
     }
 
@@ -294,8 +303,9 @@ impl Assembly {
 
     /// Puts one integration together.
     pub async fn pipeline(self: &Arc<Self>, settings: &Integration) -> Result<Arc<Pipeline<S3Source>>, PartError> {
+        let former_names = self.settle_names(settings).await?;
         let source = self.source(settings).await?;
-        let (recipe, destinations) = {
+        let (mut recipe, destinations) = {
             let (assembly, settings) = (Arc::clone(self), settings.clone());
             tokio::task::spawn_blocking(move || {
                 let recipe = assembly.workshop.recipe(&assembly.config, &settings)?;
@@ -304,6 +314,7 @@ impl Assembly {
             .await
             .unwrap_or(Err(PartError::Panicked))?
         };
+        recipe.former_names = former_names;
         Ok(Arc::new(Pipeline {
             settings: settings.clone(),
             source,
@@ -311,11 +322,33 @@ impl Assembly {
             destinations,
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
-            rejects_directory: self.config.daemon.state_dir.join("rejects"),
+            rejects_directory: self.rejects_directory(),
             outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
             is_compared: AtomicBool::new(false),
         }))
+    }
+
+    /// Sees that the ledger and the destinations have what is an integration's under the name it has now (R17). Its former
+    /// names.
+    pub async fn settle_names(self: &Arc<Self>, settings: &Integration) -> Result<Vec<IntegrationName>, PartError> {
+        let _one_at_a_time = self.renaming.lock().await;
+        let control = renames::in_ledger(&self.ledger, settings).await?;
+        if !control.to_follow.is_empty() {
+            let destinations = {
+                let (assembly, settings) = (Arc::clone(self), settings.clone());
+                tokio::task::spawn_blocking(move || assembly.destinations(&settings))
+                    .await
+                    .unwrap_or(Err(PartError::Panicked))?
+            };
+            let rejects = self.rejects_directory();
+            renames::follow(&self.ledger, settings, control.to_follow, destinations, rejects).await?;
+        }
+        Ok(control.former_names)
+    }
+
+    fn rejects_directory(&self) -> PathBuf {
+        self.config.daemon.state_dir.join("rejects")
     }
 
     /// An integration's destinations, opened if nobody did yet. Blocks.

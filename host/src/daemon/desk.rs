@@ -1,6 +1,7 @@
 //! Answers the command line: beside a running daemon over its socket, or alone over the state directory (R14).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -22,6 +23,7 @@ use crate::ledger::{
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::reconcile::{CompareError, Comparison};
+use crate::renames::{self, RenameError};
 use crate::source::S3Source;
 
 /// What answers requests.
@@ -37,6 +39,9 @@ enum Place {
 }
 
 type Items = mpsc::Sender<Reply>;
+
+/// How often it is looked whether an integration has stopped.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Answers for Desk {
     async fn answer(self: Arc<Self>, request: Request, reply: Items) {
@@ -69,6 +74,7 @@ impl Desk {
 
     async fn carry_out(&self, request: Request, items: &Items) -> Result<Value, Refusal> {
         let assembly = self.assembly().await;
+        self.settle_names(&assembly).await?;
         let ledger = &assembly.ledger;
         match request {
             Request::Status => self.status(&assembly).await,
@@ -144,11 +150,27 @@ impl Desk {
             }
             Request::Reconcile { integration, wish } => {
                 let settings = known(&assembly, &integration)?;
+                assembly.settle_names(settings).await.map_err(|error| part_refused(&error))?;
                 let reconciled = reconcile(&assembly, settings, wish, items).await?;
                 if wish == Reconcile::TakeAgain {
                     self.nudge_if_running(&integration).await;
                 }
                 Ok(reconciled)
+            }
+            Request::Reload => {
+                if let Place::Beside(daemon) = &self.place {
+                    let refused = |problems| Refusal::new(format!("the configuration is refused: {problems}"));
+                    daemon.reload().await.map_err(refused)?;
+                }
+                Ok(json!({ "reloaded": true }))
+            }
+            Request::SettleNames { integration } => {
+                let settings = known(&assembly, &integration)?;
+                self.former_name_has_left(settings).await;
+                let former = assembly.settle_names(settings).await.map_err(|error| part_refused(&error))?;
+                // One that never took a file is known by now, too, so that another name can follow it.
+                ledger.change_control(&integration, |_| ()).await.map_err(refused)?;
+                Ok(json!({ "integration": integration, "former_names": former }))
             }
             Request::ConnectionTest { connection, target } => {
                 self.test_connection(&assembly, connection, target, items).await
@@ -164,6 +186,20 @@ impl Desk {
                 to_value(&report.map_err(|error| Refusal::of(&error))?)
             }
         }
+    }
+
+    /// Without a daemon nobody else sees that the ledger knows every integration by the name it has now. One that cannot
+    /// be renamed is told of where it would be put together.
+    async fn settle_names(&self, assembly: &Assembly) -> Result<(), Refusal> {
+        if let Place::Alone(_) = self.place {
+            for settings in assembly.config.integrations.values().chain(assembly.config.switched_off.values()) {
+                match renames::in_ledger(&assembly.ledger, settings).await {
+                    Err(RenameError::Ledger(error)) => return Err(refused(error)),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn status(&self, assembly: &Assembly) -> Result<Value, Refusal> {
@@ -248,8 +284,20 @@ impl Desk {
             if let Some(pipeline) = ready {
                 return Ok(pipeline);
             }
+            if let Some(former) = settings.renamed_from.as_ref().filter(|former| running.leaving.contains_key(*former))
+            {
+                return Err(Refusal::new(format!("the files that `{former}` has begun are not finished yet")));
+            }
         }
         assembly.pipeline(settings).await.map_err(|error| part_refused(&error))
+    }
+
+    /// Waits until the files that were begun under a former name are finished.
+    async fn former_name_has_left(&self, settings: &Integration) {
+        let (Place::Beside(daemon), Some(former)) = (&self.place, &settings.renamed_from) else { return };
+        while daemon.running.lock().await.leaving.contains_key(former) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     async fn nudge(&self, integration: &IntegrationName) -> Result<(), Refusal> {

@@ -391,6 +391,12 @@ pub struct Control {
     /// The destinations at its last pass; none where that is not known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<DestinationName>,
+    /// The names it had before, the latest last (R17).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former_names: Vec<IntegrationName>,
+    /// Those of them under which a destination may still have its records. No file is taken while there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to_follow: Vec<IntegrationName>,
 }
 
 impl Control {

@@ -118,8 +118,10 @@ fn check_one(
     let max_unmatched = super::share(report, &path.key("max_unmatched_ratio"), raw.max_unmatched_ratio, 0.0);
     let matching = super::matching::check(report, &path.key("matching"), raw.matching, max_unmatched);
     let backfill_limit = super::whole_number(report, &path.key("backfill_limit"), raw.backfill_limit, 0..=i64::MAX);
+    let renamed_from = renamed_from(report, &path.key("renamed_from"), raw.renamed_from);
     Some(Integration {
         name: name?,
+        renamed_from,
         tenant: tenant?,
         connection: connection?,
         bucket: bucket?,
@@ -141,6 +143,20 @@ fn check_one(
         field_mapping: transforms.0,
         product_usage: transforms.1,
     })
+}
+
+/// The name that it had before: that of no integration now.
+fn renamed_from(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>) -> Option<IntegrationName> {
+    let name: IntegrationName = report.parsed(path, raw, str::parse)?;
+    if report.tables_in(&TomlPath::default().key("integrations")).iter().any(|other| other == name.as_str()) {
+        report.wrong(
+            path,
+            format!("there still is an integration `{name}`"),
+            Advice::HintOnly("an integration that got another name has it alone: take one of the two out".into()),
+        );
+        return None;
+    }
+    Some(name)
 }
 
 /// The names of its destinations, in the order in which they stand.

@@ -164,7 +164,7 @@ pub(super) fn storable(text: &str) -> String {
 }
 
 /// The tenant's number. Merges of one tenant take turns from here to the end of their transactions.
-fn lock_tenant(session: &Session, tenant: &TenantName) -> Result<i32, DestinationError> {
+pub(super) fn lock_tenant(session: &Session, tenant: &TenantName) -> Result<i32, DestinationError> {
     let what = "lock the tenant";
     session.run(what, "INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING", &[&tenant.as_str()])?;
     session.value(what, "SELECT id FROM tenants WHERE name = $1 FOR NO KEY UPDATE", &[&tenant.as_str()])
