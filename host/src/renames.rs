@@ -47,7 +47,7 @@ pub enum RenameError {
         to: IntegrationName,
         /// Why.
         #[source]
-        source: DestinationError,
+        source: Box<DestinationError>,
     },
     /// The reject files do not follow.
     #[error("cannot move the reject files in `{}`", path.display())]
@@ -114,7 +114,7 @@ pub async fn follow(
                         name: named.name.clone(),
                         from: from.clone(),
                         to: to.clone(),
-                        source,
+                        source: Box::new(source),
                     })?;
                 }
             }
