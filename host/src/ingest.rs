@@ -14,7 +14,7 @@ use crate::config::{self, ContentHashing, OnRevert};
 use crate::decode::{DecodeError, Format};
 use crate::destination::{Brings, Delivery, DestinationError, Intake, RowCounts};
 use crate::events;
-use crate::ledger::{Ledger, LedgerError, NewObject, SameContent, SkipReason};
+use crate::ledger::{Ledger, LedgerError, NewObject, Place, SameContent, SkipReason};
 use crate::mapper::{Blame, Mapper, MapperError};
 use crate::notify::Outbox;
 use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
@@ -41,6 +41,8 @@ pub struct Pipeline<S> {
     pub settings: config::Integration,
     /// Where its objects are.
     pub source: S,
+    /// The same, as the ledger knows it.
+    pub place: Place,
     /// What is done to them.
     pub recipe: Recipe,
     /// Where their records go.

@@ -54,7 +54,7 @@ pub use browse::{Counts, Filter, ListPosition, Listed, Versions};
 pub use reconcile::Reconciled;
 pub use record::{Again, AskedAgain, Recorded, Selector};
 pub use rename::Renamed;
-pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Silence, SkipReason, State, StateName};
+pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Place, Silence, SkipReason, State, StateName};
 pub use transfer::Imported;
 
 use layout::{CONTROLS, META, SCHEMA, Tables};

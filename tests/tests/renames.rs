@@ -217,3 +217,76 @@ fn the_command_renames_beside_a_running_daemon() {
     assert_eq!(names, [NEW], "{status:?}");
     assert_eq!(daemon.stop(), 0);
 }
+
+/// R17: a connection that leads to another server shows other objects, whatever their names.
+#[test]
+fn an_integration_on_another_server_waits_until_it_is_adopted() {
+    let (server, bed) = ground();
+    take_under_the_old_name(&server, &bed, "");
+    let other = Server::start(Config::with_bucket(BUCKET)).unwrap();
+    other.put(BUCKET, "october.csv", "id,day,calls\n1,2024-10-01,7\n").unwrap();
+    other.put(BUCKET, "november.csv", "id,day,calls\n1,2024-11-01,5\n").unwrap();
+    let here = fs::read_to_string(bed.config()).unwrap();
+    let there = here.replace(&server.endpoint(), &other.endpoint());
+
+    // Another secret for the same server is no other place.
+    let secret = bed.path("another-secret");
+    fs::copy(bed.path("secret"), &secret).unwrap();
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    fs::write(bed.config(), here.replace("/secret\"", "/another-secret\"")).unwrap();
+    assert_eq!(bed.once().counts(OLD), [1, 1, 0, 0, 0, 0]);
+
+    fs::write(bed.config(), &there).unwrap();
+    let refusal = bed.once().refusal(OLD);
+    assert!(refusal.starts_with("it looked for its files in s3://exports/ on http://127.0.0.1:"), "{refusal}");
+    assert!(refusal.contains("gristmill ledger adopt acme-old --reingest"), "{refusal}");
+    let daemon = bed.start();
+    daemon.wait_for("a pause", |line| line["event"] == "integration_paused");
+    let status = bed.command(["status"]);
+    assert!(status.output.contains("paused acme-old"), "{status:?}");
+    assert!(status.output.contains("gristmill ledger adopt acme-old --reingest"), "{status:?}");
+    assert_eq!(usage(&bed), ["1|1|acme-old"]);
+    let adopted = bed.command(["ledger", "adopt", OLD, "--reingest", "--json"]);
+    assert_eq!((adopted.code, &adopted.values[0]["again"]), (0, &1.into()), "{adopted:?}");
+    let pass = daemon.wait_for("a pass", |line| line["event"] == "pass_finished");
+    assert_eq!(pass["listed"], 2, "{pass}");
+    assert_eq!(daemon.stop(), 0);
+    let months = "SELECT period_start, value FROM usage_records ORDER BY 1";
+    assert_eq!(
+        bed.rows(months),
+        ["2024-10-01|7", "2024-11-01|5"],
+        "a newer version of its key takes the place of the old one"
+    );
+    assert_eq!(bed.once().counts(OLD), [2, 2, 0, 0, 0, 0]);
+
+    // What is the same on a server that has moved stays taken.
+    let moved = Server::start(Config::with_bucket(BUCKET)).unwrap();
+    moved.put(BUCKET, "october.csv", "id,day,calls\n1,2024-10-01,7\n").unwrap();
+    fs::write(bed.config(), here.replace(&server.endpoint(), &moved.endpoint())).unwrap();
+    assert!(bed.once().refusal(OLD).starts_with("it looked"));
+    assert_eq!(bed.command(["ledger", "adopt", OLD]).code, 0);
+    assert_eq!(bed.once().counts(OLD), [1, 1, 0, 0, 0, 0]);
+}
+
+/// R17: a prefix that shows more or fewer of the same keys needs nobody's word.
+#[test]
+fn another_bucket_or_a_prefix_aside_waits_and_a_wider_prefix_does_not() {
+    let (server, bed) = ground();
+    server.put(BUCKET, "daily/a.csv", "id,day,calls\n1,2024-10-01,1\n").unwrap();
+    server.put(BUCKET, "weekly/a.csv", "id,day,calls\n1,2024-10-01,10\n").unwrap();
+    let configure = |more: &str| bed.configure(&integration(OLD, more));
+    configure("prefix = \"daily/\"\n");
+    assert_eq!(bed.once().counts(OLD), [1, 0, 1, 0, 0, 0]);
+    configure("prefix = \"weekly/\"\n");
+    let refusal = bed.once().refusal(OLD);
+    assert!(refusal.contains("s3://exports/daily/") && refusal.contains("s3://exports/weekly/"), "{refusal}");
+    configure("");
+    assert_eq!(bed.once().counts(OLD), [2, 1, 1, 0, 0, 0], "all of them, of which one was taken");
+    let elsewhere = integration(OLD, "").replace("bucket = \"exports\"", "bucket = \"imports\"");
+    bed.configure(&elsewhere);
+    assert!(bed.once().refusal(OLD).contains("put `main` and the bucket `exports` back"));
+    let refused = bed.command(["ledger", "adopt", OLD]);
+    assert!(refused.code == 1 && refused.errors.contains("nothing of s3://imports/"), "{refused:?}");
+    assert_eq!(bed.command(["ledger", "adopt", OLD, "--reingest"]).code, 0);
+    assert!(bed.once().refusal(OLD).starts_with("cannot list the bucket"));
+}

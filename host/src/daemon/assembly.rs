@@ -10,7 +10,7 @@ use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::events;
 use crate::ingest::{DestinationSet, Pipeline, Recipe, Transform};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, Place};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
 use crate::notify::{self, Outbox, Webhook};
 use crate::object::{ConnectionKey, DestinationName, IntegrationName};
@@ -317,6 +317,7 @@ impl Assembly {
         recipe.former_names = former_names;
         Ok(Arc::new(Pipeline {
             settings: settings.clone(),
+            place: self.place(settings)?,
             source,
             recipe,
             destinations,
@@ -360,6 +361,19 @@ impl Assembly {
     async fn source(self: &Arc<Self>, settings: &Integration) -> Result<S3Source, PartError> {
         let connection = self.connection(&settings.connection).await?;
         Ok(connection.source(settings.bucket.clone(), settings.prefix.clone()))
+    }
+
+    /// Where an integration's objects are.
+    pub fn place(&self, settings: &Integration) -> Result<Place, PartError> {
+        let connection = self.config.connections.get(&settings.connection);
+        let connection =
+            connection.ok_or_else(|| PartError::Missing { name: format!("connections.{}", settings.connection) })?;
+        Ok(Place {
+            server: connection.server(),
+            connection: settings.connection.clone(),
+            bucket: settings.bucket.clone(),
+            prefix: settings.prefix.clone(),
+        })
     }
 
     /// Makes a connection. Nothing is sent yet.

@@ -12,7 +12,7 @@ use super::status::{IntegrationStatus, Missing};
 use super::{Assembly, Daemon, PartError, Scheduled};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
-use crate::control::{Answers, BackfillChoice, Reconcile, Refusal, Reply, Request, Selection, Target};
+use crate::control::{Adoption, Answers, BackfillChoice, Reconcile, Refusal, Reply, Request, Selection, Target};
 use crate::decode::Format;
 use crate::dry_run;
 use crate::events::{Chain, ShellWord};
@@ -157,6 +157,12 @@ impl Desk {
                 }
                 Ok(reconciled)
             }
+            Request::Adopt { integration, adoption } => {
+                let settings = known(&assembly, &integration)?;
+                let adopted = adopt(&assembly, settings, adoption).await?;
+                self.nudge_if_running(&integration).await;
+                Ok(adopted)
+            }
             Request::Reload => {
                 if let Place::Beside(daemon) = &self.place {
                     let refused = |problems| Refusal::new(format!("the configuration is refused: {problems}"));
@@ -193,9 +199,8 @@ impl Desk {
     async fn settle_names(&self, assembly: &Assembly) -> Result<(), Refusal> {
         if let Place::Alone(_) = self.place {
             for settings in assembly.config.integrations.values().chain(assembly.config.switched_off.values()) {
-                match renames::in_ledger(&assembly.ledger, settings).await {
-                    Err(RenameError::Ledger(error)) => return Err(refused(error)),
-                    Ok(_) | Err(_) => {}
+                if let Err(RenameError::Ledger(error)) = renames::in_ledger(&assembly.ledger, settings).await {
+                    return Err(refused(error));
                 }
             }
         }
@@ -494,6 +499,32 @@ async fn reconcile(
         Some(error) => Err(Refusal::of(error)),
         None => Ok(json!({ "integration": settings.name, "count": count, "again": done.again, "lost": done.lost })),
     }
+}
+
+/// Goes on where an integration looks now.
+async fn adopt(assembly: &Assembly, settings: &Integration, adoption: Adoption) -> Result<Value, Refusal> {
+    let (ledger, integration) = (&assembly.ledger, &settings.name);
+    let now = assembly.place(settings).map_err(|error| part_refused(&error))?;
+    let before = ledger.control(integration).await.map_err(refused)?.place;
+    let is_known = before.as_ref().is_none_or(|before| before.is_known_as(&now));
+    let mut again = 0;
+    match adoption {
+        Adoption::Keep if !is_known => {
+            let message = format!("the ledger has what it has taken by connection and bucket, and nothing of {now}");
+            let hint = format!("to take everything there anew: gristmill ledger adopt {integration} --reingest");
+            return Err(Refusal::new(message).hint(hint));
+        }
+        Adoption::Keep => {}
+        Adoption::Reingest => {
+            // Before the place is noted: what is cut off here is asked for once more.
+            let every = Selector::Prefix(String::new());
+            let at = SystemClock.now();
+            again = ledger.ask_again(integration, every, Again::Every, at).await.map_err(refused)?.keys;
+        }
+    }
+    let noted = now.clone();
+    ledger.change_control(integration, |control| control.place = Some(noted)).await.map_err(refused)?;
+    Ok(json!({ "integration": integration, "before": before, "now": now, "again": again }))
 }
 
 /// Sends entries page by page, so that a big ledger does not stand in memory. Returns how many.
