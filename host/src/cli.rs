@@ -29,6 +29,7 @@ mod check;
 mod connection;
 mod destination;
 mod follow;
+mod integration;
 mod ledger;
 mod logging;
 mod output;
@@ -79,6 +80,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Connection(connection::Connection),
+    Integration(integration::Integration),
     Destination(destination::Destination),
     Status(status::Status),
     Poll(ask::Poll),
@@ -205,6 +207,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(&shared),
         Command::Check(command) => command.run(&shared),
         Command::Connection(command) => command.run(&shared),
+        Command::Integration(command) => command.run(&shared),
         Command::Destination(command) => command.run(&shared),
         Command::Status(command) => command.run(&shared),
         Command::Poll(command) => command.run(&shared),

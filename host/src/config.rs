@@ -35,6 +35,7 @@ use crate::secrets::SecretReference;
 mod check;
 mod connection;
 mod document;
+pub mod edit;
 mod integration;
 mod manual;
 mod path;

@@ -103,6 +103,21 @@ pub enum Request {
         /// What happens to them.
         wish: Reconcile,
     },
+    /// Go on where an integration looks now, though it looked elsewhere before (R17).
+    Adopt {
+        /// Whose.
+        integration: IntegrationName,
+        /// What becomes of what it has taken.
+        adoption: Adoption,
+    },
+    /// Take the configuration as it stands in the files now. Without a daemon every command does.
+    Reload,
+    /// See that the ledger and the destinations have what is an integration's under the name it has now (R17). Waits for
+    /// files that are at work under a former name.
+    SettleNames {
+        /// Whose.
+        integration: IntegrationName,
+    },
     /// What a connection can do.
     ConnectionTest {
         /// Which.
@@ -158,6 +173,16 @@ pub enum Reconcile {
     List,
     /// They are named, and taken again by a pass that begins at once.
     TakeAgain,
+}
+
+/// What becomes of what an integration has taken when it looks elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adoption {
+    /// The objects are the same, and stay taken.
+    Keep,
+    /// They are others: each is taken anew.
+    Reingest,
 }
 
 /// Which objects to take again.

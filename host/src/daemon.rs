@@ -210,7 +210,8 @@ impl Daemon {
         loop {
             tokio::select! {
                 signal = signals.next() => match signal {
-                    "SIGHUP" => self.reload().await,
+                    // What is refused was said.
+                    "SIGHUP" => drop(self.reload().await),
                     signal => {
                         events::DaemonStopping { signal }.emit();
                         return Ok(());
@@ -241,20 +242,21 @@ impl Daemon {
     }
 
     /// Takes a new configuration, or keeps the old one and says so. What did not change goes on undisturbed.
-    async fn reload(&self) {
+    async fn reload(&self) -> Result<(), String> {
         notify::tell(&[NotifyState::Reloading]);
         let path = self.config_path.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
-        let refused = match loaded {
+        let taken = match loaded {
             Ok(Ok(loaded)) if !loaded.is_fatal() => self.take(loaded).await,
             Ok(Ok(loaded)) => Err(config::render_problems(&loaded.problems)),
             Ok(Err(error)) => Err(events::Chain(&error).to_string()),
             Err(panic) => Err(panic.to_string()),
         };
-        if let Err(problems) = refused {
-            events::ConfigRefused { problems: &problems }.emit();
+        if let Err(problems) = &taken {
+            events::ConfigRefused { problems }.emit();
         }
         notify::tell(&[NotifyState::Ready]);
+        taken
     }
 
     async fn take(&self, loaded: Loaded) -> Result<(), String> {
@@ -332,7 +334,10 @@ impl Running {
             .integrations
             .values()
             .filter(|settings| {
-                !self.integrations.contains_key(&settings.name) && !self.leaving.contains_key(&settings.name)
+                // What another name had is taken over when nobody works under that name any more.
+                !self.integrations.contains_key(&settings.name)
+                    && !self.leaving.contains_key(&settings.name)
+                    && !settings.renamed_from.as_ref().is_some_and(|former| self.leaving.contains_key(former))
             })
             .cloned()
             .collect();

@@ -243,6 +243,21 @@ pub trait Destination: Send + Sync {
         dedup_key: &DedupKey,
     ) -> Result<Option<Taken>, DestinationError>;
 
+    /// Takes what it holds under an integration's former name for that integration's (R17): all of it or nothing, and
+    /// where it did before, nothing is left to do. One that keeps nothing by an integration's name has nothing to do.
+    ///
+    /// # Errors
+    /// [`DestinationError::BothNames`] where both names have records.
+    fn rename(
+        &self,
+        tenant: &TenantName,
+        from: &IntegrationName,
+        to: &IntegrationName,
+    ) -> Result<(), DestinationError> {
+        let _ = (tenant, from, to);
+        Ok(())
+    }
+
     /// Begins to stage an object. What an unfinished staging left behind is discarded.
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError>;
 }
@@ -503,6 +518,14 @@ pub enum DestinationError {
         /// What stands there.
         value: String,
     },
+    /// An integration cannot take over what another one of its name has.
+    #[error("there are records of `{from}`, and of `{to}` as well")]
+    BothNames {
+        /// The former name.
+        from: IntegrationName,
+        /// The name now.
+        to: IntegrationName,
+    },
     /// The database cannot hold every character.
     #[error("the database at `{server}` has the encoding {encoding}, not UTF8")]
     Encoding {
@@ -562,6 +585,9 @@ impl DestinationError {
             Self::Unmigrated { .. } => Some("run `gristmill destination migrate NAME` with the destination's name"),
             Self::Occupied { .. } => Some("name another `schema`; it is made by the migration"),
             Self::Encoding { .. } => Some("make the database with `ENCODING 'UTF8'`"),
+            Self::BothNames { .. } => {
+                Some("give the integration a name that none had before, in this destination either")
+            }
             Self::PostgresUrl => Some(
                 "postgresql://USER:PASSWORD@HOST:PORT/DATABASE is expected, without `sslmode`: `tls` and `ca_file` say that",
             ),

@@ -143,6 +143,26 @@ impl PartEnabled<'_> {
     }
 }
 
+/// What an integration had under a former name is its own now.
+pub struct IntegrationRenamed<'a> {
+    /// Its name.
+    pub integration: &'a IntegrationName,
+    /// Its former name.
+    pub from: &'a IntegrationName,
+}
+
+impl IntegrationRenamed<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        info!(
+            event = "integration_renamed",
+            integration = %self.integration,
+            from = %self.from,
+            "goes on with what it had under its former name"
+        );
+    }
+}
+
 /// A secret was read from a place that should be mended.
 pub struct SecretWarned<'a> {
     /// The connection that it belongs to.

@@ -15,7 +15,7 @@ use crate::config::{self, ContentHashing, MapperChoice, OnRevert};
 use crate::decode::{DecodeError, Format};
 use crate::destination::{Brings, Delivery, DestinationError, Intake, RowCounts};
 use crate::events;
-use crate::ledger::{Ledger, LedgerError, NewObject, SameContent, SkipReason};
+use crate::ledger::{Ledger, LedgerError, NewObject, Place, SameContent, SkipReason};
 use crate::mapper::{Blame, Mapper, MapperError};
 use crate::notify::Outbox;
 use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
@@ -42,6 +42,8 @@ pub struct Pipeline<S> {
     pub settings: config::Integration,
     /// Where its objects are.
     pub source: S,
+    /// The same, as the ledger knows it.
+    pub place: Place,
     /// What is done to them.
     pub recipe: Recipe,
     /// Where their records go.
@@ -96,6 +98,8 @@ pub struct Recipe {
     pub account_fields: AccountFields,
     /// How workers are started.
     pub launcher: Launcher,
+    /// Names that the integration had before: reject files may have them (R17).
+    pub former_names: Vec<IntegrationName>,
     digest: MappingDigest,
 }
 
@@ -131,6 +135,7 @@ impl Recipe {
                 }
             },
             launcher,
+            former_names: Vec::new(),
             digest: MappingDigest::from_bytes([0; 32]),
         };
         recipe.digest = recipe.make_digest();

@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | `meta` | `schema` | the schema version, 1 |
 //! | `sources` | `{integration}\0{connection}\0{bucket}` | a number of 4 bytes that stands for the three |
-//! | `controls` | integration | JSON: first seen, pause, backfill decision |
+//! | `controls` | integration | JSON: first seen, pause, backfill decision, former names |
 //! | `keys` | `[source: 4][key]` | the index: what a pass has to know of a key, in 69 bytes and the ETag |
 //! | `versions` | `[source: 4][key][arrival: 8]` | JSON: one version of the key, its state and what was learnt of it |
 //! | `contents` | `[source: 4][key][BLAKE3: 32]` | the arrival of the completed version that had these bytes |
@@ -52,10 +52,11 @@ use crate::object::{ContentHash, IntegrationName, Object, ObjectKey};
 
 pub use admit::{AdmitPolicy, Admitted, Known, NewObject, OnRevert, SameContent};
 pub use browse::{Backlog, Counts, Filter, ListPosition, Listed, Overview, Versions};
-pub use census::{Place, Stretch};
+pub use census::Stretch;
 pub use reconcile::Reconciled;
 pub use record::{Again, AskedAgain, Recorded, Selector};
-pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Silence, SkipReason, State, StateName};
+pub use rename::Renamed;
+pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Place, Silence, SkipReason, State, StateName};
 pub use transfer::Imported;
 
 use layout::{ABSENT, CONTROLS, META, SCHEMA, Tables};
@@ -67,6 +68,7 @@ mod census;
 mod layout;
 mod reconcile;
 mod record;
+mod rename;
 mod state;
 mod store;
 mod transfer;
@@ -362,6 +364,13 @@ impl Ledger {
         .await
     }
 
+    /// Gives an integration everything that stands under its former name, in one transaction, and notes that the
+    /// destinations have to follow (R17). Doing it again does nothing.
+    pub async fn rename(&self, from: &IntegrationName, to: &IntegrationName) -> Result<Renamed, LedgerError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.write(move |tables| rename::rename(tables, &from, &to)).await
+    }
+
     /// Some of an integration's entries.
     pub async fn list(&self, integration: &IntegrationName, filter: Filter) -> Result<Listed, LedgerError> {
         let integration = integration.clone();
@@ -381,9 +390,15 @@ impl Ledger {
     }
 
     /// Notes which keys a stretch of the listing no longer shows, and which it shows again.
-    pub async fn count(&self, place: &Place, stretch: Stretch, now: Timestamp) -> Result<(), LedgerError> {
-        let place = place.clone();
-        let changed = self.read(move |transaction| census::compare(transaction, &place, &stretch)).await?;
+    pub async fn count(
+        &self,
+        integration: &IntegrationName,
+        place: &Place,
+        stretch: Stretch,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let (name, place) = (integration.clone(), place.clone());
+        let changed = self.read(move |transaction| census::compare(transaction, &name, &place, &stretch)).await?;
         if changed.is_nothing() {
             return Ok(());
         }
@@ -391,9 +406,15 @@ impl Ledger {
     }
 
     /// Forgets keys that were gone at `gone_at` already, at most so many; how many that were.
-    pub async fn forget_gone(&self, place: &Place, gone_at: Timestamp, most: usize) -> Result<usize, LedgerError> {
-        let place = place.clone();
-        self.write(move |tables| census::forget(tables, &place, gone_at, most)).await
+    pub async fn forget_gone(
+        &self,
+        integration: &IntegrationName,
+        place: &Place,
+        gone_at: Timestamp,
+        most: usize,
+    ) -> Result<usize, LedgerError> {
+        let (name, place) = (integration.clone(), place.clone());
+        self.write(move |tables| census::forget(tables, &name, &place, gone_at, most)).await
     }
 
     /// Writes everything as lines of JSON, as it stood when this was called. Blocks.

@@ -62,6 +62,7 @@ pub mod policy;
 pub mod post;
 pub mod reconcile;
 pub mod rejects;
+pub mod renames;
 pub mod retry;
 pub mod secrets;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::config;
 use crate::destination::{DestinationError, OnNoMatch, RowCounts};
 use crate::events;
 use crate::ingest::{Confirmed, Failure, Outcome, Pipeline, ingest};
-use crate::ledger::{self, AdmitPolicy, Facts, LedgerError, NewObject, Recorded, State};
+use crate::ledger::{self, AdmitPolicy, Facts, LedgerError, NewObject, Place, Recorded, State};
 use crate::notify::{Kind, Notice};
 use crate::object::{Object, ObjectKey};
 use crate::oversight::Oversight;
@@ -30,11 +30,13 @@ mod backfill;
 mod census;
 mod confirmations;
 mod listing;
+mod place;
 mod slots;
 
 use backfill::{HeldBack, Turn, decide_backfill};
 use confirmations::refuse_unconfirmed;
 use listing::Listing;
+use place::refuse_another_place;
 pub use slots::{Keeping, Lane, Slot, Slots};
 
 /// What a pass found and did.
@@ -79,6 +81,14 @@ pub enum PassError {
         /// The limit that was exceeded.
         limit: u64,
     },
+    /// It looks elsewhere than before, and nobody said what that means (R17).
+    #[error("it looked for its files in {before}, and now in {now}")]
+    AnotherPlace {
+        /// Where its files were.
+        before: Box<Place>,
+        /// Where they are to be.
+        now: Box<Place>,
+    },
     /// The destination lacks what it is said to have (R18).
     #[error("{}, and the destination never confirmed {}", completed(*count), if *count == 1 { "it" } else { "them" })]
     Unconfirmed {
@@ -107,6 +117,15 @@ impl PassError {
             Self::BackfillUndecided { .. } => {
                 Some(format!("say which to take: gristmill backfill {integration} all|none|DATE"))
             }
+            Self::AnotherPlace { before, now } if before.is_known_as(now) => Some(format!(
+                "what it has taken stays taken: gristmill ledger adopt {integration}; everything anew: gristmill ledger adopt \
+                 {integration} --reingest"
+            )),
+            Self::AnotherPlace { before, .. } => Some(format!(
+                "put `{}` and the bucket `{}` back; or take everything there anew: gristmill ledger adopt {integration} \
+                 --reingest",
+                before.connection, before.bucket
+            )),
             Self::Unconfirmed { .. } => Some(format!(
                 "the store is older than the ledger, or another one: gristmill ledger reconcile {integration} takes exactly \
                  these again, and lists them with --dry-run"
@@ -129,6 +148,7 @@ pub async fn pass<S: Source>(
     slots: &Slots,
     oversight: &Oversight,
 ) -> Result<PassReport, PassError> {
+    refuse_another_place(pipeline).await?;
     say_added_destinations(pipeline).await?;
     refuse_unconfirmed(pipeline, oversight).await?;
     refuse_empty_store(pipeline, oversight).await?;

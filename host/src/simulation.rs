@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config;
 use crate::ingest::{DestinationSet, NamedDestination, Pipeline, Recipe, Transform};
 use crate::ledger::disk::{self, Disk, Fails};
-use crate::ledger::{Again, Entry, LedgerError, Selector, SkipReason, State};
+use crate::ledger::{Again, Entry, LedgerError, Place, Selector, SkipReason, State};
 use crate::mapper::{Mapper, MapperHost};
 use crate::notify::Outbox;
 use crate::object::{ContentHash, IntegrationName, ObjectKey};
@@ -161,6 +161,12 @@ impl Simulation {
             names.map(|(store, name)| NamedDestination { name, destination: Arc::new(hand.on_store(store)) });
         let pipeline = Arc::new(Pipeline {
             settings: settings.clone(),
+            place: Place {
+                server: "loopback".to_owned(),
+                connection: settings.connection.clone(),
+                bucket: settings.bucket.clone(),
+                prefix: settings.prefix.clone(),
+            },
             source: hand.clone(),
             recipe: Recipe::new(settings, of(&settings.field_mapping), None, launcher),
             destinations: DestinationSet::of(destinations.collect()).unwrap(),

@@ -18,6 +18,8 @@ use gristmill_tests::process;
 
 const HEADER: [&str; 6] = ["id", "a", "b", "c", "Day", "Events: x"];
 const KEY: &str = "exports/2024-10.csv";
+/// Another day in some of the zones below.
+const LAST_MODIFIED: i64 = 1_729_035_000_000_000;
 const ROWS: usize = 40;
 const ROUNDS: u64 = 250;
 
@@ -138,7 +140,7 @@ const IDENTIFIERS: [&str; 5] = [
     r#"{"columns":[{"column":"id","match":"id","normalize":["strip_leading_zeros"]},{"column":"c","match":"name","normalize":["casefold"]}]}"#,
     r#"{"column":"b","match":"domain","normalize":["email_domain"]},{"column":"id","match":"field:x","normalize":[{"regex":"^0+","replace":""}]}"#,
 ];
-const USAGE: [&str; 7] = [
+const USAGE: [&str; 9] = [
     r#"{"product":"P","period":"monthly","date":{"column":"Day"},"metrics":[{"column":"a","metric":"a"},{"column":"b","metric":"b","type":"text"}]}"#,
     r#"{"product":"P","period":"weekly","metrics":[{"column":"a","metric":"a","type":"integer","number":{"group":",","symbols":["$"]}}]}"#,
     r#"{"product":{"column":"c"},"period":"daily","metrics":[{"column":"a","metric":"a"}]}"#,
@@ -146,6 +148,8 @@ const USAGE: [&str; 7] = [
     r#"{"product":"P","period":"daily","long":{"metric":"c","value":"a","unit":"b","type":"text"}}"#,
     r#"{"product":"P","period":"quarterly","date":{"key":"([0-9]{4}-[0-9]{2})","formats":["%Y-%m"]},"user":{"column":"b","match":"name"},"metrics":[{"column":"a","metric":"a","type":"text"}]}"#,
     r#"{"product":"P","period":"daily","date":{"column":"Day","formats":["%d.%m.%Y"]},"max_days_back":30,"metrics":[{"column":"a","metric":"a","type":"boolean"}]}"#,
+    r#"{"product":"P","period":"daily","zone":[[0,-36000],[1729034000,7200]],"metrics":[{"column":"a","metric":"a"}]}"#,
+    r#"{"product":"P","period":"daily","zone":[],"date":{"column":"Day","formats":["epoch_seconds","%d.%m.%Y"]},"max_days_back":30,"metrics":[{"column":"a","metric":"a","type":"text"}]}"#,
 ];
 const ZONE: &str = r#""zone":[[0,3600],[1711846800,7200],[1729990800,3600]]"#;
 
@@ -220,14 +224,14 @@ fn source() -> Source {
         key: KEY.into(),
         etag: "e".into(),
         size: 1 << 20,
-        last_modified: 0,
+        last_modified: LAST_MODIFIED,
         sheet: None,
         timezone: "Europe/Berlin".into(),
         today: 20_011,
     }
 }
 
-const FILE: FileInfo<'static> = FileInfo { key: KEY, sheet: None, today: 20_011 };
+const FILE: FileInfo<'static> = FileInfo { key: KEY, sheet: None, last_modified: LAST_MODIFIED, today: 20_011 };
 
 /// What a side says, line by line; the first fault ends it.
 type Said = Result<Vec<String>, String>;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::output::text;
 use super::{Failed, LEDGER, Shared, UNWELL, load, output};
 use crate::clock::{Clock, SystemClock};
-use crate::control::{Client, Reconcile, Request, Selection};
+use crate::control::{Adoption, Client, Reconcile, Request, Selection};
 use crate::ledger::{Again, StateName};
 use crate::object::{IntegrationName, ObjectKey};
 
@@ -66,6 +66,17 @@ enum Command {
         /// Say which objects that would be; nothing is written.
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Go on where an integration looks now, though it looked elsewhere before.
+    ///
+    /// An integration whose connection leads to another server, or that got another bucket, another connection or a prefix
+    /// aside of its former one, takes nothing until this is said.
+    Adopt {
+        /// The integration.
+        integration: IntegrationName,
+        /// The objects are others: take every one anew. What was taken before stays, and a key that was taken is replaced.
+        #[arg(long)]
+        reingest: bool,
     },
     /// Write the whole ledger as lines of JSON.
     Export {
@@ -168,6 +179,7 @@ impl Ledger {
             Command::Reconcile { integration, dry_run } => {
                 reconcile(shared, integration, if dry_run { Reconcile::List } else { Reconcile::TakeAgain })
             }
+            Command::Adopt { integration, reingest } => adopt(shared, integration, reingest),
             Command::Export { file } => export(shared, file),
             Command::Import { file } => import(shared, &file),
             Command::Compact => compact(shared),
@@ -283,6 +295,22 @@ fn reconcile(shared: &Shared, integration: IntegrationName, wish: Reconcile) -> 
         let lost = count("lost");
         output::print(format!("older versions that the bucket no longer has, and that are not in the store: {lost}"));
     }
+    Ok(())
+}
+
+fn adopt(shared: &Shared, integration: IntegrationName, reingest: bool) -> Result<(), Failed> {
+    let adoption = if reingest { Adoption::Reingest } else { Adoption::Keep };
+    let adopted = super::ask(shared, Request::Adopt { integration, adoption }, |_| {})?;
+    if shared.json {
+        output::print_json(&adopted);
+        return Ok(());
+    }
+    let again = adopted.get("again").and_then(Value::as_u64).unwrap_or_default();
+    output::print(match (adoption, again) {
+        (Adoption::Keep, _) => "it goes on there; what it has taken stays taken".to_owned(),
+        (Adoption::Reingest, 0) => "it goes on there and takes everything".to_owned(),
+        (Adoption::Reingest, again) => format!("it goes on there and takes everything; taken before: {again}"),
+    });
     Ok(())
 }
 

@@ -26,6 +26,22 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The server whose buckets it shows, in a form of which each server has one: the address of an S3-compatible server,
+    /// or the part of Amazon's world that the region is in, where a bucket's name stands for one bucket. Which credentials
+    /// it is asked with is no part of it.
+    pub fn server(&self) -> String {
+        let Some(address) = &self.endpoint_url else {
+            return match self.region.split('-').next() {
+                Some("cn") => "Amazon in China".to_owned(),
+                Some("us") if self.region.starts_with("us-gov-") => "Amazon GovCloud".to_owned(),
+                _ => "Amazon".to_owned(),
+            };
+        };
+        let address = address.trim_end_matches('/').to_ascii_lowercase();
+        let usual_port = if address.starts_with("http:") { ":80" } else { ":443" };
+        address.strip_suffix(usual_port).map(str::to_owned).unwrap_or(address)
+    }
+
     /// Every secret that it needs.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
         let base = match &self.auth {
@@ -143,4 +159,29 @@ pub enum AccessKeyId {
     Text(String),
     /// Where it stands.
     Reference(SecretReference),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_one_name_whatever_it_is_asked_with() {
+        let server = |endpoint: &str, region: &str| {
+            let connection = Connection {
+                name: "c".to_owned(),
+                region: region.to_owned(),
+                endpoint_url: (!endpoint.is_empty()).then(|| endpoint.to_owned()),
+                addressing: Addressing::Path,
+                tenant: None,
+                auth: Auth::DefaultChain,
+            };
+            connection.server()
+        };
+        assert_eq!(server("", "eu-central-1"), server("", "us-east-1"));
+        assert_ne!(server("", "cn-north-1"), server("", "us-east-1"));
+        assert_ne!(server("", "us-gov-west-1"), server("", "us-east-1"));
+        assert_eq!(server("https://Minio.example.com:443/", "x"), server("https://minio.example.com", "y"));
+        assert_ne!(server("http://127.0.0.1:9000", "x"), server("http://127.0.0.1:9001", "x"));
+    }
 }

@@ -53,6 +53,23 @@ impl Sources {
         Ok(sources)
     }
 
+    /// The files and their texts.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.0.iter().map(|file| (file.path.as_path(), file.text.as_str()))
+    }
+
+    /// The same with another text in one of the files.
+    pub(super) fn replace(&mut self, path: &Path, text: &str) {
+        let mut start = 0;
+        for file in &mut self.0 {
+            if file.path == path {
+                text.clone_into(&mut file.text);
+            }
+            file.start = start;
+            start += file.text.len() + 1;
+        }
+    }
+
     fn add(&mut self, path: PathBuf, problems: &mut Vec<Problem>) -> Result<(), ConfigError> {
         let bytes = std::fs::read(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
         let start = self.0.last().map_or(0, |file| file.start + file.text.len() + 1);

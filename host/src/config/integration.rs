@@ -20,6 +20,9 @@ use crate::source::Wanted;
 pub struct Integration {
     /// Its name.
     pub name: IntegrationName,
+    /// The name that it had before (R17).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<IntegrationName>,
     /// Whose it is.
     pub tenant: TenantName,
     /// A key of [`Config::connections`](super::Config::connections).

@@ -22,7 +22,7 @@ pub(super) mod notify;
 
 /// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
 /// pen.
-pub(super) const LATER: [(&str, &[&str]); 18] = [
+pub(super) const LATER: [(&str, &[&str]); 16] = [
     ("connections.*.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.access_key.secret_access_key", LATER_SECRETS),
     ("connections.*.access_key.session_token", LATER_SECRETS),
@@ -32,8 +32,6 @@ pub(super) const LATER: [(&str, &[&str]); 18] = [
     ("connections.*.assume_role.access_key.access_key_id", LATER_SECRETS),
     ("connections.*.assume_role.access_key.secret_access_key", LATER_SECRETS),
     ("connections.*.assume_role.access_key.session_token", LATER_SECRETS),
-    ("integrations.*", &["renamed_from"]),
-    ("integrations.*.usage", &["timezone"]),
     ("notify.*.url", LATER_SECRETS),
     ("notify.*.secret", LATER_SECRETS),
     ("mappers.*", &["signature"]),

@@ -11,12 +11,13 @@ use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::events;
 use crate::ingest::{DestinationSet, Pipeline, Recipe, Transform};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, Place};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
 use crate::notify::{Outbox, Webhook};
-use crate::object::{ConnectionKey, DestinationName};
+use crate::object::{ConnectionKey, DestinationName, IntegrationName};
 use crate::pass::{Keeping, Slots};
 use crate::post::{self, Receiver};
+use crate::renames::{self, RenameError};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
 use crate::source::{
     BaseIdentity, Connection, ConnectionSettings, Credentials, GrantsSettings, HttpClient, KeyPair, Mark, RoleSettings,
@@ -41,6 +42,8 @@ pub struct Assembly {
     secrets: Secrets,
     http: HttpClient,
     opened: Arc<OpenedConnections>,
+    /// Held while destinations follow to another name.
+    renaming: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Those of one connection share its client and the credentials that it obtains, whichever configuration opened it.
@@ -138,6 +141,9 @@ pub enum PartError {
         /// What.
         name: String,
     },
+    /// It cannot go on under its name.
+    #[error(transparent)]
+    Rename(#[from] RenameError),
     /// A thread of ours panicked.
     #[error("the assembly ended unexpectedly")]
     Panicked,
@@ -158,6 +164,7 @@ impl PartError {
             Self::Mapper { .. } | Self::Settings { .. } | Self::Missing { .. } => {
                 Some("gristmill check shows every problem with its place in the configuration".into())
             }
+            Self::Rename(error) => error.hint(),
             Self::Panicked => None,
         }
     }
@@ -248,6 +255,7 @@ impl Assembly {
             secrets: Secrets::from_environment(),
             http: HttpClient::new(),
             opened: Arc::default(),
+            renaming: Arc::default(),
         })
     }
 
@@ -266,6 +274,7 @@ impl Assembly {
             secrets: Secrets::from_environment(),
             http: self.http.clone(),
             opened: Arc::clone(&self.opened),
+            renaming: Arc::clone(&self.renaming),
         }
     }
 
@@ -322,8 +331,9 @@ impl Assembly {
 
     /// Puts one integration together.
     pub async fn pipeline(self: &Arc<Self>, settings: &Integration) -> Result<Arc<Pipeline<S3Source>>, PartError> {
+        let former_names = self.settle_names(settings).await?;
         let source = self.source(settings).await?;
-        let (recipe, destinations) = {
+        let (mut recipe, destinations) = {
             let (assembly, settings) = (Arc::clone(self), settings.clone());
             tokio::task::spawn_blocking(move || {
                 let recipe = assembly.workshop.recipe(&assembly.config, &settings)?;
@@ -332,19 +342,43 @@ impl Assembly {
             .await
             .unwrap_or(Err(PartError::Panicked))?
         };
+        recipe.former_names = former_names;
         Ok(Arc::new(Pipeline {
             settings: settings.clone(),
+            place: self.place(settings)?,
             source,
             recipe,
             destinations,
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
-            rejects_directory: self.config.daemon.state_dir.join("rejects"),
+            rejects_directory: self.rejects_directory(),
             outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
             mark: Mark::default(),
             is_compared: AtomicBool::new(false),
         }))
+    }
+
+    /// Sees that the ledger and the destinations have what is an integration's under the name it has now (R17). Its former
+    /// names.
+    pub async fn settle_names(self: &Arc<Self>, settings: &Integration) -> Result<Vec<IntegrationName>, PartError> {
+        let _one_at_a_time = self.renaming.lock().await;
+        let control = renames::in_ledger(&self.ledger, settings).await?;
+        if !control.to_follow.is_empty() {
+            let destinations = {
+                let (assembly, settings) = (Arc::clone(self), settings.clone());
+                tokio::task::spawn_blocking(move || assembly.destinations(&settings))
+                    .await
+                    .unwrap_or(Err(PartError::Panicked))?
+            };
+            let rejects = self.rejects_directory();
+            renames::follow(&self.ledger, settings, control.to_follow, destinations, rejects).await?;
+        }
+        Ok(control.former_names)
+    }
+
+    fn rejects_directory(&self) -> PathBuf {
+        self.config.daemon.state_dir.join("rejects")
     }
 
     /// An integration's destinations, opened if nobody did yet. Blocks.
@@ -356,6 +390,19 @@ impl Assembly {
     async fn source(self: &Arc<Self>, settings: &Integration) -> Result<S3Source, PartError> {
         let connection = self.connection(&settings.connection).await?;
         Ok(connection.source(settings.bucket.clone(), settings.prefix.clone()))
+    }
+
+    /// Where an integration's objects are.
+    pub fn place(&self, settings: &Integration) -> Result<Place, PartError> {
+        let connection = self.config.connections.get(&settings.connection);
+        let connection =
+            connection.ok_or_else(|| PartError::Missing { name: format!("connections.{}", settings.connection) })?;
+        Ok(Place {
+            server: connection.server(),
+            connection: settings.connection.clone(),
+            bucket: settings.bucket.clone(),
+            prefix: settings.prefix.clone(),
+        })
     }
 
     /// A connection: the one that is open, with the credentials that it has obtained, unless something of it has changed.

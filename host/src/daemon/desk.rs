@@ -1,6 +1,7 @@
 //! Answers the command line: beside a running daemon over its socket, or alone over the state directory (R14).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -11,7 +12,7 @@ use super::status::{IntegrationStatus, Missing};
 use super::{Assembly, Daemon, PartError, Scheduled};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
-use crate::control::{Answers, BackfillChoice, Reconcile, Refusal, Reply, Request, Selection, Target};
+use crate::control::{Adoption, Answers, BackfillChoice, Reconcile, Refusal, Reply, Request, Selection, Target};
 use crate::decode::Format;
 use crate::dry_run;
 use crate::events::{Chain, ShellWord};
@@ -22,6 +23,7 @@ use crate::ledger::{
 use crate::object::{ConnectionKey, DestinationName, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::reconcile::{CompareError, Comparison};
+use crate::renames::{self, RenameError};
 use crate::source::{Connection, S3Source, SourceError, Unwanted, Wanted};
 
 /// What answers requests.
@@ -37,6 +39,9 @@ enum Place {
 }
 
 type Items = mpsc::Sender<Reply>;
+
+/// How often it is looked whether an integration has stopped.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Answers for Desk {
     async fn answer(self: Arc<Self>, request: Request, reply: Items) {
@@ -69,6 +74,7 @@ impl Desk {
 
     async fn carry_out(&self, request: Request, items: &Items) -> Result<Value, Refusal> {
         let assembly = self.assembly().await;
+        self.settle_names(&assembly).await?;
         let ledger = &assembly.ledger;
         match request {
             Request::Status => self.status(&assembly).await,
@@ -144,11 +150,33 @@ impl Desk {
             }
             Request::Reconcile { integration, wish } => {
                 let settings = known(&assembly, &integration)?;
+                assembly.settle_names(settings).await.map_err(|error| part_refused(&error))?;
                 let reconciled = reconcile(&assembly, settings, wish, items).await?;
                 if wish == Reconcile::TakeAgain {
                     self.nudge_if_running(&integration).await;
                 }
                 Ok(reconciled)
+            }
+            Request::Adopt { integration, adoption } => {
+                let settings = known(&assembly, &integration)?;
+                let adopted = adopt(&assembly, settings, adoption).await?;
+                self.nudge_if_running(&integration).await;
+                Ok(adopted)
+            }
+            Request::Reload => {
+                if let Place::Beside(daemon) = &self.place {
+                    let refused = |problems| Refusal::new(format!("the configuration is refused: {problems}"));
+                    daemon.reload().await.map_err(refused)?;
+                }
+                Ok(json!({ "reloaded": true }))
+            }
+            Request::SettleNames { integration } => {
+                let settings = known(&assembly, &integration)?;
+                self.former_name_has_left(settings).await;
+                let former = assembly.settle_names(settings).await.map_err(|error| part_refused(&error))?;
+                // One that never took a file is known by now, too, so that another name can follow it.
+                ledger.change_control(&integration, |_| ()).await.map_err(refused)?;
+                Ok(json!({ "integration": integration, "former_names": former }))
             }
             Request::ConnectionTest { connection, target } => {
                 self.test_connection(&assembly, connection, target, items).await
@@ -175,6 +203,19 @@ impl Desk {
                 to_value(&report.map_err(|error| Refusal::of(&error))?)
             }
         }
+    }
+
+    /// Without a daemon nobody else sees that the ledger knows every integration by the name it has now. One that cannot
+    /// be renamed is told of where it would be put together.
+    async fn settle_names(&self, assembly: &Assembly) -> Result<(), Refusal> {
+        if let Place::Alone(_) = self.place {
+            for settings in assembly.config.integrations.values().chain(assembly.config.switched_off.values()) {
+                if let Err(RenameError::Ledger(error)) = renames::in_ledger(&assembly.ledger, settings).await {
+                    return Err(refused(error));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn status(&self, assembly: &Assembly) -> Result<Value, Refusal> {
@@ -267,8 +308,20 @@ impl Desk {
             if let Some(pipeline) = ready {
                 return Ok(pipeline);
             }
+            if let Some(former) = settings.renamed_from.as_ref().filter(|former| running.leaving.contains_key(*former))
+            {
+                return Err(Refusal::new(format!("the files that `{former}` has begun are not finished yet")));
+            }
         }
         assembly.pipeline(settings).await.map_err(|error| part_refused(&error))
+    }
+
+    /// Waits until the files that were begun under a former name are finished.
+    async fn former_name_has_left(&self, settings: &Integration) {
+        let (Place::Beside(daemon), Some(former)) = (&self.place, &settings.renamed_from) else { return };
+        while daemon.running.lock().await.leaving.contains_key(former) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     async fn nudge(&self, integration: &IntegrationName) -> Result<(), Refusal> {
@@ -476,6 +529,32 @@ async fn reconcile(
         Some(error) => Err(Refusal::of(error)),
         None => Ok(json!({ "integration": settings.name, "count": count, "again": done.again, "lost": done.lost })),
     }
+}
+
+/// Goes on where an integration looks now.
+async fn adopt(assembly: &Assembly, settings: &Integration, adoption: Adoption) -> Result<Value, Refusal> {
+    let (ledger, integration) = (&assembly.ledger, &settings.name);
+    let now = assembly.place(settings).map_err(|error| part_refused(&error))?;
+    let before = ledger.control(integration).await.map_err(refused)?.place;
+    let is_known = before.as_ref().is_none_or(|before| before.is_known_as(&now));
+    let mut again = 0;
+    match adoption {
+        Adoption::Keep if !is_known => {
+            let message = format!("the ledger has what it has taken by connection and bucket, and nothing of {now}");
+            let hint = format!("to take everything there anew: gristmill ledger adopt {integration} --reingest");
+            return Err(Refusal::new(message).hint(hint));
+        }
+        Adoption::Keep => {}
+        Adoption::Reingest => {
+            // Before the place is noted: what is cut off here is asked for once more.
+            let every = Selector::Prefix(String::new());
+            let at = SystemClock.now();
+            again = ledger.ask_again(integration, every, Again::Every, at).await.map_err(refused)?.keys;
+        }
+    }
+    let noted = now.clone();
+    ledger.change_control(integration, |control| control.place = Some(noted)).await.map_err(refused)?;
+    Ok(json!({ "integration": integration, "before": before, "now": now, "again": again }))
 }
 
 /// Sends entries page by page, so that a big ledger does not stand in memory. Returns how many.

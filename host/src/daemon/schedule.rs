@@ -234,7 +234,10 @@ impl Schedule {
 
     fn pass_failed(&self, error: &PassError, failures: u32) -> Duration {
         let hint = error.hint(self.settings.name.as_str());
-        let waits_for_a_person = matches!(error, PassError::NoAccounts | PassError::BackfillUndecided { .. });
+        let waits_for_a_person = matches!(
+            error,
+            PassError::NoAccounts | PassError::BackfillUndecided { .. } | PassError::AnotherPlace { .. }
+        );
         if waits_for_a_person {
             let reason = error.to_string();
             events::IntegrationPaused { integration: &self.settings.name, reason: &reason }.emit();

@@ -34,6 +34,7 @@ use crate::secrets::{SecretReference, Secrets};
 mod confirming;
 mod matching;
 mod mended;
+mod names;
 mod order;
 mod resolving;
 pub(super) mod storing;
@@ -585,7 +586,10 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         a_replay_of_the_mended_file_takes_its_place
         rows_that_are_mended_again_count_once
         a_mended_row_that_is_rejected_late_is_left_to_mend
-        mended_rows_wait_for_their_object;
+        mended_rows_wait_for_their_object
+        mended_rows_join_what_came_under_the_former_name;
+    names:
+        what_was_confirmed_is_confirmed_under_another_name;
     order:
         files_in_any_order_end_in_the_same_store;
     resolving:
@@ -642,6 +646,8 @@ conform! { files_ndjson: FilesNdjson, files_ndjson_zstd: FilesNdjsonZstd, files_
         a_last_confirmation_is_known_to_whoever_opens_the_place_next;
     mended:
         mended_rows_say_where_they_come_from;
+    names:
+        what_was_confirmed_is_confirmed_under_another_name;
 } }
 
 conform! { webhook: Webhook => {

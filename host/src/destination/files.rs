@@ -60,6 +60,11 @@
 //! announces its fields before the first row of a table, so none comes as a surprise. Tables whose columns are not the same
 //! stand in files of their own, `accounts-2.parquet`, `usage-2.parquet` and so on.
 //!
+//! # Names
+//!
+//! Where an integration gets another name, its folder does, and `identity` in each `ingestion.json` (R17). An `origin` keeps
+//! the name of the day it was written; what stands before its first `:` says nothing more.
+//!
 //! # Versions
 //!
 //! Each version of a key has a directory of its own: `as_of` in `ingestion.json` orders what they say about the same
@@ -101,6 +106,7 @@ mod parquet;
 pub(super) mod place;
 mod recording;
 mod records;
+mod rename;
 
 #[cfg(test)]
 mod tests;
@@ -172,6 +178,15 @@ impl Destination for FilesDestination {
         let manifest = manifest::read(&place::of(&self.directory, tenant, &identity).join(MANIFEST))?;
         let is_whole_object = |manifest: &Manifest| manifest.mends.is_none();
         Ok(manifest.filter(is_whole_object).map(|manifest| Taken { object: manifest.object, mended: Vec::new() }))
+    }
+
+    fn rename(
+        &self,
+        tenant: &TenantName,
+        from: &IntegrationName,
+        to: &IntegrationName,
+    ) -> Result<(), DestinationError> {
+        rename::rename(&self.directory, tenant, from, to)
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

@@ -50,6 +50,7 @@ mod merge;
 mod migrations;
 mod pool;
 mod preview;
+mod rename;
 mod session;
 mod staging;
 #[cfg(test)]
@@ -215,6 +216,15 @@ impl Destination for PostgresDestination {
         dedup_key: &DedupKey,
     ) -> Result<Option<Taken>, DestinationError> {
         self.pool.ask(|session| mended::taken(session, tenant, integration, dedup_key))
+    }
+
+    fn rename(
+        &self,
+        tenant: &TenantName,
+        from: &IntegrationName,
+        to: &IntegrationName,
+    ) -> Result<(), DestinationError> {
+        self.pool.ask(|session| rename::rename(session, tenant, from, to))
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

@@ -6,7 +6,7 @@
 use crate::batch::{
     Aggregate, Identifier, MatchKey, OutputField, Period, Repeat, Semantic, Series, UserKey, ValueType, WriteMode,
 };
-use crate::object::{AsOf, Identity};
+use crate::object::{AsOf, Identity, IntegrationName};
 
 pub(super) mod interner;
 pub(super) mod matching;
@@ -186,6 +186,29 @@ pub(super) fn behind(origin: &[u8], own: &[u8]) -> Vec<u8> {
     [origin, &[0], own].concat()
 }
 
+/// The same bytes with another integration's name in them (R17). `begin` is where those of [`comparable`] begin. None where
+/// they are not such bytes, or have not that name.
+pub(super) fn renamed(as_of: &[u8], begin: usize, from: &IntegrationName, to: &IntegrationName) -> Option<Vec<u8>> {
+    const TIME: usize = 16;
+    const ARRIVAL_AND_GENERATION: usize = 8 + 4;
+    let key = begin + TIME;
+    // In a key zero is followed by something else.
+    let end_of_key = as_of.get(key..)?.windows(2).position(|pair| pair == [0, 0])?;
+    let (before, name) = as_of.split_at_checked(key + end_of_key + 2 + ARRIVAL_AND_GENERATION)?;
+    let behind = name.strip_prefix(from.as_str().as_bytes()).filter(|behind| behind.first() == Some(&0))?;
+    Some([before, to.as_str().as_bytes(), behind].concat())
+}
+
+/// The same for mended rejects, which stand behind the first `origin` bytes, those of their object.
+pub(super) fn renamed_behind(
+    as_of: &[u8],
+    origin: usize,
+    from: &IntegrationName,
+    to: &IntegrationName,
+) -> Option<Vec<u8>> {
+    renamed(&renamed(as_of, origin + 1, from, to)?, 0, from, to)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +240,37 @@ mod tests {
         assert!(sorted.is_sorted());
         let bytes: Vec<_> = sorted.iter().map(|as_of| comparable(as_of, &identity)).collect();
         assert!(bytes.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    /// R17
+    #[test]
+    fn another_name_leaves_the_rest_of_the_bytes_as_they_are() {
+        let named = |integration: &str, key: &str| {
+            let at = AsOf {
+                effective_time: Timestamp::from_second(7).unwrap(),
+                key: key.parse().unwrap(),
+                arrival: 0,
+                generation: Generation(3),
+            };
+            let identity = Identity {
+                integration: integration.parse().unwrap(),
+                dedup_key: format!("c/b/{key}#etag=e").parse().unwrap(),
+                generation: Generation(3),
+            };
+            comparable(&at, &identity)
+        };
+        let (old, new) = ("old".parse().unwrap(), "a-longer-name".parse().unwrap());
+        for key in ["k.csv", "a\0b\0", "\0\0", "old"] {
+            assert_eq!(renamed(&named("old", key), 0, &old, &new), Some(named("a-longer-name", key)), "{key:?}");
+            assert_eq!(renamed(&named("older", key), 0, &old, &new), None, "{key:?}");
+            let mended = behind(&named("old", "origin.csv"), &named("old", key));
+            assert_eq!(
+                renamed_behind(&mended, named("old", "origin.csv").len(), &old, &new),
+                Some(behind(&named("a-longer-name", "origin.csv"), &named("a-longer-name", key))),
+                "{key:?}"
+            );
+        }
+        assert_eq!(renamed(b"short", 0, &old, &new), None);
     }
 
     #[test]

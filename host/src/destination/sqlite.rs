@@ -46,6 +46,7 @@ mod matching;
 mod mended;
 mod merge;
 mod preview;
+mod rename;
 mod staging;
 mod store;
 #[cfg(test)]
@@ -161,6 +162,15 @@ impl Destination for SqliteDestination {
             None => Ok(None),
             Some(reader) => mended::taken(&Statements::new(&reader, store.path()), integration, dedup_key),
         }
+    }
+
+    fn rename(
+        &self,
+        tenant: &TenantName,
+        from: &IntegrationName,
+        to: &IntegrationName,
+    ) -> Result<(), DestinationError> {
+        rename::rename(&self.store(tenant), from, to)
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

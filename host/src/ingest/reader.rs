@@ -5,15 +5,17 @@
 //! that. Its own columns are moved behind the original ones, so that those have the same numbers as in a file without
 //! them, and mappers see them alone.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use arrow_array::StringArray;
 use memchr::memmem;
 
 use super::{Failure, Recipe, format_of};
 use crate::batch::{Batch, TableHead};
 use crate::decode::{self, CsvOptions, DecodeError, DecodeOptions, Decoder, Dialect, Format, Header};
-use crate::object::Object;
+use crate::object::{IntegrationName, Object};
 use crate::rejects::{COLUMNS, ORIGIN};
 
 /// The first bytes of a file in which the header of a mended reject file is looked for.
@@ -26,6 +28,9 @@ pub struct Reader {
     mended: Option<MendedColumns>,
     /// The file's column of each column, where they are not the same.
     places: Option<Vec<usize>>,
+    /// The integration's name now, and those it had before.
+    name: IntegrationName,
+    former_names: Vec<IntegrationName>,
 }
 
 /// The columns of a mended reject file.
@@ -46,7 +51,13 @@ impl Reader {
             Format::Xlsx | Format::Xls | Format::Ndjson => None,
         };
         let options = options.as_ref().unwrap_or(&recipe.decode);
-        Ok(Self { decoder: decode::open(file, format, options, &recipe.launcher)?, mended: None, places: None })
+        Ok(Self {
+            decoder: decode::open(file, format, options, &recipe.launcher)?,
+            mended: None,
+            places: None,
+            name: recipe.integration.clone(),
+            former_names: recipe.former_names.clone(),
+        })
     }
 
     /// The next table, as [`Decoder::next_table`] gives it.
@@ -95,7 +106,26 @@ impl Reader {
                 *column = moved.and_then(|column| i32::try_from(column).ok()).unwrap_or(-1);
             }
         }
+        if let Some(mended) = &self.mended
+            && let Some(Some(origins)) = batch.columns.get_mut(mended.origin)
+            && let Some(named_anew) = self.named_anew(&origins.text)
+        {
+            origins.text = named_anew;
+        }
         Ok(Some(batch))
+    }
+
+    /// Rows that were refused under a former name of the integration, by the one it has now (R17). None where all are.
+    fn named_anew(&self, origins: &StringArray) -> Option<StringArray> {
+        let anew = |text: &str| {
+            let (name, row) = text.split_once(':')?;
+            let is_former = self.former_names.iter().any(|former| former.as_str() == name);
+            is_former.then(|| format!("{}:{row}", self.name))
+        };
+        if self.former_names.is_empty() || !origins.iter().flatten().any(|text| anew(text).is_some()) {
+            return None;
+        }
+        Some(origins.iter().map(|text| text.map(|text| anew(text).map_or(Cow::Borrowed(text), Cow::Owned))).collect())
     }
 
     /// What is known by now about how the file is written.

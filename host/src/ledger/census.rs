@@ -11,27 +11,9 @@ use redb::{ReadTransaction, ReadableTable};
 use super::layout::{
     ABSENT, KEYS, SOURCES, Tables, content_place, key_at, key_place, source_name, split_version_place, version_place,
 };
+use super::state::Place;
 use super::{LedgerError, reading, writing};
-use crate::object::{BucketName, ConnectionKey, IntegrationName, ObjectKey};
-
-/// Where an integration's keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Which integration.
-    pub integration: IntegrationName,
-    /// Its connection.
-    pub connection: ConnectionKey,
-    /// Its bucket.
-    pub bucket: BucketName,
-    /// What its keys begin with.
-    pub prefix: String,
-}
-
-impl Place {
-    fn source_name(&self) -> String {
-        source_name(&self.integration, &self.connection, &self.bucket)
-    }
-}
+use crate::object::{IntegrationName, ObjectKey};
 
 /// A part of a listing without gaps.
 #[derive(Debug, Clone)]
@@ -60,9 +42,18 @@ impl Changed {
 }
 
 /// Compares a stretch of the listing with the ledger.
-pub(super) fn compare(transaction: &ReadTransaction, place: &Place, stretch: &Stretch) -> Result<Changed, LedgerError> {
+pub(super) fn compare(
+    transaction: &ReadTransaction,
+    integration: &IntegrationName,
+    place: &Place,
+    stretch: &Stretch,
+) -> Result<Changed, LedgerError> {
     let sources = transaction.open_table(SOURCES).map_err(reading)?;
-    let Some(source) = sources.get(place.source_name().as_str()).map_err(reading)?.map(|number| number.value()) else {
+    let Some(source) = sources
+        .get(source_name(integration, &place.connection, &place.bucket).as_str())
+        .map_err(reading)?
+        .map(|number| number.value())
+    else {
         return Ok(Changed::default());
     };
     let keys = transaction.open_table(KEYS).map_err(reading)?;
@@ -113,11 +104,17 @@ pub(super) fn note(tables: &mut Tables<'_>, changed: &Changed, now: Timestamp) -
 /// Forgets keys that were gone at that time already; how many, which is fewer than `most` when there are no others.
 pub(super) fn forget(
     tables: &mut Tables<'_>,
+    integration: &IntegrationName,
     place: &Place,
     gone_at: Timestamp,
     most: usize,
 ) -> Result<usize, LedgerError> {
-    let Some(source) = tables.sources.get(place.source_name().as_str()).map_err(reading)?.map(|it| it.value()) else {
+    let Some(source) = tables
+        .sources
+        .get(source_name(integration, &place.connection, &place.bucket).as_str())
+        .map_err(reading)?
+        .map(|it| it.value())
+    else {
         return Ok(0);
     };
     let begin = [source.to_be_bytes().as_slice(), place.prefix.as_bytes()].concat();

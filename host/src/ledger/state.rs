@@ -396,6 +396,15 @@ pub struct Control {
     /// The destinations at its last pass; none where that is not known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<DestinationName>,
+    /// The names it had before, the latest last (R17).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former_names: Vec<IntegrationName>,
+    /// Those of them under which a destination may still have its records. No file is taken while there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to_follow: Vec<IntegrationName>,
+    /// Where its objects were when it last was allowed to look for them; none before its first pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 impl Control {
@@ -411,6 +420,38 @@ impl Control {
             self.waiting_since = Some(now);
             self.silence = None;
         }
+    }
+}
+
+/// Where an integration's objects are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The server, as [`crate::config::Connection::server`] names it. Which credentials it is asked with is no part of it.
+    pub server: String,
+    /// The connection's key, which is a part of every dedup key.
+    pub connection: ConnectionKey,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// What the keys begin with.
+    pub prefix: String,
+}
+
+impl Place {
+    /// Whether a key that both show is one object, and one of them shows all that the other does.
+    pub fn has_the_objects_of(&self, other: &Self) -> bool {
+        let is_part = |whole: &Self, part: &Self| part.prefix.starts_with(&whole.prefix);
+        self.is_known_as(other) && self.server == other.server && (is_part(self, other) || is_part(other, self))
+    }
+
+    /// Whether the ledger has the objects of both under the same dedup keys.
+    pub fn is_known_as(&self, other: &Self) -> bool {
+        (&self.connection, &self.bucket) == (&other.connection, &other.bucket)
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}/{} on {} over `{}`", self.bucket, self.prefix.escape_debug(), self.server, self.connection)
     }
 }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::object::{Generation, MappingDigest};
 
 mod keeping;
+mod names;
 mod requests;
 mod versions;
 

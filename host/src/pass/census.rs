@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::events;
 use crate::ingest::Pipeline;
-use crate::ledger::{LedgerError, Place, Stretch};
+use crate::ledger::{LedgerError, Stretch};
 
 /// How often keys are counted.
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -18,9 +18,7 @@ const EVERY: SignedDuration = SignedDuration::from_hours(24);
 const AT_ONCE: usize = 1_000;
 
 /// A census along one listing.
-pub(super) struct Census {
-    place: Place,
-}
+pub(super) struct Census;
 
 impl Census {
     /// Begins one if it is time for it.
@@ -30,18 +28,12 @@ impl Census {
         if last.is_some_and(|last| pipeline.clock.now().duration_since(last) < EVERY) {
             return Ok(None);
         }
-        let place = Place {
-            integration: settings.name.clone(),
-            connection: settings.connection.clone(),
-            bucket: settings.bucket.clone(),
-            prefix: settings.prefix.clone(),
-        };
-        Ok(Some(Self { place }))
+        Ok(Some(Self))
     }
 
     /// Goes on with what the listing showed next.
     pub(super) async fn see<S>(&self, pipeline: &Arc<Pipeline<S>>, stretch: Stretch) -> Result<(), LedgerError> {
-        pipeline.ledger.count(&self.place, stretch, pipeline.clock.now()).await
+        pipeline.ledger.count(&pipeline.settings.name, &pipeline.place, stretch, pipeline.clock.now()).await
     }
 
     /// The listing came to its end. It tells something if it showed keys, and all in order.
@@ -52,7 +44,7 @@ impl Census {
             let gone_at = now.saturating_sub(gone).unwrap_or(Timestamp::MIN);
             let mut forgotten = 0;
             loop {
-                let more = pipeline.ledger.forget_gone(&self.place, gone_at, AT_ONCE).await?;
+                let more = pipeline.ledger.forget_gone(&settings.name, &pipeline.place, gone_at, AT_ONCE).await?;
                 forgotten += more;
                 if more < AT_ONCE {
                     break;

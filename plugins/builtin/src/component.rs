@@ -89,7 +89,12 @@ impl product_usage::Guest for Component {
 }
 
 fn file_info(source: &wire::Source) -> FileInfo<'_> {
-    FileInfo { key: &source.key, sheet: source.sheet.as_deref(), today: source.today }
+    FileInfo {
+        key: &source.key,
+        sheet: source.sheet.as_deref(),
+        last_modified: source.last_modified,
+        today: source.today,
+    }
 }
 
 fn warn(notices: &[String]) {

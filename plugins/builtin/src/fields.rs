@@ -58,7 +58,9 @@ pub struct FileInfo<'a> {
     pub key: &'a str,
     /// The sheet's name, where the object is a workbook.
     pub sheet: Option<&'a str>,
-    /// The object's day, in days since 1970-01-01.
+    /// When the object was last modified, in microseconds since 1970-01-01T00:00:00Z.
+    pub last_modified: i64,
+    /// The object's day in the integration's time zone, in days since 1970-01-01.
     pub today: i32,
 }
 

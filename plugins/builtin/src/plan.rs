@@ -267,12 +267,17 @@ impl Check {
         Some(ColumnPlan { which: Which::Named(names), path: join(path, "column"), presence })
     }
 
+    /// UTC where the offsets make no zone, which is reported.
+    fn zone(&mut self, path: &str, changes: &[(i64, i32)]) -> Zone {
+        Zone::new(changes).unwrap_or_else(|what| {
+            self.report(path, "bad_setting", &what);
+            Zone::default()
+        })
+    }
+
     fn plan(&mut self, settings: &Settings) -> Option<Plan> {
         if let Some(changes) = &settings.zone {
-            match Zone::new(changes) {
-                Ok(zone) => self.zone = zone,
-                Err(what) => self.report("zone", "bad_setting", &what),
-            }
+            self.zone = self.zone("zone", changes);
         }
         let identifiers = self.identifiers(&settings.identifiers);
         if settings.fields.is_empty() && settings.usage.is_empty() && !self.mentions(&["fields", "usage"]) {

@@ -30,7 +30,6 @@ pub struct UsageMapper {
     wanted: Wanted,
     groups: Vec<Group>,
     series: Announced,
-    today: i32,
 }
 
 /// The series of a table, numbered in the order in which they are announced.
@@ -124,6 +123,8 @@ struct Group {
     when: When,
     period: Period,
     week_start: Weekday,
+    /// The object's day in the time zone of the blocks.
+    today: i32,
     bounds: DayBounds,
     /// The header index of the user's column.
     user: Option<u32>,
@@ -167,13 +168,7 @@ impl UsageMapper {
     /// no date, or `bad_source` when the object's day lies outside the years 1 to 9999.
     pub fn open(file: FileInfo<'_>, header: &[String], settings: &str) -> Result<Self, Fault> {
         let Plan { identifiers, on_blank_identifier, usage, .. } = crate::plan::first_fault(settings)?;
-        let today = file.today;
-        if !is_day(today) {
-            return Err(Fault::new(
-                "bad_source",
-                format!("`today` is `{today}`, which is no day of the years 1 to 9999"),
-            ));
-        }
+        day_of_file(file.today)?;
         let mut lookup = Lookup::new(header);
         let keys = crate::plan::keys_of(&identifiers);
         let identify =
@@ -198,7 +193,7 @@ impl UsageMapper {
         let wanted = Wanted::new(headers.chain(identifier_headers));
         let identifiers = identify.as_ref().map_or(keys, Identify::layout);
         let layout = Layout { wanted: wanted.headers().to_vec(), identifiers, user };
-        Ok(Self { layout, notices, identify, wanted, groups, series, today })
+        Ok(Self { layout, notices, identify, wanted, groups, series })
     }
 
     /// What the mapper wants and how its records name their account.
@@ -226,7 +221,7 @@ impl UsageMapper {
         let Self { groups, wanted, series, .. } = self;
         let mut read = Vec::with_capacity(groups.len());
         for group in groups.iter_mut() {
-            read.push(group.read(batch, wanted, self.today, series, &mut log)?);
+            read.push(group.read(batch, wanted, series, &mut log)?);
         }
         let mut output = UsageBatch { announced: std::mem::take(&mut series.pending), ..UsageBatch::default() };
         let mut kept_of_groups = Vec::new();
@@ -258,7 +253,7 @@ impl UsageMapper {
 impl Group {
     /// Whether the metrics of another group can share this one's entries.
     fn joins(&self, other: &Self) -> bool {
-        let key = |group: &Self| (group.period, group.week_start, group.bounds, group.user);
+        let key = |group: &Self| (group.period, group.week_start, group.today, group.bounds, group.user);
         self.by_row.is_none() && other.by_row.is_none() && self.when == other.when && key(self) == key(other)
     }
 
@@ -277,7 +272,6 @@ impl Group {
         &mut self,
         batch: &Batch<'_>,
         wanted: &Wanted,
-        today: i32,
         announced: &mut Announced,
         log: &mut RowLog,
     ) -> Result<GroupColumns, Fault> {
@@ -305,7 +299,7 @@ impl Group {
                     );
                 }
                 if self.bounds != DayBounds::default() {
-                    self.reject_outside(&dates, cells(*header), *header, today, &metrics, log);
+                    self.reject_outside(&dates, cells(*header), *header, &metrics, log);
                 }
                 Some(dates)
             }
@@ -324,20 +318,12 @@ impl Group {
         Ok(GroupColumns { dates, metrics, series })
     }
 
-    fn reject_outside(
-        &self,
-        dates: &[i32],
-        cells: &Cells<'_>,
-        header: u32,
-        today: i32,
-        metrics: &[Column],
-        log: &mut RowLog,
-    ) {
+    fn reject_outside(&self, dates: &[i32], cells: &Cells<'_>, header: u32, metrics: &[Column], log: &mut RowLog) {
         for (row, (date, cell)) in dates.iter().zip(cells.iter()).enumerate() {
             if is_blank(cell) || log.is_lost(row) || !metrics.iter().any(|metric| metric.has_value(row)) {
                 continue;
             }
-            if let Some((code, what)) = outside(*date, today, self.bounds) {
+            if let Some((code, what)) = outside(*date, self.today, self.bounds) {
                 log.reject(row, header, code, |bytes| {
                     quote(cell, bytes);
                     bytes.push(b' ');
@@ -346,6 +332,14 @@ impl Group {
             }
         }
     }
+}
+
+/// A day that a file was last modified on, if it is one of the calendar.
+fn day_of_file(day: i32) -> Result<i32, Fault> {
+    if is_day(day) {
+        return Ok(day);
+    }
+    Err(Fault::new("bad_source", format!("`today` is `{day}`, which is no day of the years 1 to 9999")))
 }
 
 /// What is wrong with a day that lies too far from the object's.

@@ -34,6 +34,12 @@ impl Zone {
         self.changes.get(since.saturating_sub(1)).map_or(0, |(_, offset)| i64::from(*offset))
     }
 
+    /// The local day of a moment in microseconds. Any 64 bits of them are some 10^8 days.
+    pub(crate) fn day_at(&self, microsecond: i64) -> i32 {
+        let second = microsecond.div_euclid(1_000_000);
+        (second + self.offset_at(second)).div_euclid(86_400) as i32
+    }
+
     /// The moment of a local time; the first of two, none where the clock never showed it.
     pub(crate) fn moment(&self, local: i64) -> Option<i64> {
         if self.changes.is_empty() {
@@ -74,6 +80,9 @@ mod tests {
         assert_eq!(zone.moment(local(october_27, 3, 0)), Some(local(october_27, 2, 0)));
         assert_eq!(zone.moment(-1), Some(-3601), "before the first change");
         assert_eq!((zone.offset_at(-1), zone.offset_at(1_711_846_800), zone.offset_at(i64::MAX)), (3600, 7200, 3600));
+        let midnight = local(march_31, 0, 0) * 1_000_000;
+        assert_eq!([midnight - 3_600_000_001, midnight - 3_600_000_000].map(|at| zone.day_at(at)), [19_812, 19_813]);
+        assert_eq!([i64::MIN, i64::MAX].map(|at| zone.day_at(at)), [-106_751_992, 106_751_991]);
         let utc = Zone::default();
         assert_eq!((utc.moment(5), utc.offset_at(5)), (Some(5), 0));
     }

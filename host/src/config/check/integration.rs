@@ -81,7 +81,7 @@ fn check_one(
     name: Option<IntegrationName>,
     names: &Names<'_>,
 ) -> Option<Integration> {
-    let timezone = timezone(report, &path.key("timezone"), raw.timezone.take());
+    let timezone = timezone(report, &path.key("timezone"), raw.timezone.take().unwrap_or_else(|| "UTC".to_owned()));
     let zone_of_days = timezone.as_ref().map(|timezone| &timezone.zone);
     let tenant = tenant(report, path, raw.tenant.take(), names.tenant_named_in.as_ref());
     let account_fields = account_field::follow(report, path, &mut raw, tenant.as_ref(), names.account_fields);
@@ -137,8 +137,10 @@ fn check_one(
     let place = path.key("forget_after_days");
     let forget_after_days = super::whole_number(report, &place, raw.forget_after_days, 1..=i64::from(u16::MAX));
     let forget_after_days = forget_after_days.and_then(|days| days.try_into().ok()).unwrap_or(365);
+    let renamed_from = renamed_from(report, &path.key("renamed_from"), raw.renamed_from);
     Some(Integration {
         name: name?,
+        renamed_from,
         tenant: tenant?,
         connection: connection?,
         bucket: bucket?,
@@ -164,6 +166,20 @@ fn check_one(
         field_mapping: transforms.0,
         product_usage: transforms.1,
     })
+}
+
+/// The name that it had before: that of no integration now.
+fn renamed_from(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>) -> Option<IntegrationName> {
+    let name: IntegrationName = report.parsed(path, raw, str::parse)?;
+    if report.tables_in(&TomlPath::default().key("integrations")).iter().any(|other| other == name.as_str()) {
+        report.wrong(
+            path,
+            format!("there still is an integration `{name}`"),
+            Advice::HintOnly("an integration that got another name has it alone: take one of the two out".into()),
+        );
+        return None;
+    }
+    Some(name)
 }
 
 /// The names of its destinations, in the order in which they stand.
@@ -251,8 +267,8 @@ fn bucket(text: &str) -> Result<crate::object::BucketName, BucketError> {
     Ok(text.parse()?)
 }
 
-fn timezone(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>) -> Option<Timezone> {
-    let name = raw.unwrap_or_else(|| "UTC".to_owned());
+/// A time zone by its name.
+pub(super) fn timezone(report: &mut Report<'_, '_>, path: &TomlPath, name: String) -> Option<Timezone> {
     if name == "UTC" {
         return Some(Timezone { name, zone: TimeZone::UTC });
     }

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Tables;
-use crate::config::path::TomlPath;
+use super::integration::timezone;
+use crate::config::path::{Segment, TomlPath};
 use crate::config::raw::integration::{RawIntegration, RawMapperChoice};
+use crate::config::raw::mapping::RawUsage;
 use crate::config::report::{Advice, Report};
 use crate::config::{Mapper, MapperChoice, Transform};
 use crate::object::MapperName;
@@ -23,7 +25,8 @@ pub(super) fn check(
     let choice = raw.mapper.take().unwrap_or_default();
     let identifiers = raw.identifiers.take().unwrap_or_default();
     let fields = raw.fields.take().unwrap_or_default();
-    let usage = raw.usage.take().unwrap_or_default();
+    let mut usage = raw.usage.take().unwrap_or_default();
+    let zones_of_usage = zones_of_usage(report, path, &mut usage);
 
     let mut built_in = serde_json::json!({ "identifiers": identifiers, "fields": fields, "usage": usage });
     if let Some(on_blank) = raw.matching.as_ref().and_then(|matching| matching.on_blank) {
@@ -31,6 +34,9 @@ pub(super) fn check(
     }
     if let Some(zone) = zone.filter(|_| reads_moments(&built_in)) {
         built_in["zone"] = offsets(zone).into();
+    }
+    for (block, zone) in zones_of_usage {
+        built_in["usage"][block]["zone"] = offsets(&zone).into();
     }
     let built_in: Arc<str> = sorted(&built_in).into();
     let custom = custom_settings(report, path, &choice);
@@ -80,6 +86,18 @@ pub(super) fn check(
     (field_mapping, product_usage)
 }
 
+/// The blocks with a time zone of their own. The mapper knows offsets, and no names.
+fn zones_of_usage(report: &mut Report<'_, '_>, path: &TomlPath, usage: &mut [RawUsage]) -> Vec<(usize, TimeZone)> {
+    let mut zones = Vec::new();
+    for (place, block) in usage.iter_mut().enumerate() {
+        if let Some(name) = block.timezone.take() {
+            let path = path.key("usage").join([Segment::Index(place)]).key("timezone");
+            zones.extend(timezone(report, &path, name).map(|timezone| (place, timezone.zone)));
+        }
+    }
+    zones
+}
+
 /// Whether the built-in mapper reads something that depends on the time zone: moments without an offset, or days of
 /// moments that are written as numbers.
 fn reads_moments(settings: &serde_json::Value) -> bool {
@@ -92,7 +110,7 @@ fn reads_moments(settings: &serde_json::Value) -> bool {
 }
 
 /// The offsets of a time zone from 1900 to 2100, as the built-in mapper wants them: from which second on, and how many
-/// seconds ahead of UTC. A mapper has no database of time zones, and needs the one zone of its integration alone. UTC
+/// seconds ahead of UTC. A mapper has no database of time zones, and needs those of its integration and its blocks of usage alone. UTC
 /// has none.
 fn offsets(zone: &TimeZone) -> Vec<serde_json::Value> {
     let begin = Timestamp::from_second(-2_208_988_800).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -30,6 +30,13 @@ tables! {
         /// bucket = "acme-exports"
         /// ```
         bucket: String,
+        /// The name that it had before. What stands under that name, in the ledger and in the destinations, goes along at
+        /// the next start or reload, once; reject files of that time can still be mended and uploaded. It may stay here.
+        ///
+        /// ```text
+        /// renamed_from = "acme-old"
+        /// ```
+        renamed_from: String,
         /// What the keys begin with. The default is nothing: the whole bucket.
         ///
         /// ```toml

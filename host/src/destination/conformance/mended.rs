@@ -255,3 +255,34 @@ pub(super) fn mended_rows_are_sent_with_where_they_come_from(kind: Kind) {
     assert_eq!(mending[0]["mended"][0]["origin"], format!("{ORIGIN}3"));
     assert_eq!(mending[0]["usage"][0]["row"], 0);
 }
+
+/// R9, R10, R17: a row is the same row under another name of its integration.
+pub(super) fn mended_rows_join_what_came_under_the_former_name(kind: Kind) {
+    let bed = Bed::new(kind);
+    let renamed = |file: File| File { integration: "sales", ..file };
+    merge_origin(&bed, &File::new("a.csv").usage(replacing(&[1])), &[3, 4]);
+    merge_mended(&bed, File::new("m.csv").at(5_000).usage(replacing(&[10])), &[3]).unwrap();
+    super::names::rename(&bed, "crm", "sales").unwrap();
+    assert_eq!(bed.rows("SELECT integration, count(*) FROM ingestion_history GROUP BY 1"), ["sales|2"]);
+    let named = "SELECT DISTINCT substr(origin_row, 1, 11) FROM";
+    for table in ["rejects", "mended_rows"] {
+        assert_eq!(bed.rows(&format!("{named} {table}")), ["sales:acme/"], "{table}");
+    }
+
+    let origin = renamed(File::new("a.csv")).delivery().object.dedup_key();
+    let mend = |file: File, line: u64| {
+        let row = origin_row(line).replacen("crm:", "sales:", 1);
+        let file = renamed(File { brings: Brings::Mended { origin: origin.clone() }, ..file });
+        let mut staging = bed.stage(&file);
+        staging.mends(&[MendedRow { row: 0, origin: &row }]).unwrap();
+        staging.merge(RowCounts::default()).map(|summary| summary.merged)
+    };
+    mend(File::new("n.csv").at(6_000).usage(replacing(&[100])), 4).unwrap();
+    assert_eq!(total(&bed), "111");
+    // Mended before, and mended again.
+    mend(File::new("o.csv").at(7_000).usage(replacing(&[20])), 3).unwrap();
+    assert_eq!(total(&bed), "121");
+    let replay = renamed(File { brings: Brings::Own { mended: 2 }, ..File::new("a.csv").generation(1) });
+    bed.merge(&replay.usage(replacing(&[2]))).unwrap();
+    assert_eq!(total(&bed), "122");
+}

@@ -1,9 +1,13 @@
 use super::*;
 use crate::columns::{Cells, Column, Text, Values, is_set};
 
-/// Key, sheet and day of the tests' file; 20_011 is 2024-10-15.
-pub(crate) const FILE: FileInfo<'static> =
-    FileInfo { key: "exports/region=emea/2024-10.csv", sheet: Some("Q4 accounts"), today: 20_011 };
+/// Key, sheet, moment and day of the tests' file: half an hour before midnight on 2024-10-15 in UTC.
+pub(crate) const FILE: FileInfo<'static> = FileInfo {
+    key: "exports/region=emea/2024-10.csv",
+    sheet: Some("Q4 accounts"),
+    last_modified: 1_729_035_000_000_000,
+    today: 20_011,
+};
 
 /// A table of text, written down as lines.
 pub(crate) struct Table {

@@ -8,12 +8,15 @@ use crate::settings::{
     Aggregate, Boolean, Date, Long, Metric, MetricType, Number, OnUnknown, Period, Product, Repeat, Usage, User,
     UserKey, Weekday, is_key,
 };
+use crate::zone::Zone;
 
 #[derive(Debug, Clone)]
 pub(crate) struct UsagePlan {
     pub(crate) product: ProductPlan,
     pub(crate) period: Period,
     pub(crate) week_start: Weekday,
+    /// None: days are those of the integration's time zone.
+    pub(crate) zone: Option<Zone>,
     /// None: the date follows from the object's.
     pub(crate) date: Option<DatePlan>,
     pub(crate) bounds: DayBounds,
@@ -115,8 +118,9 @@ impl Check {
         if let Some(period) = period {
             self.belongs(path, "week_start", usage.week_start.is_some(), period == Period::Weekly);
         }
+        let zone = usage.zone.as_ref().map(|changes| self.zone(&join(path, "zone"), changes));
         let date = match &usage.date {
-            Some(date) => self.date(&join(path, "date"), date).map(Some),
+            Some(date) => self.date(&join(path, "date"), date, zone.as_ref()).map(Some),
             None => Some(None),
         };
         for (key, bound) in [("max_days_ahead", usage.max_days_ahead), ("max_days_back", usage.max_days_back)] {
@@ -152,6 +156,7 @@ impl Check {
             product: product?,
             period: period?,
             week_start: usage.week_start.unwrap_or_default(),
+            zone,
             date: date?,
             bounds: DayBounds { ahead: usage.max_days_ahead, back: usage.max_days_back },
             user: user?,
@@ -185,8 +190,11 @@ impl Check {
         column.zip(key)
     }
 
-    fn date(&mut self, path: &str, date: &Date) -> Option<DatePlan> {
-        let dates = self.formats(path, date.formats.as_deref());
+    fn date(&mut self, path: &str, date: &Date, zone: Option<&Zone>) -> Option<DatePlan> {
+        let mut dates = self.formats(path, date.formats.as_deref());
+        if let (Some(dates), Some(zone)) = (&mut dates, zone) {
+            dates.zone = zone.clone();
+        }
         let from = match &date.key {
             Some(_) if date.column.is_some() || date.index.is_some() || date.aliases.is_some() => {
                 self.report(&join(path, "key"), "misplaced_setting", "and a column cannot both hold the date");

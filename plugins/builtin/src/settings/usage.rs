@@ -21,6 +21,9 @@ pub struct Usage {
     pub period: Option<Period>,
     /// The first day of a week (`weekly` only). Default: `monday`. Example: `week_start = "sunday"`.
     pub week_start: Option<Weekday>,
+    /// The offsets of the block's own time zone, as of the settings' `zone`: that in which its dates, and the day the file
+    /// was last modified, are reckoned. Written by the host; none at all is UTC. Default: that of the settings.
+    pub zone: Option<Vec<(i64, i32)>>,
     /// The column with each row's date, which becomes the first day of the period it lies in. A row with values and
     /// no date is rejected. Default: none, and the date follows from the day the file was last modified: that day
     /// (`single`), the day before (`daily`), or the first day of the last full week, month, quarter or year before it.

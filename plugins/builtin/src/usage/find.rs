@@ -1,7 +1,7 @@
 //! Finding the columns of a block of usage in a table's header.
 
 use super::by_row::{ByRow, Names};
-use super::{Announced, Group, MappedMetric, Series, When, outside};
+use super::{Announced, Group, MappedMetric, Series, When, day_of_file, outside};
 use crate::Fault;
 use crate::calendar::{automatic_date, period_start};
 use crate::cell::{Blame, Dates, RowLog, ValueType, quoted, read_dates};
@@ -25,10 +25,14 @@ impl Group {
         lookup: &mut Lookup<'_>,
         announced: &mut Announced,
     ) -> Result<Option<Self>, Fault> {
-        let UsagePlan { product, period, week_start, date, bounds, user, repeat, values } = block;
+        let UsagePlan { product, period, week_start, zone, date, bounds, user, repeat, values } = block;
+        let today = match zone {
+            None => file.today,
+            Some(zone) => day_of_file(zone.day_at(file.last_modified))?,
+        };
         let when = match date {
             None => {
-                let date = automatic_date(file.today, period, week_start);
+                let date = automatic_date(today, period, week_start);
                 Some(When::Fixed(date, date))
             }
             Some(date) => match date.from {
@@ -37,7 +41,7 @@ impl Group {
                 }
                 DateFrom::Key(mut pattern, path) => {
                     let day = date_of_key(file.key, pattern.take(file.key), &date.dates, &path)?;
-                    if let Some((code, what)) = outside(day, file.today, bounds) {
+                    if let Some((code, what)) = outside(day, today, bounds) {
                         return Err(Fault::new(code, format!("the date in the key {} {what}", quoted(file.key))));
                     }
                     Some(When::Fixed(day, period_start(day, period, week_start)))
@@ -102,7 +106,7 @@ impl Group {
             return Ok(None);
         };
         let (columns, prototypes): (Vec<MappedColumn>, Vec<Series>) = metrics.into_iter().unzip();
-        let mut group = Self { when, period, week_start, bounds, user, metrics: Vec::new(), by_row: None };
+        let mut group = Self { when, period, week_start, today, bounds, user, metrics: Vec::new(), by_row: None };
         if product_names.is_some() || long_names.is_some() {
             group.metrics.extend(columns.into_iter().map(|column| MappedMetric { column, series: u32::MAX }));
             group.by_row = Some(ByRow::new(product_names, long_names, prototypes));

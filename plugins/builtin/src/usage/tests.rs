@@ -181,6 +181,34 @@ fn a_day_outside_the_calendar_is_refused() {
     );
 }
 
+/// R8
+#[test]
+fn a_block_with_a_zone_of_its_own_has_its_own_days() {
+    let block = |metric: &str, zone: &str| {
+        format!(r#"{{"product":"P","period":"daily","metrics":[{{"column":"{metric}","metric":"{metric}"}}]{zone}}}"#)
+    };
+    let usage = settings(&[block("a", ""), block("b", r#","zone":[[0,7200]]"#), block("c", r#","zone":[]"#)].join(","));
+    let there = format!(r#"{},"zone":[[0,36000]]}}"#, usage.strip_suffix('}').unwrap());
+    let records = ["0 x a 287 287 1", "0 x c 287 287 3", "0 x b 288 288 2"];
+    check_usage(&usage, &["id|a|b|c", "x|1|2|3"], &records, &[]);
+    // The day in the zone of the whole comes with the file.
+    check_usage(&there, &["id|a|b|c", "x|1|2|3"], &records, &[]);
+    let dated = r#"{"product":"P","period":"daily","date":{"column":"d","formats":["epoch_seconds"]},"max_days_ahead":0,
+        "metrics":[{"column":"m","metric":"m"}],"zone":[[0,7200]]}"#;
+    check_usage(
+        &settings(dated),
+        &["id|d|m", "x|1729035000|1", "x|1729116000|2"],
+        &["0 x m 289 289 1"],
+        &["1 1 date_too_late!"],
+    );
+    let far = FileInfo { last_modified: i64::MAX, ..FILE };
+    let header = ["id".into(), "b".into()];
+    assert_eq!(
+        UsageMapper::open(far, &header, &settings(&block("b", r#","zone":[]"#))).unwrap_err().code,
+        "bad_source"
+    );
+}
+
 #[test]
 fn settings_without_usage_make_no_records() {
     let settings =

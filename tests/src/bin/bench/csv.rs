@@ -198,7 +198,7 @@ impl<'a> Bench<'a> {
 
     fn twin(&self, header: &[String]) -> Result<FieldMapper> {
         let settings = &self.settings.field_mapping.as_ref().ok_or("there is no field mapping")?.settings;
-        let file = FileInfo { key: self.object.key.as_str(), sheet: None, today: 20_000 };
+        let file = FileInfo { key: self.object.key.as_str(), sheet: None, last_modified: 0, today: 20_000 };
         Ok(FieldMapper::open(file, header, settings)?)
     }
 

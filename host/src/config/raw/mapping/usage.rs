@@ -36,6 +36,13 @@ tables! {
         /// week_start = "sunday"
         /// ```
         week_start: String,
+        /// The time zone (IANA name) in which this block's dates are reckoned, and the day the file was last modified. The
+        /// default is that of the integration.
+        ///
+        /// ```toml
+        /// timezone = "America/New_York"
+        /// ```
+        timezone: String,
         /// The column with each row's date, which becomes the first day of its period; `formats` as for a field. Without
         /// it the date follows from the day the file was last modified: that day (`single`), the day before (`daily`), or
         /// the first day of the last full week, month, quarter or year.
