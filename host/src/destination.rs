@@ -248,15 +248,8 @@ pub trait Destination: Send + Sync {
     ///
     /// # Errors
     /// [`DestinationError::BothNames`] where both names have records.
-    fn rename(
-        &self,
-        tenant: &TenantName,
-        from: &IntegrationName,
-        to: &IntegrationName,
-    ) -> Result<(), DestinationError> {
-        let _ = (tenant, from, to);
-        Ok(())
-    }
+    fn rename(&self, tenant: &TenantName, from: &IntegrationName, to: &IntegrationName)
+    -> Result<(), DestinationError>;
 
     /// Begins to stage an object. What an unfinished staging left behind is discarded.
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError>;

@@ -117,6 +117,36 @@ fn a_renaming_that_was_cut_off_is_finished_by_the_next_start() {
     assert_eq!(bed.command(["ledger", "reconcile", NEW, "--dry-run"]).code, 0);
 }
 
+/// R17: a destination that is tried again later follows all the same, and until then nothing is taken.
+#[test]
+fn a_destination_that_cannot_be_opened_is_waited_for() {
+    let (server, bed) = ground();
+    let lake = "[destinations.main]\nsqlite = {}\n[destinations.lake]\nfiles.path = \"lake\"\n";
+    let both = "destination = [\"main\", \"lake\"]\n";
+    let configure =
+        |name: &str, more: &str| bed.configure(&(lake.to_owned() + &integration(name, &(both.to_owned() + more))));
+    configure(OLD, "");
+    server.put(BUCKET, "october.csv", "id,day,calls\n1,2024-10-01,1\n").unwrap();
+    assert_eq!(bed.once().counts(OLD), [1, 0, 1, 0, 0, 0]);
+
+    let (place, away) = (bed.state().join("lake"), bed.state().join("lake-away"));
+    fs::rename(&place, &away).unwrap();
+    fs::write(&place, "in the way").unwrap();
+    configure(NEW, RENAMED);
+    let ran = bed.once();
+    let refusal = ran.refusal(NEW);
+    assert!(
+        refusal.starts_with("destination `lake` does not follow from `acme-old` to `acme`: cannot make"),
+        "{ran:?}"
+    );
+    fs::remove_file(&place).unwrap();
+    fs::rename(&away, &place).unwrap();
+    let ran = bed.once();
+    assert_eq!((ran.code, ran.counts(NEW)), (0, [1, 1, 0, 0, 0, 0]), "{ran:?}");
+    let lake = bed.files("state/lake/default");
+    assert!(!lake.is_empty() && lake.iter().all(|path| path.starts_with("acme/")), "{lake:?}");
+}
+
 /// R17: a reload waits for the files that are at work under the old name.
 #[test]
 fn a_reload_renames_when_the_old_name_has_finished_its_files() {

@@ -176,6 +176,15 @@ impl Destination for Reopening {
         self.0.open()?.unconfirmed(tenant, identities)
     }
 
+    fn rename(
+        &self,
+        tenant: &TenantName,
+        from: &IntegrationName,
+        to: &IntegrationName,
+    ) -> Result<(), DestinationError> {
+        self.0.open()?.rename(tenant, from, to)
+    }
+
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {
         self.0.open()?.stage(delivery)
     }

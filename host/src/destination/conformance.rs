@@ -651,6 +651,8 @@ conform! { files_ndjson: FilesNdjson, files_ndjson_zstd: FilesNdjsonZstd, files_
 } }
 
 conform! { webhook: Webhook => {
+    names:
+        what_was_confirmed_is_confirmed_under_another_name;
     confirming:
         an_identity_is_confirmed_once_whatever_it_brings_later
         a_staging_that_was_dropped_leaves_nothing

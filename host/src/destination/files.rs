@@ -106,7 +106,7 @@ mod parquet;
 pub(super) mod place;
 mod recording;
 mod records;
-mod rename;
+pub(super) mod rename;
 
 #[cfg(test)]
 mod tests;
@@ -186,7 +186,7 @@ impl Destination for FilesDestination {
         from: &IntegrationName,
         to: &IntegrationName,
     ) -> Result<(), DestinationError> {
-        rename::rename(&self.directory, tenant, from, to)
+        rename::rename(&self.directory, tenant, (from, to), |object| object.join(MANIFEST))
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

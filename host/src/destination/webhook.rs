@@ -64,6 +64,7 @@ use serde::Serialize;
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::clock::{Clock, SystemClock};
 use crate::destination::files::manifest::{self, Manifest};
+use crate::destination::files::rename;
 use crate::destination::files::{Compression, Form, Format, Recording, failed, place};
 use crate::destination::resolve::Resolver;
 use crate::destination::{
@@ -213,6 +214,16 @@ impl Destination for WebhookDestination {
         let identity = Identity { integration, dedup_key, generation: Generation::default() };
         let confirmation = self.confirmation(tenant, &identity)?.filter(|confirmation| confirmation.mends.is_none());
         Ok(confirmation.map(|confirmation| Taken { object: confirmation.object, mended: Vec::new() }))
+    }
+
+    /// What is on its way under the former name is sent anew under the new one.
+    fn rename(
+        &self,
+        tenant: &TenantName,
+        from: &IntegrationName,
+        to: &IntegrationName,
+    ) -> Result<(), DestinationError> {
+        rename::rename(&self.settings.directory, tenant, (from, to), Path::to_owned)
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

@@ -284,6 +284,10 @@ impl Destination for Hand {
         Ok(None)
     }
 
+    fn rename(&self, _: &TenantName, _: &IntegrationName, _: &IntegrationName) -> Result<(), DestinationError> {
+        Ok(())
+    }
+
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {
         drop(self.step(Step::Stage).map_err(refused)?);
         Ok(Box::new(Staged { hand: self.clone(), delivery, rows: BTreeMap::new() }))

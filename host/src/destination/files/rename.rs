@@ -5,20 +5,21 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{MANIFEST, failed, manifest, place};
+use super::{failed, manifest, place};
 use crate::destination::DestinationError;
 use crate::object::{IntegrationName, TenantName};
 
-/// What a manifest is called until it is whole.
-const ASIDE: &str = "ingestion.json.new";
+/// What the end of a manifest's name is until it is whole.
+const ASIDE: &str = ".new";
 
-pub(super) fn rename(
+/// `manifest_of` says which file is the manifest of what stands at a path in the integration's folder.
+pub(in crate::destination) fn rename(
     directory: &Path,
     tenant: &TenantName,
-    from: &IntegrationName,
-    to: &IntegrationName,
+    (from, to): (&IntegrationName, &IntegrationName),
+    manifest_of: impl Fn(&Path) -> PathBuf,
 ) -> Result<(), DestinationError> {
     let tenants = directory.join(tenant.as_str());
     let (before, after) = (tenants.join(from.as_str()), tenants.join(to.as_str()));
@@ -31,9 +32,16 @@ pub(super) fn rename(
         (false, true) => {}
         (false, false) => return Ok(()),
     }
-    for entry in fs::read_dir(&after).map_err(failed("read", &after))? {
-        let object = entry.map_err(failed("read", &after))?.path();
-        let (path, aside) = (object.join(MANIFEST), object.join(ASIDE));
+    let entries = fs::read_dir(&after).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    for entry in entries.map_err(failed("read", &after))? {
+        let path = manifest_of(&entry.path());
+        // What a process that ended left aside is written anew with its manifest.
+        if path.as_os_str().as_encoded_bytes().ends_with(ASIDE.as_bytes()) {
+            continue;
+        }
+        let mut aside = path.clone().into_os_string();
+        aside.push(ASIDE);
+        let aside = PathBuf::from(aside);
         let Some(mut manifest) = manifest::read(&path)?.filter(|manifest| manifest.identity.integration == *from)
         else {
             continue;
@@ -46,7 +54,7 @@ pub(super) fn rename(
         manifest.write(&aside)?;
         place::sync_files([aside.as_path()].into_iter())?;
         fs::rename(&aside, &path).map_err(failed("put into place", &path))?;
-        place::sync_directory(&object)?;
+        place::sync_directory(path.parent().unwrap_or(&after))?;
     }
     Ok(())
 }
