@@ -648,4 +648,14 @@ mod tests {
             assert_eq!(String::from_utf8(printed.stdout).unwrap(), word);
         }
     }
+
+    #[test]
+    fn the_guide_names_every_event() {
+        let (guide, events) = (include_str!("../../README.md"), include_str!("events.rs"));
+        let names = events.split("event = \"").skip(1).filter_map(|rest| rest.split('"').next());
+        let names: Vec<&str> = names.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+        assert!(names.len() > 25, "{names:?}");
+        let missing: Vec<_> = names.iter().filter(|name| !guide.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }
