@@ -24,7 +24,7 @@ use crate::object::{Object, ObjectKey};
 use crate::oversight::Oversight;
 use crate::rejects;
 use crate::retry::{self, ErrorClass, Step};
-use crate::source::{Ignored, Page, Source, SourceError};
+use crate::source::{Ignored, Page, Source, SourceError, Start};
 
 mod backfill;
 mod census;
@@ -154,17 +154,12 @@ pub async fn pass<S: Source>(
     refuse_empty_store(pipeline, oversight).await?;
     let settled = decide_backfill(pipeline, oversight).await?;
     let (report, at_work) = (PassReport::default(), JoinSet::new());
-    let began = pipeline.clock.now();
-    let is_whole = pipeline.mark.start(began).is_none();
     let mut pass =
-        Pass { pipeline, oversight, settled, report, at_work, stops: None, last_key: None, leaves_work: false };
+        Pass { pipeline, oversight, settled, report, at_work, stops: None, reached: None, leaves_work: false };
     let begun = pass.begin(slots).await;
     // Whatever ended the listing, what was begun is finished and recorded first.
-    let (report, done_to) = pass.finish().await?;
+    let report = pass.finish().await?;
     begun?;
-    if let Some(key) = done_to {
-        pipeline.mark.reach(key, began, is_whole);
-    }
     say_recovered(pipeline, &report).await?;
     Ok(report)
 }
@@ -224,8 +219,8 @@ struct Pass<'a, S> {
     at_work: JoinSet<Result<Ended, LedgerError>>,
     /// Why no more objects are begun, once that is so.
     stops: Option<Failure>,
-    /// The last key of a listing that went to its end, in order.
-    last_key: Option<ObjectKey>,
+    /// What a listing that went to its end has come to, when keys only grow.
+    reached: Option<(Start, ObjectKey)>,
     /// Whether anything that was listed is left to a later pass.
     leaves_work: bool,
 }
@@ -290,7 +285,7 @@ impl<S: Source> Pass<'_, S> {
                 }
             }
         }
-        self.last_key = listing.last_key().cloned();
+        self.reached = listing.reached();
         Ok(Going::On)
     }
 
@@ -367,18 +362,18 @@ impl<S: Source> Pass<'_, S> {
         Ok(Going::On)
     }
 
-    /// What became of it all, and the key up to which nothing is left to do.
-    async fn finish(mut self) -> Result<(PassReport, Option<ObjectKey>), PassError> {
+    async fn finish(mut self) -> Result<PassReport, PassError> {
         while let Some(ended) = self.at_work.join_next().await {
             self.count(ended??);
         }
-        match self.stops {
-            None => {
-                let leaves_work = self.leaves_work || self.report.unfinished || self.report.failed > 0;
-                Ok((self.report, self.last_key.filter(|_| !leaves_work)))
-            }
-            Some(failure) => Err(PassError::GivenUp(failure)),
+        if let Some(failure) = self.stops {
+            return Err(PassError::GivenUp(failure));
         }
+        let leaves_work = self.leaves_work || self.report.unfinished || self.report.failed > 0;
+        if let Some((start, key)) = self.reached.filter(|_| !leaves_work) {
+            self.pipeline.mark.reach(start, key);
+        }
+        Ok(self.report)
     }
 
     fn count(&mut self, ended: Ended) {

@@ -38,7 +38,7 @@ pub use connection::{BaseIdentity, Connection, ConnectionSettings, Credentials, 
 pub use error::{Answer, Failure, FailureKind, SourceError};
 pub use identity::{GrantsSettings, RoleSettings};
 pub use listing::is_ingestible;
-pub use mark::Mark;
+pub use mark::{Mark, Start};
 pub use places::Prefixes;
 pub use probe::{Probe, Verdict};
 pub use wanted::{KeyPattern, Unwanted, Wanted};

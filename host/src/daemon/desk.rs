@@ -142,8 +142,9 @@ impl Desk {
                 };
                 let asked =
                     ledger.ask_again(&integration, selector, again, SystemClock.now()).await.map_err(refused)?;
-                if again == Again::Listed {
-                    self.nudge_if_running(&integration).await;
+                match again {
+                    Again::Listed => drop(self.nudge_if_running(&integration).await),
+                    Again::Every => self.list_everything_if_running(&integration).await,
                 }
                 to_value(&asked)
             }
@@ -301,6 +302,12 @@ impl Desk {
         let Place::Beside(daemon) = &self.place else { return false };
         let running = daemon.running.lock().await;
         running.integrations.get(integration).map(Scheduled::nudge).is_some()
+    }
+
+    async fn list_everything_if_running(&self, integration: &IntegrationName) {
+        if let Place::Beside(daemon) = &self.place {
+            daemon.running.lock().await.integrations.get(integration).into_iter().for_each(Scheduled::list_everything);
+        }
     }
 }
 

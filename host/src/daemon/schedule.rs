@@ -72,7 +72,15 @@ impl Scheduled {
 
     /// Begins a pass now, or looks again whether it may.
     pub fn nudge(&self) {
+        self.list_everything();
         self.nudge.notify_one();
+    }
+
+    /// Lets the next pass list everything: whoever asks may mean files that a mark has left behind.
+    pub fn list_everything(&self) {
+        if let Some(pipeline) = &*self.pipeline.borrow() {
+            pipeline.mark.clear();
+        }
     }
 
     /// Whether a mistake in its own part keeps it from being put together.
@@ -146,11 +154,7 @@ impl Schedule {
         // A jittered first pass, so that a restart does not list every bucket at one moment.
         let mut pause = self.settings.poll_interval.min(Duration::from_secs(5)).mul_f64(random());
         while !self.oversight.stop.asked() {
-            if self.rest(pause).await {
-                // Whoever asks may mean files that a mark has left behind.
-                pipeline.mark.clear();
-                is_awaited = true;
-            }
+            is_awaited |= self.rest(pause).await;
             if self.oversight.stop.asked() {
                 break;
             }

@@ -9,12 +9,14 @@ use crate::ingest::Pipeline;
 use crate::ledger::{LedgerError, Stretch};
 use crate::object::ObjectKey;
 use crate::oversight::{Oversight, Watch};
-use crate::source::{Page, PageToken, Source, SourceError};
+use crate::source::{Page, PageToken, Source, SourceError, Start};
 
 /// The pages of one listing, the next of which is fetched while one is worked.
 pub(super) struct Listing<S> {
     pipeline: Arc<Pipeline<S>>,
     watch: Watch,
+    /// Where it began, when keys only grow.
+    start: Option<Start>,
     /// Looked at where a census or a mark needs them.
     keys: Option<Keys>,
     census: Option<Census>,
@@ -30,20 +32,21 @@ impl<S: Source> Listing<S> {
     /// A listing of whatever may be new. Once a day it is one of everything, and tells the ledger which keys are gone.
     pub(super) async fn of_arrivals(pipeline: &Arc<Pipeline<S>>, oversight: &Oversight) -> Result<Self, LedgerError> {
         let grows = pipeline.settings.listing == config::Listing::AppendOnly;
-        let start = pipeline.mark.start(pipeline.clock.now()).filter(|_| grows);
-        let census = match start {
+        let start = grows.then(|| pipeline.mark.start(pipeline.clock.now()));
+        let after = start.as_ref().and_then(|start| start.after.clone());
+        let census = match after {
             None => Census::begin(pipeline).await?,
             Some(_) => None,
         };
-        let mut listing = Self::after(start.map(PageToken::After), pipeline, oversight);
-        listing.keys = (grows || census.is_some()).then(Keys::default);
-        listing.census = census;
+        let mut listing = Self::after(after.map(PageToken::After), pipeline, oversight);
+        listing.keys = (start.is_some() || census.is_some()).then(Keys::default);
+        (listing.start, listing.census) = (start, census);
         Ok(listing)
     }
 
     fn after(start: Option<PageToken>, pipeline: &Arc<Pipeline<S>>, oversight: &Oversight) -> Self {
         let (pipeline, watch) = (Arc::clone(pipeline), oversight.watch.clone());
-        let mut listing = Self { pipeline, watch, keys: None, census: None, next: None };
+        let mut listing = Self { pipeline, watch, start: None, keys: None, census: None, next: None };
         listing.fetch(start);
         listing
     }
@@ -76,8 +79,13 @@ impl<S: Source> Listing<S> {
         Ok(Some(page.of_wanted(&self.pipeline.settings.wanted, self.pipeline.clock.now())))
     }
 
+    /// Where it began and what it has come to, when keys only grow and came in order.
+    pub(super) fn reached(&self) -> Option<(Start, ObjectKey)> {
+        self.start.clone().zip(self.last_key().cloned())
+    }
+
     /// The last key so far, if there was any, and if they came in order.
-    pub(super) fn last_key(&self) -> Option<&ObjectKey> {
+    fn last_key(&self) -> Option<&ObjectKey> {
         self.keys.as_ref().filter(|keys| keys.are_in_order)?.last.as_ref()
     }
 }
@@ -103,8 +111,12 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// Goes on with the next page, whole as it was listed: what it shows, as long as all keys came in order.
+    /// Goes on with the next page, whole as it was listed: what it shows, as long as all keys came in order. A page without
+    /// any key of ours belongs to the stretch of the next.
     fn see(&mut self, page: &Page) -> Option<Stretch> {
+        if page.objects.is_empty() && page.next.is_some() {
+            return None;
+        }
         let mut keys: Vec<ObjectKey> = page.objects.iter().map(|object| object.key.clone()).collect();
         keys.sort_unstable();
         let after = self.last.take();
@@ -112,5 +124,44 @@ impl Keys {
         self.last = keys.last().or(after.as_ref()).cloned();
         let until = self.last.clone().filter(|_| page.next.is_some());
         self.are_in_order.then_some(Stretch { after, until, keys })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Object;
+
+    fn page(keys: &[&str], goes_on: bool) -> Page {
+        let object = |key: &&str| Object {
+            connection: "main".parse().unwrap(),
+            bucket: "exports".parse().unwrap(),
+            key: key.parse().unwrap(),
+            etag: "1".parse().unwrap(),
+            size: 1,
+            last_modified: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let next = goes_on.then(|| PageToken::Continued("next".to_owned()));
+        Page { objects: keys.iter().map(object).collect(), next, ..Page::default() }
+    }
+
+    /// After, until, and the keys, of each page.
+    fn seen(pages: &[(&[&str], bool)]) -> Vec<Option<(Option<String>, Option<String>, usize)>> {
+        let mut keys = Keys::default();
+        let text = |key: Option<ObjectKey>| key.map(|key| key.as_str().to_owned());
+        let see = |(page, goes_on): &(&[&str], bool)| keys.see(&self::page(page, *goes_on));
+        let stretches: Vec<_> = pages.iter().map(see).collect();
+        stretches.into_iter().map(|stretch| stretch.map(|it| (text(it.after), text(it.until), it.keys.len()))).collect()
+    }
+
+    /// R18: what stands on no page yet is not missing.
+    #[test]
+    fn a_page_without_keys_says_nothing_of_those_that_are_still_to_come() {
+        let some = |text: &str| Some(text.to_owned());
+        let pages: &[(&[&str], bool)] = &[(&[], true), (&["b", "a"], true), (&[], true), (&["c"], true), (&[], false)];
+        let expected =
+            [None, Some((None, some("b"), 2)), None, Some((some("b"), some("c"), 1)), Some((some("c"), None, 0))];
+        assert_eq!(seen(pages), expected);
+        assert_eq!(seen(&[(&["b"], true), (&["a"], false)])[1], None, "out of order");
     }
 }

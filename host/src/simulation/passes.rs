@@ -172,6 +172,12 @@ fn where_keys_only_grow_a_listing_begins_behind_what_is_done_with() {
     assert_eq!(pass(&mut simulation), (0, 0));
     process.pipeline.mark.clear();
     assert_eq!(pass(&mut simulation), (0, 10));
+    // What is asked for while a listing is under way is found by the next.
+    let start = process.pipeline.mark.start(simulation.world().now);
+    process.pipeline.mark.clear();
+    process.pipeline.mark.reach(start, key(9));
+    assert_eq!(pass(&mut simulation), (0, 10));
+    assert_eq!(pass(&mut simulation), (0, 0));
 
     // A server that lists in another order is listed as a whole.
     process.pipeline.mark.clear();

@@ -15,40 +15,49 @@ const WHOLE: SignedDuration = SignedDuration::from_hours(24);
 
 /// The mark of one integration.
 #[derive(Debug, Default)]
-pub struct Mark(Mutex<Option<Reached>>);
+pub struct Mark(Mutex<Held>);
 
+#[derive(Debug, Default)]
+struct Held {
+    /// How often it was cleared.
+    cleared: u64,
+    /// The key, and when everything was listed.
+    reached: Option<(ObjectKey, Timestamp)>,
+}
+
+/// Where one listing begins.
 #[derive(Debug, Clone)]
-struct Reached {
-    key: ObjectKey,
-    /// When everything was listed.
+pub struct Start {
+    /// Behind this key; none for the beginning.
+    pub after: Option<ObjectKey>,
     whole_at: Timestamp,
+    cleared: u64,
 }
 
 impl Mark {
-    /// Lets the next listing be a whole one.
+    /// Lets the next listing be a whole one, whatever the one that is under way finds.
     pub fn clear(&self) {
-        *self.reached() = None;
+        let mut held = self.held();
+        *held = Held { cleared: held.cleared + 1, reached: None };
     }
 
-    /// The key behind which a listing may begin now.
-    pub fn start(&self, now: Timestamp) -> Option<ObjectKey> {
-        let reached = self.reached().clone();
-        reached.filter(|reached| now.duration_since(reached.whole_at) < WHOLE).map(|reached| reached.key)
+    /// Where a listing may begin now.
+    pub fn start(&self, now: Timestamp) -> Start {
+        let held = self.held();
+        let fresh = held.reached.clone().filter(|(_, whole_at)| now.duration_since(*whole_at) < WHOLE);
+        let (after, whole_at) = fresh.map_or((None, now), |(key, whole_at)| (Some(key), whole_at));
+        Start { after, whole_at, cleared: held.cleared }
     }
 
-    /// All is done with up to this key, by a listing that began then, behind the mark or at the beginning.
-    pub fn reach(&self, key: ObjectKey, began: Timestamp, is_whole: bool) {
-        let mut reached = self.reached();
-        let whole_at = match &*reached {
-            Some(before) if !is_whole => before.whole_at,
-            // Cleared meanwhile.
-            None if !is_whole => return,
-            Some(_) | None => began,
-        };
-        *reached = Some(Reached { key, whole_at });
+    /// All is done with up to this key, by a listing that began there.
+    pub fn reach(&self, start: Start, key: ObjectKey) {
+        let mut held = self.held();
+        if held.cleared == start.cleared {
+            held.reached = Some((key, start.whole_at));
+        }
     }
 
-    fn reached(&self) -> MutexGuard<'_, Option<Reached>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
