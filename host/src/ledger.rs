@@ -397,12 +397,20 @@ impl Ledger {
         stretch: Stretch,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        let (name, place) = (integration.clone(), place.clone());
-        let changed = self.read(move |transaction| census::compare(transaction, &name, &place, &stretch)).await?;
-        if changed.is_nothing() {
-            return Ok(());
+        let (stretch, mut rest) = (Arc::new(stretch), None);
+        loop {
+            let (name, place, stretch) = (integration.clone(), place.clone(), Arc::clone(&stretch));
+            let compare =
+                move |transaction: &ReadTransaction| census::compare(transaction, &name, &place, &stretch, rest);
+            let changed = self.read(compare).await?;
+            rest = changed.rest.clone();
+            if !changed.is_nothing() {
+                self.write(move |tables| census::note(tables, &changed, now)).await?;
+            }
+            if rest.is_none() {
+                return Ok(());
+            }
         }
-        self.write(move |tables| census::note(tables, &changed, now)).await
     }
 
     /// Forgets keys that were gone at `gone_at` already, at most so many; how many that were.

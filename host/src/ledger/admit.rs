@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use redb::{AccessGuard, ReadTransaction, ReadableTable};
 
 use super::layout::{
-    Bytes, CONTENTS, Index, KEYS, SOURCES, Tables, VERSIONS, content_place, corrupt, key_place, source_name,
-    version_at, versions_of,
+    Bytes, CONTENTS, Index, KEYS, SOURCES, Tables, VERSIONS, content_place, corrupt, key_place, number_of, version_at,
+    versions_of,
 };
 use super::state::{SkipReason, State, StateName, Version};
 use super::store::{move_to_front, position, put, source_number};
@@ -254,8 +254,7 @@ pub(super) fn look_up(
                 *number
             }
             Some(_) | None => {
-                let name = source_name(integration, &object.connection, &object.bucket);
-                let number = sources.get(name.as_str()).map_err(reading)?.map(|number| number.value());
+                let number = number_of(&sources, integration, &object.connection, &object.bucket)?;
                 last_source = Some((object.connection.clone(), object.bucket.clone(), number));
                 number
             }

@@ -69,8 +69,8 @@ pub struct Overview {
     pub backlog: Backlog,
 }
 
-/// Objects that are in the bucket, as far as is known, and not done with: new ones, those that are tried again, and those that some destination
-/// does not have yet.
+/// Objects that are in the bucket, as far as is known, and not done with: new ones, those that are tried again, and those
+/// that some destination does not have yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Backlog {
     /// How many.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use redb::{ReadTransaction, ReadableTable};
 
 use super::layout::{
-    ABSENT, KEYS, SOURCES, Tables, content_place, key_at, key_place, source_name, split_version_place, version_place,
+    ABSENT, KEYS, SOURCES, Tables, content_place, key_at, key_place, number_of, split_version_place, version_place,
 };
 use super::state::Place;
 use super::{LedgerError, reading, writing};
@@ -33,7 +33,12 @@ pub(super) struct Changed {
     gone: Vec<Vec<u8>>,
     /// There again.
     back: Vec<Vec<u8>>,
+    /// The place from which to compare on; none at the end of the stretch.
+    pub(super) rest: Option<Vec<u8>>,
 }
+
+/// Changes that are held at once (I6).
+const AT_ONCE: usize = 1_000;
 
 impl Changed {
     pub(super) fn is_nothing(&self) -> bool {
@@ -41,19 +46,16 @@ impl Changed {
     }
 }
 
-/// Compares a stretch of the listing with the ledger.
+/// Compares a stretch of the listing with the ledger, from its beginning or from where an earlier comparison ended.
 pub(super) fn compare(
     transaction: &ReadTransaction,
     integration: &IntegrationName,
     place: &Place,
     stretch: &Stretch,
+    rest: Option<Vec<u8>>,
 ) -> Result<Changed, LedgerError> {
     let sources = transaction.open_table(SOURCES).map_err(reading)?;
-    let Some(source) = sources
-        .get(source_name(integration, &place.connection, &place.bucket).as_str())
-        .map_err(reading)?
-        .map(|number| number.value())
-    else {
+    let Some(source) = number_of(&sources, integration, &place.connection, &place.bucket)? else {
         return Ok(Changed::default());
     };
     let keys = transaction.open_table(KEYS).map_err(reading)?;
@@ -64,6 +66,7 @@ pub(super) fn compare(
         key_place(&mut from, source, after);
         from.push(0);
     }
+    let from = rest.unwrap_or(from);
     let mut until = Vec::new();
     if let Some(key) = &stretch.until {
         key_place(&mut until, source, key);
@@ -74,6 +77,10 @@ pub(super) fn compare(
         let (known, _) = row.map_err(reading)?;
         let known = known.value();
         if !known.starts_with(&begin) || stretch.until.is_some() && known > until.as_slice() {
+            break;
+        }
+        if changed.gone.len() + changed.back.len() == AT_ONCE {
+            changed.rest = Some(known.to_vec());
             break;
         }
         let key = key_at(known)?;
@@ -109,12 +116,7 @@ pub(super) fn forget(
     gone_at: Timestamp,
     most: usize,
 ) -> Result<usize, LedgerError> {
-    let Some(source) = tables
-        .sources
-        .get(source_name(integration, &place.connection, &place.bucket).as_str())
-        .map_err(reading)?
-        .map(|it| it.value())
-    else {
+    let Some(source) = number_of(&tables.sources, integration, &place.connection, &place.bucket)? else {
         return Ok(0);
     };
     let begin = [source.to_be_bytes().as_slice(), place.prefix.as_bytes()].concat();

@@ -65,6 +65,17 @@ pub(super) fn source_name(integration: &IntegrationName, connection: &Connection
     format!("{integration}\0{connection}\0{bucket}")
 }
 
+/// The number of a source, if it has one.
+pub(super) fn number_of(
+    table: &impl ReadableTable<&'static str, u32>,
+    integration: &IntegrationName,
+    connection: &ConnectionKey,
+    bucket: &BucketName,
+) -> Result<Option<u32>, LedgerError> {
+    let name = source_name(integration, connection, bucket);
+    Ok(table.get(name.as_str()).map_err(reading)?.map(|number| number.value()))
+}
+
 /// Every source of an integration, or of all of them.
 pub(super) fn sources(
     transaction: &ReadTransaction,

@@ -4,13 +4,12 @@
 //! order of writes where it stood before (R1, R2).
 
 use jiff::Timestamp;
-use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 
-use super::layout::{Tables, key_place, source_name, version_at};
+use super::layout::{Tables, key_place, number_of, version_at};
 use super::state::{Entry, SkipReason, State};
 use super::store::{forget_content, position, put};
-use super::{LedgerError, reading};
+use super::LedgerError;
 
 /// What became of entries that were never confirmed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +30,7 @@ pub(super) fn take_again(
     let mut place = Vec::new();
     for entry in entries {
         let object = &entry.object;
-        let name = source_name(&entry.integration, &object.connection, &object.bucket);
-        let Some(source) = tables.sources.get(name.as_str()).map_err(reading)?.map(|source| source.value()) else {
+        let Some(source) = number_of(&tables.sources, &entry.integration, &object.connection, &object.bucket)? else {
             continue;
         };
         key_place(&mut place, source, &object.key);
