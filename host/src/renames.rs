@@ -85,15 +85,17 @@ impl RenameError {
 /// for the integration then.
 pub async fn in_ledger(ledger: &Ledger, settings: &Integration) -> Result<Control, RenameError> {
     let to = &settings.name;
-    if let Some(from) = &settings.renamed_from {
+    let control = ledger.control(to).await?;
+    if let Some(from) = settings.renamed_from.as_ref().filter(|from| !control.former_names.contains(from)) {
         match ledger.rename(from, to).await? {
             Renamed::Done => events::IntegrationRenamed { integration: to, from }.emit(),
             Renamed::Already => {}
             Renamed::BothKnown => return Err(RenameError::BothKnown { from: from.clone(), to: to.clone() }),
             Renamed::Unknown => return Err(RenameError::Unknown { from: from.clone() }),
         }
+        return Ok(ledger.control(to).await?);
     }
-    Ok(ledger.control(to).await?)
+    Ok(control)
 }
 
 /// Has an integration's destinations and its reject files follow to the name that the ledger knows it by.

@@ -362,9 +362,10 @@ impl Assembly {
     /// Sees that the ledger and the destinations have what is an integration's under the name it has now (R17). Its former
     /// names.
     pub async fn settle_names(self: &Arc<Self>, settings: &Integration) -> Result<Vec<IntegrationName>, PartError> {
-        let _one_at_a_time = self.renaming.lock().await;
-        let control = renames::in_ledger(&self.ledger, settings).await?;
+        let mut control = renames::in_ledger(&self.ledger, settings).await?;
         if !control.to_follow.is_empty() {
+            let _one_at_a_time = self.renaming.lock().await;
+            control = self.ledger.control(&settings.name).await.map_err(RenameError::from)?;
             let destinations = {
                 let (assembly, settings) = (Arc::clone(self), settings.clone());
                 tokio::task::spawn_blocking(move || assembly.destinations(&settings))
