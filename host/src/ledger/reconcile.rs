@@ -6,10 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::LedgerError;
 use super::layout::{Tables, key_place, number_of, version_at};
 use super::state::{Entry, SkipReason, State};
 use super::store::{forget_content, position, put};
-use super::LedgerError;
 
 /// What became of entries that were never confirmed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
