@@ -10,7 +10,7 @@
 //!   checksums are compared before anything else may read the copy.
 //! - No secret is in an error, in `Debug` or in a trace: the SDK's own tracing is not subscribed to.
 //!
-//! `connection` opens a client, `identity` has the credentials that it sends with, `listing` and `fetch` are the two halves
+//! `connection` opens a client, `identity` has the credentials that it sends with and `pace` how fast, `listing` and `fetch` are the two halves
 //! of [`Source`] for S3, `probe` tests a connection, `places` says what it sees, `wanted` and `mark` say what an integration
 //! takes of it, and `error` says what went wrong and what to do about it.
 
@@ -30,6 +30,7 @@ mod fetch;
 mod identity;
 mod listing;
 mod mark;
+mod pace;
 mod places;
 mod probe;
 mod wanted;

@@ -261,6 +261,38 @@ async fn a_burst_of_refusals_is_throttling_and_passes() {
 }
 
 #[tokio::test]
+async fn a_bucket_that_refuses_requests_is_asked_less_often_and_no_other_is() {
+    let config = Config {
+        buckets: ["busy", "quiet"].map(|name| (name.to_owned(), Backing::Memory)).into(),
+        ..Config::with_bucket(BUCKET)
+    };
+    let server = Server::start(config).unwrap();
+    let connection = connection(&server, "loopback-secret").await;
+    let [busy, quiet] = ["busy", "quiet"].map(|bucket| connection.source(bucket.parse().unwrap(), ""));
+    server.faults().at_most("busy", 25);
+    let mut at_work = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let busy = busy.clone();
+        at_work.spawn(async move {
+            for _ in 0..15 {
+                while let Err(error) = busy.list(None).await {
+                    assert_eq!(error.class(), ErrorClass::Throttled);
+                }
+            }
+        });
+    }
+    for _ in 0..30 {
+        quiet.list(None).await.unwrap();
+    }
+    assert!(!at_work.is_empty() && at_work.try_join_next().is_none(), "the other bucket's requests do not wait");
+    while let Some(ended) = at_work.join_next().await {
+        ended.unwrap();
+    }
+    let refused = server.faults().too_many("busy");
+    assert!((1..=60).contains(&refused), "{refused} of 120 requests and more were refused");
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_taken_up_where_it_broke() {
     let bench = Bench::new("").await;
     let whole = content(1_000_000);

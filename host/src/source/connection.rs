@@ -1,7 +1,9 @@
 //! Opening a connection: an S3 client that several integrations share.
 
+use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -9,9 +11,12 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::retry::RetryPartition;
 use aws_sdk_s3::config::{
     BehaviorVersion, IdentityCache, Region, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
 };
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +26,9 @@ use crate::object::{BucketName, ConnectionKey, Object};
 use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
+use super::error::{Failure, FailureKind};
 use super::identity::{AtNumbers, Grant, Grants, GrantsSettings, Identity, Issuer, Lease, Role, RoleSettings, unheard};
+use super::pace::Pace;
 use super::{Page, PageToken, Source, SourceError};
 
 /// A server that does not accept a connection within this is unreachable.
@@ -143,6 +150,22 @@ pub struct Connection {
     pub(super) client: Client,
     pub(super) identity: Identity,
     settings: Arc<ConnectionSettings>,
+    terms: Terms,
+    terms_of: Arc<Mutex<HashMap<BucketName, Terms>>>,
+}
+
+/// On what terms requests to one bucket are sent. Clones share them: one bucket's refusals are no other's.
+#[derive(Debug, Clone)]
+struct Terms {
+    pace: Pace,
+    /// The SDK's own quota of second attempts.
+    attempts: RetryPartition,
+}
+
+impl Terms {
+    fn new() -> Self {
+        Self { pace: Pace::default(), attempts: RetryPartition::custom("bucket").build() }
+    }
 }
 
 impl Connection {
@@ -175,7 +198,9 @@ impl Connection {
             // Asked for where a whole body is read. Of a part, some servers send the whole's checksum.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         config.set_endpoint_url(settings.endpoint_url.clone());
-        Self { key, client: Client::from_conf(config.build()), identity, settings: Arc::new(settings.clone()) }
+        let client = Client::from_conf(config.build());
+        let settings = Arc::new(settings.clone());
+        Self { key, client, identity, settings, terms: Terms::new(), terms_of: Arc::default() }
     }
 
     /// Whether it was opened with these settings.
@@ -191,20 +216,38 @@ impl Connection {
     /// The objects below a prefix of a bucket; an empty prefix is the whole bucket.
     pub fn source(&self, bucket: BucketName, prefix: impl Into<String>) -> S3Source {
         let prefix = prefix.into();
-        let connection = match &self.identity {
-            Identity::Grants(grants) => {
-                let grant = Grant::new(Arc::clone(grants), &bucket, &prefix);
-                self.sending_as(Identity::Granted(Arc::new(grant)))
-            }
-            Identity::KeyPair(_) | Identity::Leased(_) | Identity::Granted(_) => self.clone(),
+        let identity = match &self.identity {
+            Identity::Grants(grants) => Identity::Granted(Arc::new(Grant::new(Arc::clone(grants), &bucket, &prefix))),
+            other @ (Identity::KeyPair(_) | Identity::Leased(_) | Identity::Granted(_)) => other.clone(),
         };
-        S3Source { connection, bucket, prefix }
+        let terms = {
+            let mut terms_of = self.terms_of.lock().unwrap_or_else(PoisonError::into_inner);
+            terms_of.entry(bucket.clone()).or_insert_with(Terms::new).clone()
+        };
+        S3Source { connection: self.sending_as(identity, terms), bucket, prefix }
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
-    fn sending_as(&self, identity: Identity) -> Self {
-        let config = self.client.config().to_builder().credentials_provider(identity.provider());
-        Self { client: Client::from_conf(config.build()), identity, ..self.clone() }
+    fn sending_as(&self, identity: Identity, terms: Terms) -> Self {
+        let config = self.client.config().to_builder();
+        let config = config.credentials_provider(identity.provider()).retry_partition(terms.attempts.clone());
+        Self { client: Client::from_conf(config.build()), identity, terms, ..self.clone() }
+    }
+
+    /// Sends a request when its turn comes, as [`Identity::send`] does.
+    pub(super) async fn send<T, E, F>(&self, request: impl Fn() -> F) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let turn = self.terms.pace.turn().await;
+        let answer = self.identity.send(request).await;
+        match &answer {
+            Err(failure) if failure.kind == FailureKind::Throttled => self.terms.pace.refused(turn),
+            Err(failure) if failure.status.is_none() => {}
+            Ok(_) | Err(_) => self.terms.pace.answered(turn),
+        }
+        answer
     }
 }
 

@@ -145,7 +145,7 @@ async fn get(connection: &Connection, object: &Object, start: u64) -> Result<Get
         0 => request.checksum_mode(ChecksumMode::Enabled),
         _ => request.range(format!("bytes={start}-")),
     };
-    connection.identity.send(|| request.clone().send()).await
+    connection.send(|| request.clone().send()).await
 }
 
 /// Not every server heeds `If-Match` and `Range`, so what comes is compared before it is taken.

@@ -76,7 +76,7 @@ async fn request(source: &S3Source, after: Option<&PageToken>) -> Result<ListObj
         .set_start_after(start_after)
         .encoding_type(EncodingType::Url)
         .max_keys(PAGE);
-    let sent = connection.identity.send(|| request.clone().send()).await;
+    let sent = connection.send(|| request.clone().send()).await;
     sent.map_err(|failure| SourceError::list(&source.bucket, &source.prefix, failure))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -91,6 +91,30 @@ struct Order {
 struct Book {
     orders: Vec<Order>,
     seen: HashMap<Operation, u64>,
+    allowances: HashMap<String, Allowance>,
+}
+
+/// How many requests a second a bucket takes.
+#[derive(Debug)]
+struct Allowance {
+    per_second: f64,
+    /// Requests that may come at once now.
+    left: f64,
+    counted: Instant,
+    refused: u64,
+}
+
+impl Allowance {
+    fn takes_one_more(&mut self) -> bool {
+        let gained = self.counted.elapsed().as_secs_f64() * self.per_second;
+        (self.left, self.counted) = ((self.left + gained).min(self.per_second), Instant::now());
+        let takes = self.left >= 1.0;
+        match takes {
+            true => self.left -= 1.0,
+            false => self.refused += 1,
+        }
+        takes
+    }
 }
 
 /// The faults ordered from a server, and its count of requests. Clones share them.
@@ -125,6 +149,18 @@ impl Faults {
         self.book().orders.push(Order { operation, key: Some(key.to_owned()), times: None, fault });
     }
 
+    /// Has a bucket take so many requests a second and refuse the others with [`Fault::slow_down`].
+    pub fn at_most(&self, bucket: &str, per_second: u32) {
+        let per_second = f64::from(per_second);
+        let allowance = Allowance { per_second, left: per_second, counted: Instant::now(), refused: 0 };
+        self.book().allowances.insert(bucket.to_owned(), allowance);
+    }
+
+    /// How many requests for a bucket were more than it takes.
+    pub fn too_many(&self, bucket: &str) -> u64 {
+        self.book().allowances.get(bucket).map_or(0, |allowance| allowance.refused)
+    }
+
     /// Takes back all orders.
     pub fn clear(&self) {
         self.book().orders.clear();
@@ -139,6 +175,9 @@ impl Faults {
     pub(crate) fn of(&self, operation: Operation, bucket: &str, key: &str) -> Option<Fault> {
         let mut book = self.book();
         *book.seen.entry(operation).or_default() += 1;
+        if book.allowances.get_mut(bucket).is_some_and(|allowance| !allowance.takes_one_more()) {
+            return Some(Fault::slow_down());
+        }
         let fits = |order: &Order| order.operation == operation && order.key.as_deref().is_none_or(|of| of == key);
         let position = book.orders.iter().position(fits)?;
         let order = book.orders.get_mut(position)?;
