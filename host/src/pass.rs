@@ -64,7 +64,7 @@ pub struct PassReport {
 #[derive(Debug, thiserror::Error)]
 pub enum PassError {
     /// The bucket could not be listed.
-    #[error("cannot list the bucket")]
+    #[error(transparent)]
     List(#[from] SourceError),
     /// The ledger failed; a failed write ends the process (I4).
     #[error("the ledger failed")]

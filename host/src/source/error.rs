@@ -351,7 +351,10 @@ impl Failure {
     pub fn from_answer(answer: &Answer<'_>) -> Self {
         let mut failure = Self::new(answer.kind()).with_message(answer.message.unwrap_or_default());
         failure.status = Some(answer.status);
-        failure.code = answer.code.map(|code| Escaped(code).to_string().chars().take(SHOWN).collect());
+        failure.code = answer
+            .code
+            .filter(|code| !code.is_empty())
+            .map(|code| Escaped(code).to_string().chars().take(SHOWN).collect());
         failure
     }
 
