@@ -224,7 +224,7 @@ fn writing(what: &'static str, error: impl Into<redb::Error>) -> LedgerError {
 }
 
 /// Memory that redb may use for pages. The operating system caches the file as well.
-const CACHE: usize = 16 << 20;
+const CACHE: usize = 8 << 20;
 
 /// The ledger. A clone is another handle to the same one; the file is closed with the last.
 #[derive(Debug, Clone)]

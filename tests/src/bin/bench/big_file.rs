@@ -6,7 +6,7 @@ use gristmill_loopback_s3::Backing;
 
 use crate::bed::{self, Bed, Into, Mau};
 use crate::data::{self, Until};
-use crate::figures::{say, say_rate, timed};
+use crate::figures::{say_memory, say_rate, timed};
 use crate::{Result, Scale, memory};
 
 const BYTES: u64 = 2_000_000_000;
@@ -29,9 +29,7 @@ pub fn run(scale: Scale) -> Result<()> {
             return Err(format!("the pass ended with {status}").into());
         }
         say_rate(&format!("into {}", into.name()), rows, time.as_secs_f64(), "rows");
-        let missed = if peak <= AIM { "" } else { "   MISSED" };
-        let figure = format!("{:8} MiB   aim: at most {}{missed}", peak >> 20, AIM >> 20);
-        say(&format!("into {}, peak memory with children", into.name()), &figure);
+        say_memory(&format!("into {}, peak memory with children", into.name()), peak, AIM);
     }
     Ok(())
 }

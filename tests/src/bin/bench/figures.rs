@@ -59,6 +59,12 @@ pub fn say_ratio(what: &str, ratio: f64, aim: Aim) {
     say(what, &format!("{ratio:8.2} ×   aim: {aim}{}", if met { "" } else { "   MISSED" }));
 }
 
+/// The most memory that something took, beside what it may, both in bytes.
+pub fn say_memory(what: &str, peak: u64, aim: u64) {
+    let missed = if peak <= aim { "" } else { "   MISSED" };
+    say(what, &format!("{:8} MiB   aim: at most {}{missed}", peak >> 20, aim >> 20));
+}
+
 /// What a ratio should be.
 #[derive(Debug, Clone, Copy)]
 pub enum Aim {
