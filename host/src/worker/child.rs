@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use super::order::{self, Received};
@@ -78,7 +79,17 @@ fn confine(limits: &Limits) -> io::Result<()> {
     limit(Resource::Nofile, 16, 16)?;
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     rustix::thread::set_no_new_privs(true)?;
+    // A kernel that knows no Landlock, or was started without it, leaves the limits above and the sandbox of the unit.
+    let _ = shut_in();
     Ok(())
+}
+
+/// From here on this thread and all that it starts open no file by its name, no TCP connection and no abstract socket, and
+/// signal nobody else, as far as the kernel knows how to see to it. What is open stays open.
+fn shut_in() -> Result<RulesetStatus, RulesetError> {
+    let abi = ABI::V6;
+    let rules = Ruleset::default().handle_access(AccessFs::from_all(abi))?.handle_access(AccessNet::from_all(abi))?;
+    Ok(rules.scope(Scope::from_all(abi))?.create()?.restrict_self()?.ruleset)
 }
 
 /// Bytes of address space that the program takes before its task: a debug build maps hundreds of megabytes of itself.
@@ -87,4 +98,43 @@ fn own_address_space() -> io::Result<u64> {
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
     let kibibytes = size.and_then(|size| size.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kibibytes.map(|kibibytes| kibibytes * 1024).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_led_astray_reaches_no_file_and_no_server() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("open");
+        std::fs::write(&path, "open").unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        // Only the thread is shut in, and ends with the test.
+        let shut = std::thread::spawn(move || {
+            let mut open = File::open(&path).unwrap();
+            let status = shut_in().unwrap();
+            let mut read = String::new();
+            io::Read::read_to_string(&mut open, &mut read).unwrap();
+            let kinds = [
+                File::open(&path).map(drop),
+                std::fs::write(path.with_extension("new"), "").map(drop),
+                std::fs::read_dir("/proc").map(drop),
+                TcpStream::connect(address).map(drop),
+            ];
+            (status, read, kinds.map(|tried| tried.err().map(|error| error.kind())))
+        });
+        let (status, read, kinds) = shut.join().unwrap();
+        assert_eq!(read, "open");
+        let denied = Some(io::ErrorKind::PermissionDenied);
+        match status {
+            RulesetStatus::NotEnforced => assert_eq!(kinds, [None; 4]),
+            // An older kernel knows nothing of connections.
+            RulesetStatus::PartiallyEnforced => assert_eq!(kinds[..3], [denied; 3]),
+            RulesetStatus::FullyEnforced => assert_eq!(kinds, [denied; 4]),
+        }
+    }
 }
