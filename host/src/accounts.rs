@@ -37,7 +37,7 @@ use crate::config::{Config, Integration};
 use crate::daemon::{Destinations, PartError, Workshop};
 use crate::decode::Format;
 use crate::destination::{Brings, Delivery, DestinationError, Intake, NameMatch, OnNoMatch, RowCounts, Summary};
-use crate::ingest::{Again, Failure, NamedDestination, Recipe, Rows, transform};
+use crate::ingest::{Again, Failure, NamedDestination, Recipe, Rows, Taken, transform};
 use crate::object::{
     AsOf, ContentHash, DedupKey, DestinationName, Generation, Identity, IntegrationName, Object, TenantName,
 };
@@ -283,7 +283,9 @@ impl Import {
         let Load { path, as_mapped, before, identity, object, .. } = load;
         let open = || File::open(path).map_err(|source| ImportError::File { path: path.clone(), source });
         let issues = IssueLog::create(self.scratch.path()).map_err(Failure::from)?;
-        let mut transformed = transform(&self.recipe, as_mapped, &Rows::own(), open()?, intake, issues, oversight)?;
+        let rows = Rows::own();
+        let rows = Taken::all(&rows);
+        let mut transformed = transform(&self.recipe, as_mapped, rows, open()?, intake, issues, oversight)?;
         let mut reject_files = Vec::new();
         if transformed.rows.rejected > 0 {
             let again = Again::open(&self.recipe, as_mapped, open()?)?;

@@ -4,6 +4,8 @@
 //! of one. All arrays have been checked by Arrow before they stand here, so code that reads them may index within
 //! their lengths. Like `object`, this module uses no other.
 
+use std::ops::Range;
+
 use arrow_array::{Array, ArrayRef, Date32Array, StringArray};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, TimeUnit};
@@ -37,6 +39,24 @@ impl Batch {
     /// How many rows.
     pub fn rows(&self) -> usize {
         self.lines.len()
+    }
+
+    /// Some of its rows. The cells are shared.
+    ///
+    /// # Panics
+    /// When the range is not within the rows.
+    pub fn slice(&self, rows: Range<usize>) -> Self {
+        let cells = |cells: &Cells| Cells {
+            text: cells.text.slice(rows.start, rows.len()),
+            typed: cells.typed.as_ref().map(|bits| bits.slice(rows.start, rows.len())),
+        };
+        let first_row = self.first_row + rows.start as u32;
+        Self {
+            first_row,
+            lines: self.lines[rows.clone()].to_vec(),
+            columns: self.columns.iter().map(|column| column.as_ref().map(cells)).collect(),
+            issues: self.issues.of_rows(first_row..first_row + rows.len() as u32),
+        }
     }
 }
 
@@ -326,6 +346,27 @@ impl Issues {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Those of some rows.
+    fn of_rows(&self, rows: Range<u32>) -> Self {
+        let places = || (0..self.len()).filter(|place| rows.contains(&self.rows[*place]));
+        Self {
+            rows: places().map(|place| self.rows[place]).collect(),
+            columns: places().map(|place| self.columns[place]).collect(),
+            rejects: places().map(|place| self.rejects.value(place)).collect(),
+            codes: places().map(|place| Some(self.codes.value(place))).collect(),
+            messages: places().map(|place| Some(self.messages.value(place))).collect(),
+        }
+    }
+
+    /// Adds a reject for which no column is to blame.
+    pub fn reject(&mut self, row: u32, code: &str, message: &str) {
+        self.rows.push(row);
+        self.columns.push(-1);
+        self.rejects = self.rejects.iter().chain([true]).collect();
+        self.codes = self.codes.iter().chain([Some(code)]).collect();
+        self.messages = self.messages.iter().chain([Some(message)]).collect();
     }
 
     /// The rows that are rejected; a row with several rejects stands here several times.

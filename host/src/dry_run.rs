@@ -13,8 +13,8 @@ use crate::daemon::{PartError, Workshop, destination_for_reading};
 use crate::decode::{Dialect, Format};
 use crate::destination::{Brings, Delivery, Preview, RejectRow, RowCounts};
 use crate::ingest::{
-    Again, DestinationSet, Failure, NamedDestination, OpenedTable, Pipeline, Reader, Recipe, Rows, Stagings, format_of,
-    transform,
+    Again, DestinationSet, Failure, NamedDestination, OpenedTable, Pipeline, Reader, Recipe, Rows, Stagings, Taken,
+    format_of, transform, without_poisonous,
 };
 use crate::object::{AsOf, ContentHash, DestinationName, Generation, Identity, IntegrationName, Object};
 use crate::oversight::Oversight;
@@ -231,13 +231,16 @@ impl Bench<'_> {
         let whose = Rows::look(self.recipe, tenant, &delivery.identity, object, open()?, deciding)?;
         delivery.brings = whose.brings();
         let all: Vec<_> = self.destinations.iter().cloned().collect();
-        let stagings = Stagings::begin(self.destinations, &all, &delivery, |_| Ok(()));
-        let mut staging = stagings.map_err(|refusals| refusals.into_failure(self.destinations))?;
-        let issues = IssueLog::create(self.scratch)?;
-        let mut transformed = match transform(self.recipe, object, &whose, open()?, &mut staging, issues, oversight) {
-            Ok(transformed) => transformed,
-            Err(failure) => return Err(staging.explain(failure, self.destinations)),
-        };
+        let (staging, mut transformed) = without_poisonous(self.recipe, object, |poisonous| {
+            let stagings = Stagings::begin(self.destinations, &all, &delivery, |_| Ok(()));
+            let mut staging = stagings.map_err(|refusals| refusals.into_failure(self.destinations))?;
+            let issues = IssueLog::create(self.scratch)?;
+            let rows = Taken { whose: &whose, poisonous };
+            match transform(self.recipe, object, rows, open()?, &mut staging, issues, oversight) {
+                Ok(transformed) => Ok((staging, transformed)),
+                Err(failure) => Err(staging.explain(failure, self.destinations)),
+            }
+        })?;
         let mut rejects = Vec::new();
         if transformed.rows.rejected > 0 {
             let again = Again::open(self.recipe, object, open()?)?;

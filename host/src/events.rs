@@ -467,6 +467,27 @@ impl DestinationAdded<'_> {
     }
 }
 
+/// A mapper failed on a row, and the file is begun again without it.
+pub struct MapperRowLeftOut<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationName,
+    /// Which object.
+    pub object: &'a Object,
+    /// How many rows are left out of it by now.
+    pub rows: usize,
+}
+
+impl MapperRowLeftOut<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        let Self { integration, object, rows } = self;
+        warn!(
+            event = "mapper_row_left_out", %integration, %object, rows,
+            "a mapper failed on a row: it is rejected, and the file begun again without it"
+        );
+    }
+}
+
 /// A destination confirmed an object; the ledger does not know yet.
 pub struct ObjectMerged<'a> {
     /// Whose.

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use crate::account_fields::{AccountFieldError, AccountFields};
 use crate::clock::Clock;
-use crate::config::{self, ContentHashing, MapperChoice, OnRevert};
+use crate::config::{self, ContentHashing, MapperChoice, OnMapperFailure, OnRevert};
 use crate::decode::{DecodeError, Format};
 use crate::destination::{Brings, Delivery, DestinationError, Intake, RowCounts};
 use crate::events;
@@ -27,14 +27,17 @@ use crate::spool::{Spool, SpoolError, SpooledObject};
 use crate::worker::Launcher;
 
 mod delivery;
+mod mapping;
 mod mended;
+mod poison;
 mod reader;
 mod transform;
 
 pub use delivery::{Confirmed, DestinationSet, Fed, NamedDestination, Refusals, Stagings, Standing};
 pub use mended::{MendedError, Rows};
+pub use poison::{Place as MapperPlace, Poisonous, without_poisonous};
 pub use reader::Reader;
-pub use transform::{Again, OpenedTable, Transformed, transform};
+pub use transform::{Again, OpenedTable, Taken, Transformed, transform};
 
 /// An integration ready to run: everything an ingestion needs beside its object.
 pub struct Pipeline<S> {
@@ -96,6 +99,8 @@ pub struct Recipe {
     /// Which account fields a custom mapper may bring, and what tells users. What the built-in one brings was held against the
     /// declared fields with its settings.
     pub account_fields: AccountFields,
+    /// What becomes of a file on which a mapper itself fails.
+    pub on_mapper_failure: OnMapperFailure,
     /// How workers are started.
     pub launcher: Launcher,
     /// Names that the integration had before: reject files may have them (R17).
@@ -134,6 +139,7 @@ impl Recipe {
                     AccountFields { users_by: settings.account_fields.users_by.clone(), ..AccountFields::default() }
                 }
             },
+            on_mapper_failure: settings.on_mapper_failure,
             launcher,
             former_names: Vec::new(),
             digest: MappingDigest::from_bytes([0; 32]),
@@ -163,6 +169,10 @@ impl Recipe {
                 }
                 None => part(&[]),
             }
+        }
+        // What failed is tried once more when its rows may be left out.
+        if self.on_mapper_failure != OnMapperFailure::FailFile {
+            part(b"reject_row");
         }
         // What was refused for its fields is tried once more when other fields are allowed.
         if !self.account_fields.are_open() {
@@ -243,10 +253,16 @@ pub enum Failure {
         column: String,
     },
     /// A mapper refused the file or broke its contract.
-    #[error("mapper `{mapper}` {}", if source.blame() == Blame::File { "refuses the file" } else { "failed" })]
+    #[error(
+        "mapper `{mapper}` {}{}",
+        if source.blame() == Blame::File { "refuses the file" } else { "failed" },
+        place.as_ref().map(|place| format!(" {place}")).unwrap_or_default()
+    )]
     Mapper {
         /// The mapper's name.
         mapper: String,
+        /// Where, when it is one row's doing.
+        place: Option<MapperPlace>,
         /// What it did.
         #[source]
         source: MapperError,
@@ -430,16 +446,18 @@ fn merge<S: Source>(
     let (tenant, identity, object) = (&delivery.tenant, &delivery.identity, &delivery.object);
     let whose = Rows::look(&pipeline.recipe, tenant, identity, object, spooled.open()?, first)?;
     delivery.brings = whose.brings();
-    let beginning = oversight.watch.begin("staging");
     let admits =
         |named: &NamedDestination| whose.agrees(&delivery.tenant, &delivery.identity, named.destination.as_ref());
-    let mut stagings = Stagings::begin(destinations, to_feed, &delivery, admits)
-        .map_err(|refusals| refusals.into_failure(destinations))?;
-    drop(beginning);
-    let rows = match stage(pipeline, &mut stagings, &whose, &delivery, spooled, oversight) {
-        Ok(rows) => rows,
-        Err(failure) => return Err(stagings.explain(failure, destinations)),
-    };
+    let (stagings, rows) = without_poisonous(&pipeline.recipe, &delivery.object, |poisonous| {
+        let beginning = oversight.watch.begin("staging");
+        let mut stagings = Stagings::begin(destinations, to_feed, &delivery, admits)
+            .map_err(|refusals| refusals.into_failure(destinations))?;
+        drop(beginning);
+        match stage(pipeline, &mut stagings, &whose, poisonous, &delivery, spooled, oversight) {
+            Ok(rows) => Ok((stagings, rows)),
+            Err(failure) => Err(stagings.explain(failure, destinations)),
+        }
+    })?;
     let fed = stagings.merge(rows, oversight);
     for (destination, summary) in &fed.confirmed {
         let (integration, object) = (&pipeline.settings.name, &delivery.object);
@@ -453,13 +471,15 @@ fn stage<S: Source>(
     pipeline: &Pipeline<S>,
     staging: &mut Stagings,
     whose: &Rows,
+    poisonous: &Poisonous,
     delivery: &Delivery,
     spooled: &SpooledObject,
     oversight: &Oversight,
 ) -> Result<RowCounts, Failure> {
     let (object, identity) = (&delivery.object, &delivery.identity);
     let issues = IssueLog::create(pipeline.spool.directory())?;
-    let mut transformed = transform(&pipeline.recipe, object, whose, spooled.open()?, staging, issues, oversight)?;
+    let rows = Taken { whose, poisonous };
+    let mut transformed = transform(&pipeline.recipe, object, rows, spooled.open()?, staging, issues, oversight)?;
     if transformed.rows.rejected > 0 {
         // Before the merge: a crash between the two must not lose the rejects of a file that is confirmed.
         let beat = oversight.watch.begin("reject file");

@@ -248,6 +248,11 @@ impl Mapper {
         self.digest
     }
 
+    /// What it may use.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Which transforms it has.
     pub fn exports(&self) -> Exports {
         self.component.exports

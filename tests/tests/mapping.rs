@@ -21,7 +21,7 @@ use gristmill::config::{self, Config};
 use gristmill::daemon::Workshop;
 use gristmill::destination::files::{FilesDestination, Form};
 use gristmill::destination::{Brings, Delivery, Destination};
-use gristmill::ingest::{self, Again, Rows};
+use gristmill::ingest::{self, Again, Rows, Taken};
 use gristmill::object::{AsOf, ContentHash, Generation, Identity, Object};
 use gristmill::oversight::Oversight;
 use gristmill::rejects::{self, IssueLog};
@@ -103,8 +103,15 @@ fn come_out(case: &Path, workshop: &Workshop) -> Output {
     let mut staging = FilesDestination::open(&records, Form::default()).unwrap().stage(delivery).unwrap();
     let issues = IssueLog::create(place.path()).unwrap();
     let file = || File::open(&input).unwrap();
-    let transformed =
-        ingest::transform(&recipe, &object, &Rows::own(), file(), staging.as_mut(), issues, &Oversight::default());
+    let transformed = ingest::transform(
+        &recipe,
+        &object,
+        Taken::all(&Rows::own()),
+        file(),
+        staging.as_mut(),
+        issues,
+        &Oversight::default(),
+    );
     let mut transformed = match transformed {
         Ok(transformed) => transformed,
         Err(failure) => return vec![("failure.txt", chain(&failure))],

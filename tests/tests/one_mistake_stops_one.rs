@@ -128,6 +128,38 @@ fn hostile_mappers_fail_their_own_file_and_are_named() {
 }
 
 #[test]
+fn a_row_that_a_mapper_fails_on_is_named_and_left_out_where_that_is_wanted() {
+    let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
+    let bed = Bed::new(&server.endpoint(), "loopback", "loopback-secret");
+    let picky = Guest::write("trap-on-a-row", bed.path("").as_path());
+    let lenient = custom("lenient", "picky") + "on_failure = \"reject_row\"\n";
+    bed.configure(&[picky.table("picky"), custom("strict", "picky"), lenient].concat());
+    let row = |row: u32| if [1_500, 2_598].contains(&row) { format!("{row}!,\n") } else { format!("{row},\n") };
+    let file = (0..3_000).fold("Account ID,Name\n".to_owned(), |file, number| file + &row(number));
+    for prefix in ["strict", "lenient"] {
+        server.put(BUCKET, &format!("{prefix}/a.csv"), file.clone()).unwrap();
+    }
+    let ran = bed.once();
+    assert_eq!(ran.counts("strict"), [1, 0, 0, 0, 0, 1]);
+    let message = bed.entry("strict", "strict/a.csv")["failure"]["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.starts_with("mapper `picky` failed at line 1502: ") && message.contains("unreachable"),
+        "{message}"
+    );
+
+    assert_eq!(ran.counts("lenient"), [1, 0, 0, 1, 0, 0], "{ran:?}");
+    assert_eq!(ran.events("mapper_row_left_out").len(), 2);
+    assert_eq!(bed.rows("SELECT count(*), min(crm_id), max(length(crm_id)) FROM account_overview"), ["2998|0|4"]);
+    let rejects = bed.files("state").into_iter().find(|file| file.ends_with("rejects.csv")).unwrap();
+    let rejects = std::fs::read_to_string(bed.state().join(&rejects)).unwrap();
+    let rejected: Vec<_> = rejects.lines().skip(1).collect();
+    assert_eq!(rejected.len(), 2, "{rejects}");
+    for (line, begins) in rejected.iter().zip(["1500!,,1502,", "2598!,,2600,"]) {
+        assert!(line.starts_with(begins) && line.contains(",mapper-trap,mapper `picky` failed here"), "{line}");
+    }
+}
+
+#[test]
 fn workbook_bombs_fail_as_files_and_leave_the_daemon_alone() {
     let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
     let bed = Bed::new(&server.endpoint(), "loopback", "loopback-secret");

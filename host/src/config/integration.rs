@@ -50,6 +50,8 @@ pub struct Integration {
     pub content_hash: ContentHashing,
     /// What happens when a key goes back to an earlier content (R4).
     pub on_revert: OnRevert,
+    /// What becomes of a file on which a mapper itself fails.
+    pub on_mapper_failure: OnMapperFailure,
     /// Which of the objects of the first pass are taken (R16).
     pub backfill: Backfill,
     /// With more objects on the first pass, the integration asks first (R16).
@@ -162,6 +164,17 @@ pub enum OnRevert {
     Skip,
     /// It is taken again.
     Ingest,
+}
+
+/// What becomes of a file on which a mapper itself fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMapperFailure {
+    /// It is quarantined.
+    #[default]
+    FailFile,
+    /// The row that the mapper fails on is rejected, and the file is begun again without it.
+    RejectRow,
 }
 
 /// How a bucket is listed.

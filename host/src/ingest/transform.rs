@@ -4,23 +4,23 @@
 //! receiver has gone just ends. Stop is looked at before each batch.
 
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use arrow_array::StringArray;
 
+use super::mapping::{Open, Table};
 use super::mended::{Rows, mended_rows, origins_of};
+use super::poison::{Part, Poisonous};
 use super::reader::{MendedColumns, Reader};
-use super::{Failure, Recipe, RowCounts, Transform};
+use super::{Failure, Recipe, RowCounts};
 use crate::account_fields::AccountFields;
 use crate::batch::{AccountBatch, AccountLayout, Batch, Issues, TableHead, UsageBatch, UsageLayout};
 use crate::decode::DecodeError;
 use crate::destination::Intake;
-use crate::events;
-use crate::mapper::{FieldMapping, FileBudget, LogSink, MapperError, Source, UsageMapping};
+use crate::mapper::{FieldMapping, Mapper, Source, UsageMapping};
 use crate::object::Object;
 use crate::oversight::{Beat, Oversight, Progress, Stop};
-use crate::rejects::{IssueLog, Part};
+use crate::rejects::{self, IssueLog};
 
 /// Batches in flight between two steps. Two keep both busy; more only take memory (I6).
 const IN_FLIGHT: usize = 2;
@@ -67,11 +67,28 @@ struct Records {
     usage: Option<UsageBatch>,
 }
 
+/// Which of a file's rows are taken, and as whose.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken<'a> {
+    /// Whose rows they are.
+    pub whose: &'a Rows,
+    /// Those that no mapper gets to see.
+    pub poisonous: &'a Poisonous,
+}
+
+impl<'a> Taken<'a> {
+    /// All rows.
+    pub fn all(whose: &'a Rows) -> Self {
+        static NONE: Poisonous = Poisonous::none();
+        Self { whose, poisonous: &NONE }
+    }
+}
+
 /// Takes the file through decode and map into `staging`. Nothing is merged.
 pub fn transform(
     recipe: &Recipe,
     object: &Object,
-    rows: &Rows,
+    rows: Taken<'_>,
     file: File,
     staging: &mut dyn Intake,
     issues: IssueLog,
@@ -91,7 +108,7 @@ pub fn transform(
             .name("map".into())
             .spawn_scoped(scope, move || mappers.map_tables(decoded, &mapped_in))
             .map_err(|_| Failure::Panicked)?;
-        Stage::new(staging, rows, issues, &oversight.progress, beat).stage_all(mapped)
+        Stage::new(staging, rows.whose, issues, &oversight.progress, beat).stage_all(mapped)
     })
 }
 
@@ -104,16 +121,16 @@ impl Again {
         Ok(Self(Reader::open(recipe, object, file)?))
     }
 
-    fn next_part(&mut self) -> Result<Option<Part>, DecodeError> {
+    fn next_part(&mut self) -> Result<Option<rejects::Part>, DecodeError> {
         if let Some(batch) = self.0.next_batch()? {
-            return Ok(Some(Part::Batch(batch)));
+            return Ok(Some(rejects::Part::Batch(batch)));
         }
-        Ok(self.0.next_table()?.map(Part::Table))
+        Ok(self.0.next_table()?.map(rejects::Part::Table))
     }
 }
 
 impl Iterator for Again {
-    type Item = Result<Part, DecodeError>;
+    type Item = Result<rejects::Part, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_part().transpose()
@@ -155,44 +172,22 @@ fn decode_tables(mut reader: Reader, out: &SyncSender<Result<Decoded, Failure>>,
 /// The instances that serve one file, with what they are told of it.
 struct Mappers<'a> {
     object: &'a Object,
-    rows: &'a Rows,
+    rows: Taken<'a>,
     account_fields: &'a AccountFields,
     source: Source,
+    /// The header of the open table, and which one it is.
+    header: Vec<String>,
+    table: u32,
     /// The columns of the open table, in a mended reject file.
     mended: Option<MendedColumns>,
     fields: Option<Open<FieldMapping>>,
     usage: Option<Open<UsageMapping>>,
 }
 
-struct Open<M> {
-    name: String,
-    settings: Arc<str>,
-    instance: M,
-}
-
-impl<M> Open<M> {
-    fn instantiate(
-        transform: &Transform,
-        object: &Object,
-        recipe: &Recipe,
-        instantiate: impl FnOnce(FileBudget, LogSink) -> Result<M, MapperError>,
-    ) -> Result<Self, Failure> {
-        let name = transform.mapper.name().to_string();
-        let log = events::mapper_log(&recipe.integration, &name, transform.mapper.digest(), object);
-        let instance = instantiate(FileBudget { bytes: object.size }, log)
-            .map_err(|source| Failure::Mapper { mapper: name.clone(), source })?;
-        Ok(Self { name, settings: Arc::clone(&transform.settings), instance })
-    }
-
-    fn call<T>(&mut self, call: impl FnOnce(&mut M, &str) -> Result<T, MapperError>) -> Result<T, Failure> {
-        call(&mut self.instance, &self.settings).map_err(|source| Failure::Mapper { mapper: self.name.clone(), source })
-    }
-}
-
 impl<'a> Mappers<'a> {
-    fn instantiate(recipe: &'a Recipe, object: &'a Object, rows: &'a Rows) -> Result<Self, Failure> {
+    fn instantiate(recipe: &'a Recipe, object: &'a Object, rows: Taken<'a>) -> Result<Self, Failure> {
         // Mended rows are mapped as if they stood where they were refused.
-        let as_mapped = rows.as_mapped().map_or(object, |(origin, _)| origin);
+        let as_mapped = rows.whose.as_mapped().map_or(object, |(origin, _)| origin);
         let today = as_mapped.last_modified.to_zoned(recipe.timezone.clone()).date();
         let epoch = jiff::civil::date(1970, 1, 1);
         let source = Source {
@@ -207,18 +202,18 @@ impl<'a> Mappers<'a> {
             timezone: recipe.timezone_name.clone(),
             today: today.since(epoch).map(|span| span.get_days()).unwrap_or_default(),
         };
-        let fields = recipe.fields.as_ref().map(|transform| {
-            Open::instantiate(transform, object, recipe, |budget, log| transform.mapper.fields(budget, log))
-        });
-        let usage = recipe.usage.as_ref().map(|transform| {
-            Open::instantiate(transform, object, recipe, |budget, log| transform.mapper.usage(budget, log))
-        });
+        let fields = recipe.fields.as_ref();
+        let fields = fields.map(|transform| Open::instantiate(transform, object, recipe, Mapper::fields));
+        let usage = recipe.usage.as_ref();
+        let usage = usage.map(|transform| Open::instantiate(transform, object, recipe, Mapper::usage));
         let account_fields = &recipe.account_fields;
         Ok(Self {
             object,
             rows,
             account_fields,
             source,
+            header: Vec::new(),
+            table: 0,
             mended: None,
             fields: fields.transpose()?,
             usage: usage.transpose()?,
@@ -248,6 +243,7 @@ impl<'a> Mappers<'a> {
         match step {
             Decoded::Table(head, mended, wanted) => {
                 if std::mem::replace(table_open, true) {
+                    self.table += 1;
                     let held_back = self.finish()?;
                     // A closed channel shows at the caller's own send.
                     let _ = out.send(Ok(Mapped::Records(Box::new(held_back))));
@@ -256,26 +252,48 @@ impl<'a> Mappers<'a> {
                 let _ = wanted.send(table.wanted());
                 Ok(Mapped::Table(table))
             }
-            Decoded::Batch(batch) => Ok(Mapped::Records(Box::new(Records {
-                origins: self.mended.and_then(|columns| origins_of(&batch, columns)).cloned(),
-                accounts: self.fields.as_mut().map(|m| m.call(|i, _| i.map_batch(&batch))).transpose()?,
-                usage: self.usage.as_mut().map(|m| m.call(|i, _| i.map_batch(&batch))).transpose()?,
-                decoder: Some(batch.issues),
-                lines: batch.lines,
-            }))),
+            Decoded::Batch(batch) => {
+                let mut parts = self.rows.poisonous.parts(self.table, *batch).into_iter().peekable();
+                let mut records = Records::default();
+                while let Some(part) = parts.next() {
+                    records = self.map_part(part)?;
+                    if parts.peek().is_some() {
+                        let _ = out.send(Ok(Mapped::Records(Box::new(std::mem::take(&mut records)))));
+                    }
+                }
+                Ok(Mapped::Records(Box::new(records)))
+            }
         }
     }
 
+    fn map_part(&mut self, part: Part) -> Result<Records, Failure> {
+        let (batch, is_mapped) = match part {
+            Part::Mapped(batch) => (batch, true),
+            Part::Rejected(batch) => (batch, false),
+        };
+        let table = Table { table: self.table, source: &self.source, header: &self.header };
+        let fields = self.fields.as_mut().filter(|_| is_mapped);
+        let usage = self.usage.as_mut().filter(|_| is_mapped);
+        Ok(Records {
+            origins: self.mended.and_then(|columns| origins_of(&batch, columns)).cloned(),
+            accounts: fields.map(|mapper| mapper.map(&batch, &table)).transpose()?,
+            usage: usage.map(|mapper| mapper.map(&batch, &table)).transpose()?,
+            decoder: Some(batch.issues),
+            lines: batch.lines,
+        })
+    }
+
     fn open(&mut self, mut head: TableHead, mended: Option<MendedColumns>) -> Result<OpenedTable, Failure> {
-        self.rows.check(self.object, mended)?;
+        self.rows.whose.check(self.object, mended)?;
         self.mended = mended;
         if let Some(columns) = mended {
             head.header.truncate(columns.original);
         }
-        match self.rows.as_mapped() {
+        match self.rows.whose.as_mapped() {
             Some((_, sheet)) => self.source.sheet = sheet.map(str::to_owned),
             None => self.source.sheet.clone_from(&head.sheet),
         }
+        self.header.clone_from(&head.header);
         let Self { account_fields, source, fields, usage, .. } = self;
         let mut accounts =
             fields.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;

@@ -85,6 +85,7 @@ fn check_one(
     let zone_of_days = timezone.as_ref().map(|timezone| &timezone.zone);
     let tenant = tenant(report, path, raw.tenant.take(), names.tenant_named_in.as_ref());
     let account_fields = account_field::follow(report, path, &mut raw, tenant.as_ref(), names.account_fields);
+    let on_mapper_failure = raw.mapper.as_ref().and_then(|choice| choice.on_failure).unwrap_or_default();
     let transforms = mapping::check(report, path, &mut raw, zone_of_days, names.mappers);
 
     let place = path.key("connection");
@@ -156,6 +157,7 @@ fn check_one(
             Some(RawOnRevert::Skip) | None => OnRevert::Skip,
             Some(RawOnRevert::Ingest) => OnRevert::Ingest,
         },
+        on_mapper_failure,
         backfill: backfill?,
         backfill_limit: backfill_limit.unwrap_or(10_000),
         forget_after_days,

@@ -10,7 +10,7 @@ use super::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::mapping::{RawField, RawIdentifier, RawUsage};
 use super::tables;
 use crate::account_fields::UndeclaredFields;
-use crate::config::Listing;
+use crate::config::{Listing, OnMapperFailure};
 use crate::destination::{Conflict, OnMultiple, OnNoMatch};
 
 tables! {
@@ -299,6 +299,13 @@ tables! {
         /// settings = { anything = "the mapper's own" }
         /// ```
         settings: toml::Table,
+        /// What becomes of a file on which a mapper itself fails, by a trap or by taking too long: `fail_file` quarantines it,
+        /// `reject_row` rejects the row that the mapper fails on, up to ten of them, and takes the others.
+        ///
+        /// ```toml
+        /// on_failure = "fail_file"
+        /// ```
+        on_failure: OnMapperFailure,
     }
 }
 

@@ -8,7 +8,7 @@ use gristmill::batch::{AccountLayout, Batch};
 use gristmill::daemon::Workshop;
 use gristmill::destination::files::{FilesDestination, Form};
 use gristmill::destination::{Brings, Delivery, Destination, Staging};
-use gristmill::ingest::{self, Reader, Recipe, Rows};
+use gristmill::ingest::{self, Reader, Recipe, Rows, Taken};
 use gristmill::mapper::{FieldMapping, FileBudget, Source};
 use gristmill::object::{AsOf, ContentHash, Generation, Identity, Object};
 use gristmill::oversight::Oversight;
@@ -185,8 +185,15 @@ impl<'a> Bench<'a> {
     fn through_component(&self, staging: &mut dyn Staging) -> Result<u64> {
         let issues = IssueLog::create(&self.bed.path("state"))?;
         let file = File::open(&self.source)?;
-        let done =
-            ingest::transform(&self.recipe, &self.object, &Rows::own(), file, staging, issues, &Oversight::default())?;
+        let done = ingest::transform(
+            &self.recipe,
+            &self.object,
+            Taken::all(&Rows::own()),
+            file,
+            staging,
+            issues,
+            &Oversight::default(),
+        )?;
         Ok(done.rows.read - done.rows.rejected)
     }
 
