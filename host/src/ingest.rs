@@ -26,6 +26,7 @@ use crate::source::{Mark, Source, SourceError};
 use crate::spool::{Spool, SpoolError, SpooledObject};
 use crate::worker::Launcher;
 
+mod breaker;
 mod delivery;
 mod mapping;
 mod mended;
@@ -33,6 +34,7 @@ mod poison;
 mod reader;
 mod transform;
 
+pub use breaker::{Breakers, RecipeBreakers, Suspended};
 pub use delivery::{Confirmed, DestinationSet, Fed, NamedDestination, Refusals, Stagings, Standing};
 pub use mended::{MendedError, Rows};
 pub use poison::{Place as MapperPlace, Poisonous, without_poisonous};
@@ -63,6 +65,8 @@ pub struct Pipeline<S> {
     pub clock: Arc<dyn Clock>,
     /// Where its next listing begins, when keys only grow.
     pub mark: Mark,
+    /// Whether its mappers fail on every file.
+    pub breakers: RecipeBreakers,
     /// Whether the ledger was held against the destination (R18).
     pub is_compared: AtomicBool,
 }

@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::config;
 use crate::destination::{DestinationError, OnNoMatch, RowCounts};
 use crate::events;
-use crate::ingest::{Confirmed, Failure, Outcome, Pipeline, ingest};
+use crate::ingest::{Confirmed, Failure, Outcome, Pipeline, Suspended, ingest};
 use crate::ledger::{self, AdmitPolicy, Facts, LedgerError, NewObject, Place, Recorded, State};
 use crate::notify::{Kind, Notice};
 use crate::object::{Object, ObjectKey};
@@ -95,6 +95,9 @@ pub enum PassError {
         /// How many versions of keys.
         count: u64,
     },
+    /// A mapper fails on file after file.
+    #[error("mapper `{}` failed on {} files in a row: one is tried after {:.0}", .0.mapper, .0.files, .0.until)]
+    MapperFails(Suspended),
     /// What stopped one object would stop every other.
     #[error("the pass was given up")]
     GivenUp(#[source] Failure),
@@ -129,6 +132,10 @@ impl PassError {
             Self::Unconfirmed { .. } => Some(format!(
                 "the store is older than the ledger, or another one: gristmill ledger reconcile {integration} takes exactly \
                  these again, and lists them with --dry-run"
+            )),
+            Self::MapperFails(_) => Some(format!(
+                "gristmill ledger list {integration} says where it failed; with another component those files are tried once \
+                 more, and to try now: gristmill poll {integration}"
             )),
             Self::Ledger(_) | Self::Destination(_) | Self::Panicked(_) => None,
         }
@@ -218,7 +225,7 @@ struct Pass<'a, S> {
     report: PassReport,
     at_work: JoinSet<Result<Ended, LedgerError>>,
     /// Why no more objects are begun, once that is so.
-    stops: Option<Failure>,
+    stops: Option<PassError>,
     /// What a listing that went to its end has come to, when keys only grow.
     reached: Option<(Start, ObjectKey)>,
     /// Whether anything that was listed is left to a later pass.
@@ -349,9 +356,17 @@ impl<S: Source> Pass<'_, S> {
             return Ok(Going::Ends);
         }
         let (pipeline, oversight) = (Arc::clone(self.pipeline), self.oversight.clone());
+        let turns = match pipeline.breakers.admit(pipeline.clock.now()) {
+            Ok(turns) => turns,
+            Err(suspended) => {
+                self.stops = Some(PassError::MapperFails(suspended));
+                return Ok(Going::Ends);
+            }
+        };
         self.at_work.spawn(async move {
             let began = Instant::now();
             let outcome = ingest(&pipeline, &new, &oversight).await;
+            turns.ended(&outcome, pipeline.clock.now());
             let ended = record(&pipeline, &new, outcome, began).await;
             drop(slot);
             ended
@@ -366,8 +381,8 @@ impl<S: Source> Pass<'_, S> {
         while let Some(ended) = self.at_work.join_next().await {
             self.count(ended??);
         }
-        if let Some(failure) = self.stops {
-            return Err(PassError::GivenUp(failure));
+        if let Some(error) = self.stops {
+            return Err(error);
         }
         let leaves_work = self.leaves_work || self.report.unfinished || self.report.failed > 0;
         if let Some((start, key)) = self.reached.filter(|_| !leaves_work) {
@@ -383,7 +398,7 @@ impl<S: Source> Pass<'_, S> {
             Ended::Skipped => self.report.skipped += 1,
             Ended::Failed => self.report.failed += 1,
             Ended::GivenBack => self.leaves_work = true,
-            Ended::PassStops(failure) => self.stops = Some(failure),
+            Ended::PassStops(failure) => self.stops = Some(PassError::GivenUp(failure)),
         }
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config;
-use crate::ingest::{DestinationSet, NamedDestination, Pipeline, Recipe, Transform};
+use crate::ingest::{DestinationSet, NamedDestination, Pipeline, Recipe, RecipeBreakers, Transform};
 use crate::ledger::disk::{self, Disk, Fails};
 use crate::ledger::{Again, Entry, LedgerError, Place, Selector, SkipReason, State};
 use crate::mapper::{Mapper, MapperHost};
@@ -176,6 +176,7 @@ impl Simulation {
             outbox: Outbox::default(),
             clock: Arc::new(hand.clone()),
             mark: Mark::default(),
+            breakers: RecipeBreakers::default(),
             is_compared: AtomicBool::new(false),
         });
         Ok(Process { hand, pipeline, disk })

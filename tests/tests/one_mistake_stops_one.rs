@@ -160,6 +160,50 @@ fn a_row_that_a_mapper_fails_on_is_named_and_left_out_where_that_is_wanted() {
 }
 
 #[test]
+fn a_mapper_that_fails_on_file_after_file_is_kept_from_the_others_until_it_is_mended() {
+    let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
+    let bed = Bed::new(&server.endpoint(), "loopback", "loopback-secret");
+    let directory = bed.path("");
+    let [broken, mended] = ["trap", "trap-on-a-row"].map(|threat| Guest::write(threat, directory.as_path()));
+    let others = [plain("good", "good/"), custom("traps", "trapper")].concat();
+    bed.configure_daemon("files_at_once = 1", &[broken.table("trapper"), others.clone()].concat());
+    for file in 0..8 {
+        server.put(BUCKET, &format!("traps/{file}.csv"), format!("Account ID,Name\n{file},one\n")).unwrap();
+    }
+    server.put(BUCKET, "good/a.csv", "Account ID,Name\ngood,two\n").unwrap();
+    let daemon = bed.start();
+    let failed = daemon.wait_for("the pass to end", |line| line["event"] == "pass_failed");
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.starts_with("mapper `trapper` failed on 3 files in a row: one is tried after "), "{failed}");
+    daemon.wait_for("the good file", |line| line["event"] == "object_completed" && line["integration"] == "good");
+    let quarantined = || bed.ledger("traps").iter().filter(|entry| entry["state"]["quarantined"].is_object()).count();
+    assert_eq!(quarantined(), 3, "the others stay new");
+    let status = bed.command(["status", "--json"]).values[0]["integrations"][0].clone();
+    assert_eq!(
+        (status["integration"].as_str(), status["activity"].as_str()),
+        (Some("traps"), Some("failing")),
+        "{status}"
+    );
+    assert!(
+        status["reason"].as_str().unwrap().contains("3 files in a row") && !status["next_pass_at"].is_null(),
+        "{status}"
+    );
+    // Whoever asks has one more tried, and one only.
+    assert_eq!(bed.command(["poll", "traps"]).code, 0);
+    daemon
+        .wait_for("another try", |line| line["error"].as_str().is_some_and(|error| error.contains("4 files in a row")));
+    assert_eq!(quarantined(), 4);
+
+    // Another component starts without a record, and gets those that failed as well.
+    bed.configure_daemon("files_at_once = 1", &[mended.table("trapper"), others].concat());
+    daemon.signal(rustix::process::Signal::HUP);
+    let last = |line: &serde_json::Value| line["event"] == "pass_finished" && line["integration"] == "traps";
+    daemon.wait_for("a pass with the other component", |line| last(line) && line["succeeded"] == 8);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.rows("SELECT count(*) FROM account_overview"), ["9"]);
+}
+
+#[test]
 fn workbook_bombs_fail_as_files_and_leave_the_daemon_alone() {
     let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
     let bed = Bed::new(&server.endpoint(), "loopback", "loopback-secret");

@@ -10,7 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::events;
-use crate::ingest::{DestinationSet, Pipeline, Recipe, Transform};
+use crate::ingest::{Breakers, DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError, Place};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
 use crate::notify::{Outbox, Webhook};
@@ -34,6 +34,8 @@ pub struct Assembly {
     pub ledger: Ledger,
     /// Places for files at work.
     pub slots: Slots,
+    /// Which mappers fail on every file.
+    breakers: Arc<Breakers>,
     /// Who is told of what goes wrong.
     pub outbox: Outbox,
     spool: Spool,
@@ -248,6 +250,7 @@ impl Assembly {
             config,
             ledger,
             slots,
+            breakers: Arc::default(),
             outbox: Outbox::default(),
             spool,
             workshop,
@@ -268,6 +271,7 @@ impl Assembly {
             config,
             ledger: self.ledger.clone(),
             slots: self.slots.clone(),
+            breakers: Arc::clone(&self.breakers),
             outbox: self.outbox.clone(),
             spool: self.spool.clone(),
             workshop: Arc::clone(&self.workshop),
@@ -347,6 +351,7 @@ impl Assembly {
             settings: settings.clone(),
             place: self.place(settings)?,
             source,
+            breakers: self.breakers.of(&settings.tenant, &recipe),
             recipe,
             destinations,
             ledger: self.ledger.clone(),

@@ -73,6 +73,9 @@ impl Scheduled {
     /// Begins a pass now, or looks again whether it may.
     pub fn nudge(&self) {
         self.list_everything();
+        if let Some(pipeline) = &*self.pipeline.borrow() {
+            pipeline.breakers.try_again();
+        }
         self.nudge.notify_one();
     }
 
@@ -253,10 +256,12 @@ impl Schedule {
             self.blocked(Activity::Halted, Obstacle::Lasting, error.to_string(), hint);
             return self.settings.poll_interval;
         }
-        let retry_in = match retry::next_step(ErrorClass::Network, failures, random()) {
-            Step::Retry { after } => after.max(Duration::from_secs(1)),
-            Step::Forget | Step::Quarantine | Step::Stop => self.settings.poll_interval,
+        let retry_in = match (error, retry::next_step(ErrorClass::Network, failures, random())) {
+            (PassError::MapperFails(suspended), _) => suspended.until.duration_since(SystemClock.now()).unsigned_abs(),
+            (_, Step::Retry { after }) => after,
+            (_, Step::Forget | Step::Quarantine | Step::Stop) => self.settings.poll_interval,
         };
+        let retry_in = retry_in.max(Duration::from_secs(1));
         let integration = &self.settings.name;
         events::PassFailed { integration, error, hint: hint.clone(), retry_in }.emit();
         self.blocked(Activity::Failing, Obstacle::Failures(failures), events::Chain(error).to_string(), hint);
