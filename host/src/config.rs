@@ -27,7 +27,7 @@ use crate::destination::postgres::PostgresSettings;
 use crate::destination::webhook::WebhookSettings;
 use crate::object::{
     AccountFieldName, ComponentDigest, ConnectionKey, DestinationName, IntegrationName, MapperName, NotifyName,
-    TenantName,
+    SignerKey, TenantName,
 };
 use crate::post;
 use crate::secrets::SecretReference;
@@ -211,6 +211,10 @@ pub struct Mapper {
     pub path: PathBuf,
     /// What the file must hash to.
     pub sha256: ComponentDigest,
+    /// The file with its signature.
+    pub signature: PathBuf,
+    /// Who may have signed it; empty where no signature is asked for.
+    pub signed_by: Vec<SignerKey>,
     /// The only tenant that may use it; none for any (R13).
     pub tenant: Option<TenantName>,
     /// What it may use.

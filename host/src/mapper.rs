@@ -6,7 +6,7 @@
 //!
 //! # From bytes to a mapper
 //!
-//! digest against the pinned one → outline: kind of file, imports against the allow-list, contract version → native
+//! digest against the pinned one → signature, where one is asked for → outline: kind of file, imports against the allow-list, contract version → native
 //! code from the cache, or from a worker process and into the cache → linked once → instantiated once, to prove it.
 //! The built-in mapper takes the same way.
 //!
@@ -48,6 +48,7 @@ mod log;
 mod output;
 mod product_usage;
 mod sandbox;
+mod signature;
 mod table;
 
 use bindings::{field_mapping as raw_fields, product_usage as raw_usage};
@@ -66,6 +67,7 @@ pub use instance::FileBudget;
 pub use limits::{CompileLimits, Limits};
 pub use log::{LogLevel, LogLine, LogSink};
 pub use product_usage::UsageMapping;
+pub use signature::{Signed, signature_beside};
 
 /// Makes mappers, and keeps those that are in use.
 pub struct MapperHost {
@@ -76,6 +78,17 @@ pub struct MapperHost {
     launcher: Launcher,
     /// By digest. A slot is locked while its component is compiled, so that no component is compiled twice at once.
     slots: Mutex<HashMap<ComponentDigest, Arc<Mutex<Slot>>>>,
+}
+
+/// A component's file, and what it must be.
+#[derive(Debug, Clone, Copy)]
+pub struct ComponentFile<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Its SHA-256.
+    pub sha256: ComponentDigest,
+    /// Who must have signed it, if anybody.
+    pub signed: Option<Signed<'a>>,
 }
 
 /// What is known of a component.
@@ -124,17 +137,14 @@ impl MapperHost {
     }
 
     /// A mapper from a component file that the configuration pins by its digest.
-    pub fn load(
-        &self,
-        name: &MapperName,
-        path: &Path,
-        sha256: ComponentDigest,
-        limits: Limits,
-    ) -> Result<Arc<Mapper>, MapperError> {
-        let bytes = read(path, limits.component)?;
+    pub fn load(&self, name: &MapperName, file: ComponentFile<'_>, limits: Limits) -> Result<Arc<Mapper>, MapperError> {
+        let bytes = read(file.path, limits.component)?;
         let found = digest(&bytes);
-        if found != sha256 {
-            return Err(MapperError::DigestMismatch { pinned: sha256, found });
+        if found != file.sha256 {
+            return Err(MapperError::DigestMismatch { pinned: file.sha256, found });
+        }
+        if let Some(signed) = file.signed {
+            signed.verify(&bytes)?;
         }
         self.mapper(name.as_str(), &bytes, found, limits)
     }

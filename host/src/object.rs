@@ -328,6 +328,31 @@ digest_type!(
     ComponentDigest
 );
 
+/// A public key of minisign, in base64, as it stands in the second line of a `.pub` file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct SignerKey(Box<str>);
+
+impl SignerKey {
+    /// The base64.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text is no public key of minisign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a public key of minisign has 56 characters of base64 and begins with `RW`")]
+pub struct SignerKeyError;
+
+impl FromStr for SignerKey {
+    type Err = SignerKeyError;
+
+    fn from_str(text: &str) -> Result<Self, SignerKeyError> {
+        minisign_verify::PublicKey::from_base64(text).map(|_| Self(text.into())).map_err(|_| SignerKeyError)
+    }
+}
+
 /// A share from 0 to 1, in millionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -13,9 +13,10 @@ use std::time::Duration;
 use arrow_array::{Int64Array, StringArray, cast::AsArray};
 use gristmill::batch::{Batch, Cells, Issues, MatchKey, ValueType};
 use gristmill::mapper::{
-    CompileLimits, FieldMapping, FileBudget, Limits, LogLine, LogSink, Mapper, MapperError, MapperHost, Source, Span,
+    CompileLimits, ComponentFile, FieldMapping, FileBudget, Limits, LogLine, LogSink, Mapper, MapperError, MapperHost,
+    Signed, Source, Span,
 };
-use gristmill::object::ComponentDigest;
+use gristmill::object::{ComponentDigest, SignerKey};
 use gristmill::worker::Launcher;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -54,6 +55,10 @@ fn digest(bytes: &[u8]) -> ComponentDigest {
     ComponentDigest::from_bytes(Sha256::digest(bytes).into())
 }
 
+fn file(path: &Path, sha256: ComponentDigest) -> ComponentFile<'_> {
+    ComponentFile { path, sha256, signed: None }
+}
+
 /// A host with a cache of its own.
 struct Bench {
     directory: TempDir,
@@ -79,7 +84,7 @@ impl Bench {
     fn load_with(&self, bytes: &[u8], limits: Limits) -> Result<Arc<Mapper>, MapperError> {
         let path = self.directory.path().join("acme.wasm");
         fs::write(&path, bytes).unwrap();
-        self.host.load(&"acme".parse().unwrap(), &path, digest(bytes), limits)
+        self.host.load(&"acme".parse().unwrap(), file(&path, digest(bytes)), limits)
     }
 
     fn load(&self, bytes: &[u8]) -> Result<Arc<Mapper>, MapperError> {
@@ -352,7 +357,8 @@ fn other_bytes_than_the_pinned_ones_are_refused() {
     let bench = Bench::new();
     let path = bench.directory.path().join("acme.wasm");
     fs::write(&path, guest("")).unwrap();
-    let load = |limits| bench.host.load(&"acme".parse().unwrap(), &path, digest(b"other bytes"), limits).err().unwrap();
+    let load =
+        |limits| bench.host.load(&"acme".parse().unwrap(), file(&path, digest(b"other bytes")), limits).err().unwrap();
     assert_eq!(
         (load(Limits::default()).code(), load(Limits::default()).is_mappers_fault()),
         ("mapper-digest-mismatch", false)
@@ -360,6 +366,33 @@ fn other_bytes_than_the_pinned_ones_are_refused() {
     assert_eq!(load(Limits { component: 10, ..Limits::default() }).code(), "mapper-too-large");
     fs::remove_file(&path).unwrap();
     assert_eq!(load(Limits::default()).code(), "mapper-io");
+}
+
+#[test]
+fn a_component_counts_only_with_the_signature_that_is_asked_for() {
+    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/frozen/0.1.0");
+    let public = fs::read_to_string(frozen.join("mapper.pub")).unwrap();
+    let [theirs, other] = [public.lines().nth(1).unwrap(), "RWTGf4Xr4e6UNbMn0eTyIay+9+Buf+oJ2GpRx7d/aRhEGAGRDZZcC4yl"];
+    let bench = Bench::new();
+    let bytes = fs::read(frozen.join("mapper.wasm")).unwrap();
+    let changed = bench.directory.path().join("changed.wasm");
+    fs::write(&changed, [bytes.as_slice(), b"\0\x02\x01x"].concat()).unwrap();
+    let load = |path: &Path, signature: &Path, keys: &[&str]| {
+        let by: Vec<SignerKey> = keys.iter().map(|key| key.parse().unwrap()).collect();
+        let sha256 = digest(&fs::read(path).unwrap());
+        let file = ComponentFile { path, sha256, signed: Some(Signed { signature, by: &by }) };
+        bench.host.load(&"acme".parse().unwrap(), file, Limits::default()).map(drop).map_err(|error| error.to_string())
+    };
+    let (component, signature) = (frozen.join("mapper.wasm"), frozen.join("mapper.wasm.minisig"));
+    load(&component, &signature, &[other, theirs]).unwrap();
+    let refused = |path: &Path, signature: &Path, keys: &[&str], why: &str| {
+        let error = load(path, signature, keys).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(&component, &signature, &[other], "none of the keys in `signed_by` signed it");
+    refused(&changed, &signature, &[theirs], "it is of another file, or was changed");
+    refused(&component, &frozen.join("sample.csv"), &[theirs], "it is no signature");
+    refused(&component, &frozen.join("nothing"), &[theirs], "cannot read the signature");
 }
 
 #[test]

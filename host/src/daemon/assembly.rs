@@ -12,7 +12,7 @@ use crate::destination::DestinationError;
 use crate::events;
 use crate::ingest::{Breakers, DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError, Place};
-use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
+use crate::mapper::{CompileLimits, ComponentFile, Fault, Limits, Mapper, MapperError, MapperHost, Signed};
 use crate::notify::{Outbox, Webhook};
 use crate::object::{ConnectionKey, DestinationName, IntegrationName};
 use crate::pass::{Keeping, Slots};
@@ -198,7 +198,7 @@ impl Workshop {
         let mapper = match &chosen.mapper {
             MapperChoice::BuiltIn => self.mappers.built_in(),
             MapperChoice::Named(name) => match config.mappers.get(name) {
-                Some(mapper) => self.mappers.load(name, &mapper.path, mapper.sha256, limits(mapper.limits)),
+                Some(mapper) => self.mappers.load(name, component_file(mapper), limits(mapper.limits)),
                 None => return Err(PartError::Missing { name: format!("mappers.{name}") }),
             },
         };
@@ -210,6 +210,12 @@ impl Workshop {
         }
         Ok(Some(Transform { mapper, settings: Arc::clone(&chosen.settings) }))
     }
+}
+
+/// The component that the configuration means, in the mapper host's terms.
+fn component_file(mapper: &config::Mapper) -> ComponentFile<'_> {
+    let signed = (!mapper.signed_by.is_empty()).then(|| Signed { signature: &mapper.signature, by: &mapper.signed_by });
+    ComponentFile { path: &mapper.path, sha256: mapper.sha256, signed }
 }
 
 /// What the configuration allows a mapper, in the mapper host's terms.

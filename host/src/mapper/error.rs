@@ -107,6 +107,14 @@ pub enum MapperError {
         /// What the file has.
         found: ComponentDigest,
     },
+    /// The configuration asks for a signature, and this is none that counts.
+    #[error("the component's signature `{}` does not count: {reason}", path.display())]
+    Unsigned {
+        /// The signature's file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The component could not be compiled within its limits. The same bytes are not tried again.
     #[error("cannot compile the component: {reason}")]
     Compile {
@@ -222,7 +230,7 @@ impl MapperError {
             | Self::NotAComponent { .. }
             | Self::TooLarge { .. }
             | Self::Compile { .. } => Blame::Mapper,
-            Self::DigestMismatch { .. } | Self::NoTransform { .. } => Blame::Configuration,
+            Self::DigestMismatch { .. } | Self::Unsigned { .. } | Self::NoTransform { .. } => Blame::Configuration,
             Self::Input { .. } | Self::Worker(_) | Self::Io { .. } | Self::Engine { .. } => Blame::Ours,
         }
     }
@@ -250,6 +258,7 @@ impl MapperError {
             Self::NotAComponent { .. } => "mapper-not-a-component",
             Self::TooLarge { .. } => "mapper-too-large",
             Self::DigestMismatch { .. } => "mapper-digest-mismatch",
+            Self::Unsigned { .. } => "mapper-unsigned",
             Self::Compile { .. } => "mapper-compile",
             Self::NoTransform { .. } => "mapper-no-transform",
             Self::Input { .. } => "mapper-input",

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::path::TomlPath;
+use crate::config::path::{Segment, TomlPath};
 use crate::config::raw::mapper::{RawLimits, RawMapper};
-use crate::config::report::Report;
+use crate::config::report::{Advice, Report};
 use crate::config::{ByteSize, Mapper, MapperLimits};
+use crate::mapper::signature_beside;
 
 /// Checks `[mappers.NAME]`.
 pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, _name: &str) -> Option<Mapper> {
@@ -18,9 +19,33 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, _name: &str) -
     let place = path.key("sha256");
     let digest = report.required(&place, raw.sha256);
     let sha256 = report.parsed(&place, digest, str::parse);
+    let place = path.key("signed_by");
+    let signed_by = raw.signed_by.map(|keys| {
+        if keys.is_empty() {
+            report.wrong(&place, "it names no key", Advice::HintOnly("take it out, or name one".into()));
+        }
+        let keys = keys.into_iter().enumerate();
+        keys.filter_map(|(number, key)| report.parsed(&place.join([Segment::Index(number)]), Some(key), str::parse))
+            .collect::<Vec<_>>()
+    });
+    if raw.signature.is_some() && signed_by.is_none() {
+        let hint = "name the keys that may have signed it, or take `signature` out";
+        report.missing(&place, "nobody is named whose signature would count", Advice::Hint(hint.into()));
+    }
+    let place = path.key("signature");
+    let signature = super::directory(report, &place, raw.signature, file.parent().unwrap_or(Path::new("")));
     let tenant = super::tenant(report, path, raw.tenant);
     let limits = limits(report, &path.key("limits"), raw.limits.unwrap_or_default());
-    Some(Mapper { path: component?, sha256: sha256?, tenant, limits })
+    let component = component?;
+    let signature = signature.unwrap_or_else(|| signature_beside(&component));
+    Some(Mapper {
+        path: component,
+        sha256: sha256?,
+        signature,
+        signed_by: signed_by.unwrap_or_default(),
+        tenant,
+        limits,
+    })
 }
 
 fn limits(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawLimits) -> MapperLimits {

@@ -19,6 +19,19 @@ tables! {
         /// sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
         /// ```
         sha256: String,
+        /// Public keys of minisign, as they stand in the second line of a `.pub` file. Where there are any, one of them must have
+        /// signed the component (`minisign -S -m acme.wasm`). The default is that nobody has to.
+        ///
+        /// ```toml
+        /// signed_by = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
+        /// ```
+        signed_by: Vec<String>,
+        /// The file with that signature. The default is `path` with `.minisig` behind it.
+        ///
+        /// ```toml
+        /// signature = "mappers/acme.wasm.minisig"
+        /// ```
+        signature: String,
         /// The only tenant whose integrations may use this mapper. The default is any.
         ///
         /// ```toml
