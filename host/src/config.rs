@@ -48,7 +48,9 @@ mod units;
 mod tests;
 
 pub use connection::{AccessGrants, AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
-pub use integration::{Backfill, ContentHashing, Integration, Listing, MapperChoice, OnRevert, Timezone, Transform};
+pub use integration::{
+    Backfill, ContentHashing, Integration, Listing, MapperChoice, OnRevert, Timezone, TimezoneError, Transform,
+};
 pub use manual::example_file;
 pub use problem::{Position, Problem, Scope, render_problems};
 pub use units::{ByteSize, ByteSizeError, DurationError, duration_text, parse_duration};
