@@ -11,9 +11,9 @@ use crate::columns::{Column, TextColumn, ValueType, Values};
 use crate::date::Date;
 use crate::issue::{Fault, Issues};
 use crate::row::{Batch, Cells};
-use crate::table::Source;
+use crate::table::{Match, Source};
 use crate::usage::{self, UsageBatch};
-use crate::{FieldMapper, UsageMapper};
+use crate::{FieldMapper, UsageMapper, UserKey};
 
 /// Rows of a batch.
 const ROWS: usize = 3;
@@ -34,6 +34,8 @@ pub struct Mapped<R> {
     pub records: Vec<R>,
     /// What is wrong with rows.
     pub issues: Vec<Issue>,
+    /// The keys of the strategies, in the order of `keys` in a record.
+    pub identifiers: Vec<Vec<Match>>,
 }
 
 /// An account record.
@@ -56,8 +58,8 @@ pub struct UsageValue {
     pub row: u32,
     /// What names the account.
     pub keys: Vec<Option<String>>,
-    /// Whose usage it is.
-    pub user: Option<String>,
+    /// Whose usage it is, where it is kept by user.
+    pub user: Option<(UserKey, String)>,
     /// The row's own date.
     pub date: Date,
     /// Where the period begins.
@@ -142,13 +144,23 @@ impl Sample {
         self
     }
 
+    /// What a mapper of account records finds wrong with the settings.
+    pub fn check_fields<M: FieldMapper>(&self) -> Vec<Fault> {
+        account::check::<M>(&self.settings)
+    }
+
+    /// What a mapper of usage records finds wrong with the settings.
+    pub fn check_usage<M: UsageMapper>(&self) -> Vec<Fault> {
+        usage::check::<M>(&self.settings)
+    }
+
     /// Makes account records of it.
     ///
     /// # Errors
     /// The fault with which the mapper refuses it.
     pub fn fields<M: FieldMapper>(&self) -> Result<Mapped<Account>, Fault> {
         let (mut mapper, layout) = account::open::<M>(&self.source, &self.header, &self.settings)?;
-        let mut mapped = Mapped { records: Vec::new(), issues: Vec::new() };
+        let mut mapped = Mapped { records: Vec::new(), issues: Vec::new(), identifiers: layout.identifiers };
         let mut take = |batch: AccountBatch| {
             self.note(&batch.issues, &mut mapped.issues);
             for (record, row) in batch.rows.iter().enumerate() {
@@ -180,7 +192,7 @@ impl Sample {
     /// The fault with which the mapper refuses it.
     pub fn usage<M: UsageMapper>(&self) -> Result<Mapped<UsageValue>, Fault> {
         let (mut mapper, layout) = usage::open::<M>(&self.source, &self.header, &self.settings)?;
-        let mut mapped = Mapped { records: Vec::new(), issues: Vec::new() };
+        let mut mapped = Mapped { records: Vec::new(), issues: Vec::new(), identifiers: layout.identifiers };
         let mut known = Vec::new();
         let mut take = |batch: UsageBatch| {
             self.note(&batch.issues, &mut mapped.issues);
@@ -191,7 +203,7 @@ impl Sample {
                     mapped.records.extend(value(&block.values, block.value_type, place).map(|value| UsageValue {
                         row: batch.rows[entry],
                         keys: keys(&batch.identifiers, entry),
-                        user: batch.user.as_ref().and_then(|users| text(users, entry)),
+                        user: layout.user.zip(batch.user.as_ref().and_then(|users| text(users, entry))),
                         date: Date::from_days(batch.dates[entry]),
                         period_start: Date::from_days(batch.starts[entry]),
                         product: series.product.clone(),
@@ -242,7 +254,7 @@ impl Sample {
 
 impl<R> Mapped<R> {
     fn leave_out_refused(&mut self, row_of: impl Fn(&R) -> u32) {
-        let Self { records, issues } = self;
+        let Self { records, issues, .. } = self;
         records.retain(|record| !issues.iter().any(|issue| issue.is_reject && issue.row == row_of(record)));
     }
 }
@@ -282,8 +294,8 @@ fn value(column: &Column, value_type: ValueType, place: usize) -> Option<Value> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Accounts, FieldKey, FieldTable, Integer, Match, NoSettings, Period, Reject, Row, Series, SeriesKey};
-    use crate::{Field, Text, Usage, UsageTable, UserKey};
+    use crate::{Accounts, FieldKey, FieldTable, Integer, NoSettings, Period, Reject, Row, Series, SeriesKey};
+    use crate::{Field, Text, Usage, UsageTable};
 
     /// Counts rows, and holds the last back.
     struct Counting {
@@ -347,7 +359,7 @@ mod tests {
         let code = |sample: Sample| sample.fields::<Counting>().unwrap_err().code;
         assert_eq!(code(Sample::new(["ID"])), "missing_column");
         assert_eq!(code(Sample::new(["ID", "Name"]).settings(r#"{"unknown": 1}"#)), "bad_setting");
-        assert_eq!(account::check::<Counting>("1")[0].code, "bad_setting");
+        assert_eq!(Sample::new(["ID"]).settings("1").check_fields::<Counting>()[0].code, "bad_setting");
     }
 
     /// Two series of different periods.
@@ -388,7 +400,8 @@ mod tests {
             .records
             .iter()
             .map(|one| {
-                let (key, user) = (one.keys[0].as_deref().unwrap(), one.user.as_deref().unwrap());
+                let (key, (kind, user)) = (one.keys[0].as_deref().unwrap(), one.user.as_ref().unwrap());
+                assert_eq!(*kind, UserKey::Email);
                 format!("{key} {user} {} {} {} {:?}", one.date, one.period_start, one.metric, one.value)
             })
             .collect();
@@ -400,6 +413,7 @@ mod tests {
                 "2 bob@acme.com 2024-10-16 2024-10-01 plan Text(\"Starter\")",
             ]
         );
-        assert_eq!(mapped.issues.len(), 1);
+        assert_eq!((mapped.issues.len(), mapped.identifiers), (1, vec![vec![Match::CrmId]]));
+        assert!(sample.check_usage::<Metered>().is_empty());
     }
 }
