@@ -20,7 +20,7 @@ function attributes(row) {
   const cell = row.get("Attributes");
   const document = cell.json();
   if (document !== null && (typeof document !== "object" || Array.isArray(document))) {
-    cell.fail("not-an-object", "is not a JSON object");
+    cell.fail("not_an_object", "is not a JSON object");
   }
   return document;
 }
@@ -29,7 +29,7 @@ export const fieldMapping = fieldMapper({
   settings,
   open: () => ({
     columns: COLUMNS,
-    identifiers: "crm-id",
+    identifiers: "crm_id",
     fields: {
       plan: text({ semantic: "picklist" }),
       seats: integer(),
@@ -53,7 +53,7 @@ export const fieldMapping = fieldMapper({
 /** The first day of a month as `2024-10`. */
 function monthOf(cell, word) {
   const [, year, month] = /^(\d{4})-(\d{2})$/.exec(word) ?? [];
-  return dayOf(Number(year), Number(month), 1) ?? cell.fail("not-a-month", `names the month \`${word}\``);
+  return dayOf(Number(year), Number(month), 1) ?? cell.fail("bad_month", `names the month \`${word}\``);
 }
 
 export const productUsage = usageMapper({
@@ -61,7 +61,7 @@ export const productUsage = usageMapper({
   open({ settings: { product } }) {
     return {
       columns: COLUMNS,
-      identifiers: "crm-id",
+      identifiers: "crm_id",
       map(row) {
         const cell = row.get("Attributes");
         for (const { month, ...counts } of attributes(row)?.usage ?? []) {

@@ -1,7 +1,7 @@
 /** Field mapping: account records. */
 
 import { Bits } from "./columns.js";
-import { Table, transform } from "./table.js";
+import { kebab, Table, transform } from "./table.js";
 import { CLEAR, Column, TextColumn } from "./values.js";
 
 /** One field's values in a batch. */
@@ -56,9 +56,9 @@ class Accounts extends Table {
     const field = ([name, { wire, options }]) => ({
       name,
       valueType: wire,
-      semantic: options.semantic ?? "plain",
+      semantic: kebab(options.semantic ?? "plain"),
       unit: options.unit ?? null,
-      writeMode: options.write ?? "overwrite",
+      writeMode: kebab(options.write ?? "overwrite"),
     });
     return {
       wanted: this.wanted,

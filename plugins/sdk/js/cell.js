@@ -47,7 +47,7 @@ export class Cell {
   /** A whole number, at most 2^53. @returns {number | null} */
   integer(locale) {
     const number = this.number(locale);
-    if (number !== null && !Number.isSafeInteger(number)) this.fail("not-an-integer", "is not a whole number");
+    if (number !== null && !Number.isSafeInteger(number)) this.fail("not_an_integer", "is not a whole number");
     return number;
   }
 
@@ -62,7 +62,7 @@ export class Cell {
     const beyond = fraction.slice(scale);
     const units = Number(`${sign}${whole}${fraction.slice(0, scale).padEnd(scale, "0")}`);
     if (exponent || /[1-9]/.test(beyond) || !Number.isSafeInteger(units)) {
-      this.fail("not-a-decimal", `is not a number with at most ${scale} digits after the point`);
+      this.fail("too_many_decimals", `is not a number with at most ${scale} digits after the point`);
     }
     return units;
   }
@@ -78,17 +78,17 @@ export class Cell {
         if (groups.length > 1) {
           const first = groups[0].replace(/^[-+]/, "");
           const fits = /^\d{1,3}$/.test(first) && groups.slice(1).every((digits) => /^\d{3}$/.test(digits));
-          if (!fits) this.fail("not-a-number", "is not a number");
+          if (!fits) this.fail("not_a_number", "is not a number");
         }
         text = [groups.join(""), ...rest].join(decimal);
       }
       if (decimal !== ".") {
-        if (text.includes(".")) this.fail("not-a-number", "is not a number");
+        if (text.includes(".")) this.fail("not_a_number", "is not a number");
         text = text.replace(decimal, ".");
       }
     }
     if (!/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) || !Number.isFinite(Number(text))) {
-      this.fail("not-a-number", "is not a number");
+      this.fail("not_a_number", "is not a number");
     }
     return text;
   }
@@ -99,7 +99,7 @@ export class Cell {
     if (word === "") return null;
     if (this.typed ? word === "true" : yes.includes(word)) return true;
     if (this.typed ? word === "false" : no.includes(word)) return false;
-    return this.fail("not-a-boolean", `is neither ${yes.join(", ")} nor ${no.join(", ")}`);
+    return this.fail("not_a_boolean", `is neither ${yes.join(", ")} nor ${no.join(", ")}`);
   }
 
   /**
@@ -118,17 +118,17 @@ export class Cell {
         place += 1;
         const pattern = wanted[place] === "Y" ? /^\d{4}/ : /^\d{1,2}/;
         const digits = pattern.exec(text.slice(at))?.[0];
-        if (!digits) return this.fail("not-a-date", `is not a date of the form ${wanted}`);
+        if (!digits) return this.fail("bad_date", `is not a date of the form ${wanted}`);
         found[wanted[place]] = Number(digits);
         at += digits.length;
       } else if (text[at] === wanted[place]) {
         at += 1;
       } else {
-        return this.fail("not-a-date", `is not a date of the form ${wanted}`);
+        return this.fail("bad_date", `is not a date of the form ${wanted}`);
       }
     }
     const day = at === text.length ? dayOf(found.Y, found.m, found.d) : null;
-    return day ?? this.fail("not-a-date", `is not a date of the form ${wanted}`);
+    return day ?? this.fail("bad_date", `is not a date of the form ${wanted}`);
   }
 
   /** What the cell holds as JSON. */
@@ -137,7 +137,7 @@ export class Cell {
     try {
       return JSON.parse(this.text);
     } catch {
-      return this.fail("not-json", "is not JSON");
+      return this.fail("not_json", "is not JSON");
     }
   }
 

@@ -24,7 +24,7 @@ export class Fault extends Error {
 export function faultOf(error, row = null) {
   if (error instanceof Fault) return error;
   const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return new Fault("mapper-error", what, { row });
+  return new Fault("mapper_error", what, { row });
 }
 
 /** Calls a function of the contract, whose errors are records. */

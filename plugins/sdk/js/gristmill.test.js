@@ -40,25 +40,25 @@ test("cells read as they are told to, and nothing is guessed", () => {
   check("", (cell) => cell.number(), null);
   check(" 1.5 ", (cell) => cell.number(), 1.5);
   check("-1.234,50", (cell) => cell.number(german), -1234.5);
-  wrong("1.23,4", (cell) => cell.number(german), "not-a-number");
-  wrong("1,5", (cell) => cell.number(), "not-a-number");
-  wrong("0x10", (cell) => cell.number(), "not-a-number");
-  wrong("Infinity", (cell) => cell.number(), "not-a-number");
+  wrong("1.23,4", (cell) => cell.number(german), "not_a_number");
+  wrong("1,5", (cell) => cell.number(), "not_a_number");
+  wrong("0x10", (cell) => cell.number(), "not_a_number");
+  wrong("Infinity", (cell) => cell.number(), "not_a_number");
   check("7", (cell) => cell.integer(), 7);
-  wrong("7.5", (cell) => cell.integer(), "not-an-integer");
+  wrong("7.5", (cell) => cell.integer(), "not_an_integer");
   check("1.005", (cell) => cell.decimal(3), 1005);
   check("-.5", (cell) => cell.decimal(2), -50);
   check("12.500", (cell) => cell.decimal(2), 1250);
-  wrong("12.345", (cell) => cell.decimal(2), "not-a-decimal");
+  wrong("12.345", (cell) => cell.decimal(2), "too_many_decimals");
   check("Yes", (cell) => cell.boolean({ yes: ["yes"], no: ["no"] }), true);
-  wrong("maybe", (cell) => cell.boolean(), "not-a-boolean");
+  wrong("maybe", (cell) => cell.boolean(), "not_a_boolean");
   check("2024-10-15", (cell) => cell.date(), 20_011);
   check("15.10.2024", (cell) => cell.date("%d.%m.%Y"), 20_011);
-  wrong("31.02.2024", (cell) => cell.date("%d.%m.%Y"), "not-a-date");
-  wrong("10/15/2024", (cell) => cell.date("%d/%m/%Y"), "not-a-date");
-  wrong("2024-10-15T00:00", (cell) => cell.date(), "not-a-date");
+  wrong("31.02.2024", (cell) => cell.date("%d.%m.%Y"), "bad_date");
+  wrong("10/15/2024", (cell) => cell.date("%d/%m/%Y"), "bad_date");
+  wrong("2024-10-15T00:00", (cell) => cell.date(), "bad_date");
   assert.deepEqual(new Cell('{"a":[1]}').json(), { a: [1] });
-  wrong("{", (cell) => cell.json(), "not-json");
+  wrong("{", (cell) => cell.json(), "not_json");
   assert.equal(new Cell("2024-10-15T08:00:00", true).date("%d.%m.%Y"), 20_011);
   assert.equal(new Cell("1234.56", true).number(german), 1234.56);
 });
@@ -80,7 +80,7 @@ test("a field mapper returns columns, and rejects what does not read", () => {
     open: ({ settings }) => ({
       columns: ["Id", "ARR"],
       optional: ["Since"],
-      identifiers: ["crm-id", ["name", "field:region"]],
+      identifiers: ["crm_id", ["name", "field:region"]],
       fields: { arr: sdk.decimal(2, { semantic: "currency", unit: "EUR" }), tier: sdk.text(), tags: sdk.textList({ write: "append" }) },
       map(row) {
         const arr = row.get("ARR").decimal(2);
@@ -92,7 +92,7 @@ test("a field mapper returns columns, and rejects what does not read", () => {
   });
   assert.deepEqual(fieldMapping.check('{"tier":1}').map((fault) => fault.code), ["settings"]);
   assert.deepEqual(fieldMapping.check("{}"), []);
-  assert.throws(() => fieldMapping.open(SOURCE, ["Id"], "{}"), (fault) => fault.code === "missing-column");
+  assert.throws(() => fieldMapping.open(SOURCE, ["Id"], "{}"), (fault) => fault.code === "missing_column");
   const layout = fieldMapping.open(SOURCE, ["ARR", "Else", "Id"], "null");
   assert.deepEqual(layout.wanted, [2, 0]);
   assert.deepEqual(layout.identifiers, [[{ tag: "crm-id" }], [{ tag: "name" }, { tag: "field", val: "region" }]]);
@@ -122,7 +122,7 @@ test("a mapper that stumbles names its row", () => {
     }
     return null;
   };
-  assert.deepEqual(broken((row) => row.missing()), ["mapper-error", 5, "TypeError: row.missing is not a function"]);
+  assert.deepEqual(broken((row) => row.missing()), ["mapper_error", 5, "TypeError: row.missing is not a function"]);
   assert.equal(broken((row) => row.account("1", { b: 1 }))[2], "TypeError: the layout has no field `b`");
   assert.equal(broken((row) => row.account("1", { a: 1.5 }))[2], "TypeError: the field `a` takes values of the type integer, and 1.5 is none");
   assert.equal(broken((row) => row.account(["1", "2"], {}))[2], "TypeError: 2 identifiers are given for 1 keys");
@@ -135,7 +135,7 @@ test("a usage mapper announces each series once, and values of one row share an 
       const held = [];
       return {
         columns: ["Id", "Day", "Logins", "Note"],
-        identifiers: "crm-id",
+        identifiers: "crm_id",
         user: "email",
         map(row) {
           const day = row.get("Day").date();

@@ -46,7 +46,7 @@ export class Table {
   #want(column, isRequired) {
     const index = typeof column === "number" ? column : this.header.indexOf(column);
     if (index < 0 || index >= this.header.length) {
-      if (isRequired) throw new Fault("missing-column", `the table has no column \`${column}\``);
+      if (isRequired) throw new Fault("missing_column", `the table has no column \`${column}\``);
       this.#slots.set(column, null);
       return;
     }
@@ -120,11 +120,14 @@ export class Table {
   }
 }
 
-/** `"crm-id"`, `"domain"`, `"name"`, `"id"`, or `"field:KEY"` for a custom account field. */
+/** The contract's form of a name that configurations write with `_`. */
+export const kebab = (name) => name.replaceAll("_", "-");
+
+/** `"crm_id"`, `"domain"`, `"name"`, `"id"`, or `"field:KEY"` for a custom account field. */
 function matchKey(key) {
   if (key.startsWith("field:")) return { tag: "field", val: key.slice("field:".length) };
-  if (["crm-id", "domain", "name", "id"].includes(key)) return { tag: key };
-  throw new TypeError(`\`${key}\` is none of crm-id, domain, name, id and field:KEY`);
+  if (["crm_id", "domain", "name", "id"].includes(key)) return { tag: kebab(key) };
+  throw new TypeError(`\`${key}\` is none of crm_id, domain, name, id and field:KEY`);
 }
 
 /** The functions of the contract that are the same for both transforms. */

@@ -10,11 +10,11 @@ const type = (tag, val) => (val === undefined ? { tag } : { tag, val });
 // A type of the contract, and what a field says beyond it: `semantic`, `unit` and `write`. Usage ignores those.
 const make = (wire) => (options = {}) => ({ wire, options });
 
-/** Strings. @param {{semantic?: "plain" | "long-text" | "picklist" | "url" | "email" | "user", write?: "overwrite" | "if-empty"}} [options] */
+/** Strings. @param {{semantic?: "plain" | "long_text" | "picklist" | "url" | "email" | "user", write?: "overwrite" | "if_empty"}} [options] */
 export const text = make(type("text"));
 /** Whole numbers up to 2^53. */
 export const integer = make(type("integer"));
-/** Any numbers. @param {{semantic?: "plain" | "percent", write?: "overwrite" | "if-empty"}} [options] */
+/** Any numbers. @param {{semantic?: "plain" | "percent", write?: "overwrite" | "if_empty"}} [options] */
 export const float = make(type("float"));
 /** `true` and `false`. */
 export const boolean = make(type("boolean"));
@@ -22,7 +22,7 @@ export const boolean = make(type("boolean"));
 export const date = make(type("date"));
 /** Milliseconds since 1970-01-01T00:00:00Z, as `Date` counts them. */
 export const timestamp = make(type("timestamp"));
-/** Arrays of strings. @param {{semantic?: "plain" | "picklist", write?: "overwrite" | "if-empty" | "append"}} [options] */
+/** Arrays of strings. @param {{semantic?: "plain" | "picklist", write?: "overwrite" | "if_empty" | "append"}} [options] */
 export const textList = make(type("text-list"));
 /**
  * Exact decimals, given in units of their last place (`Cell.decimal` reads them): with a scale of 2, 1250 is 12.50.
