@@ -68,4 +68,4 @@ class ProductUsage(UsageMapper):
         account = row["Account ID"].trimmed()
         month = month_start(year, week, self.settings.first_month)
         row.usage(self.sessions, account, day, row["Sessions"].integer(group=","), period_start=month)
-        row.usage(self.revenue, account, day, row["Revenue"].decimal(group=","), period_start=month)
+        row.usage(self.revenue, account, day, row["Revenue"].decimal(2, group=","), period_start=month)

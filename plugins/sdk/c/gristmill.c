@@ -474,14 +474,16 @@ gristmill_reading gristmill_read_integer(const gristmill_row *row, size_t slot, 
 gristmill_reading gristmill_read_decimal(const gristmill_row *row, size_t slot, const gristmill_locale *locale, uint8_t scale, int64_t *value)
 {
     gristmill_text text;
+    double number;
     if (!is_filled(row, slot, &text, &locale)) return GRISTMILL_BLANK;
-    char what[] = "is not a number with at most 00 digits after the point";
-    char *digits = strchr(what, '0');
-    digits[0] = scale < 10 ? ' ' : '1';
-    digits[1] = (char)('0' + scale % 10);
-    /* One blank is enough. */
-    if (scale < 10) memmove(digits, digits + 1, strlen(digits));
-    return read_or_reject(row, slot, gristmill_parse_decimal(text, locale, scale, value), "not_a_number", what);
+    if (gristmill_parse_decimal(text, locale, scale, value)) return GRISTMILL_READ;
+    const bool is_number = gristmill_parse_float(text, locale, &number);
+    char what[64] = "is not a number";
+    if (is_number) {
+        const char digits[] = {(char)('0' + scale / 10), (char)('0' + scale % 10), 0};
+        strcat(strcat(strcat(what, " with at most "), digits + (scale < 10)), " digits after the point");
+    }
+    return read_or_reject(row, slot, false, is_number ? "too_many_decimals" : "not_a_number", what);
 }
 
 gristmill_reading gristmill_read_float(const gristmill_row *row, size_t slot, const gristmill_locale *locale, double *value)
@@ -500,7 +502,9 @@ gristmill_reading gristmill_read_date(const gristmill_row *row, size_t slot, con
         text = gristmill_part(text, 0, 10);
         form = NULL;
     }
-    return read_or_reject(row, slot, gristmill_parse_date(text, form, day), "bad_date", "is not a date of the form that is wanted");
+    char what[128] = "is not a date of the form ";
+    strncat(what, form ? form : "%Y-%m-%d", 64);
+    return read_or_reject(row, slot, gristmill_parse_date(text, form, day), "bad_date", what);
 }
 
 /* ---- Issues ---- */

@@ -61,6 +61,7 @@ export class Cell {
     const [, sign, whole, fraction = "", exponent] = /^([-+]?)(\d*)\.?(\d*)(e.*)?$/i.exec(plain);
     const beyond = fraction.slice(scale);
     const units = Number(`${sign}${whole}${fraction.slice(0, scale).padEnd(scale, "0")}`);
+    // `1e3` reads as a number, but does not say how exact it is.
     if (exponent || /[1-9]/.test(beyond) || !Number.isSafeInteger(units)) {
       this.fail("too_many_decimals", `is not a number with at most ${scale} digits after the point`);
     }

@@ -129,6 +129,13 @@ test("a mapper that stumbles names its row", () => {
   assert.equal(broken((row) => row.get("Else"))[2], "TypeError: `Else` is not one of the columns that were asked for");
 });
 
+test("a value without a date rejects its row", () => {
+  const metric = series("P", "m", sdk.integer());
+  const mapper = usageMapper({ open: () => ({ identifiers: "id", map: (row) => row.usage(metric, "1", row.get("Day").date(), 1) }) });
+  mapper.open(SOURCE, ["Day"], "");
+  assert.deepEqual(strings({ text: mapper.mapBatch(batch(0, [[""]])).issues.codes }), ["no_date"]);
+});
+
 test("a usage mapper announces each series once, and values of one row share an entry", () => {
   const productUsage = usageMapper({
     open: () => {

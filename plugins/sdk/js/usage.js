@@ -1,5 +1,6 @@
 /** Product usage: usage records. */
 
+import { Unreadable } from "./cell.js";
 import { startOf } from "./day.js";
 import { Table, transform } from "./table.js";
 import { Column, TextColumn } from "./values.js";
@@ -61,6 +62,7 @@ class Usage extends Table {
 
   usage(row, series, identifiers, date, value, { user = null, periodStart = null } = {}) {
     if (value === null || value === undefined) return;
+    if (date === null || date === undefined) throw new Unreadable("no_date", "a usage value has no date", -1);
     const { output } = this;
     const start = periodStart ?? startOf(series.period, date);
     const entry = this.#entry(row, identifiers, user, date, start);

@@ -36,6 +36,11 @@ class Cells(unittest.TestCase):
         self.wrong("1_000", Cell.decimal, "not_a_number")
         self.wrong("NaN", Cell.number, "not_a_number")
         self.wrong("١", Cell.decimal, "not_a_number")
+        self.check("12.500", lambda cell: cell.decimal(2), Decimal("12.5"))
+        self.check("0.000", lambda cell: cell.decimal(2), Decimal(0))
+        self.wrong("1e999999999", lambda cell: cell.decimal(2), "out_of_range")
+        self.wrong("0." + "0" * 40 + "1", lambda cell: cell.decimal(2), "too_many_decimals")
+        self.wrong("12.345", lambda cell: cell.decimal(2), "too_many_decimals")
         self.check("2.5", Cell.number, 2.5)
         self.check("1e3", Cell.integer, 1000)
         self.wrong("1e999999999", Cell.integer, "not_an_integer")
@@ -51,12 +56,19 @@ class Cells(unittest.TestCase):
 
     def test_formats_do_not_apply_to_what_a_workbook_typed(self):
         self.assertEqual(Cell("2024-10-15T08:00:00", True).date("%d.%m.%Y"), date(2024, 10, 15))
-        self.assertEqual(Cell("1234.56", True).decimal(",", "."), Decimal("1234.56"))
+        self.assertEqual(Cell("1234.56", True).decimal(2, ",", "."), Decimal("1234.56"))
 
     def test_text_survives_both_ways(self):
         for strings in (["", "a", "bc"], ["Ünïcödé", "", "日本", "🦀"], []):
             self.assertEqual(Text.of(strings).strings(), strings)
         self.assertEqual(bitmap([True, False] * 5), bytes([0b01010101, 0b01]))
+
+    def test_a_value_without_a_date_rejects_its_row(self):
+        kind = type("Usage", (gristmill.UsageMapper,), {
+            "identifiers": "id", "map": lambda self, row: row.usage(Series("P", "m", gristmill.integer()), "1", row["Day"].date(), 1),
+        })
+        issues = kind.begin(SOURCE, ["Day"], "").map_batch(0, 1, columns(("",)))[7]
+        self.assertEqual((issues[0], issues[3].strings()), ([0], ["no_date"]))
 
     def test_periods_begin_where_they_should(self):
         starts = [gristmill.start_of(period, date(2024, 11, 14)) for period in ("daily", "weekly", "monthly", "quarterly", "yearly")]
@@ -86,7 +98,7 @@ class FieldMapping(gristmill.FieldMapper):
     settings_type = Settings
 
     def map(self, row):
-        arr = row["ARR"].decimal()
+        arr = row["ARR"].decimal(2)
         if arr < 0:
             row.warn("negative", "ARR is below zero", "ARR")
         tier = gristmill.CLEAR if arr == 0 else self.settings.tier

@@ -37,8 +37,8 @@ class Cell:
         """The text without white space round it, or None."""
         return self.text.strip() or None
 
-    def decimal(self, point=".", group=""):
-        """An exact number."""
+    def decimal(self, scale=None, point=".", group=""):
+        """An exact number, with at most `scale` digits after the point."""
         text = self.text.strip()
         if not text:
             return None
@@ -46,7 +46,16 @@ class Cell:
             text = self._plain(text, point, group)
         if not _NUMBER.fullmatch(text):
             self.fail("not_a_number", "is not a number")
-        return Decimal(text)
+        value = Decimal(text)
+        if scale is not None:
+            _, digits, exponent = value.as_tuple()
+            beyond = -exponent - scale
+            if beyond > 0 and any(digits[-beyond:]):
+                self.fail("too_many_decimals", f"is not a number with at most {scale} digits after the point")
+            # What a column of decimals holds, in units of the last place.
+            if value and value.adjusted() + scale >= 18:
+                self.fail("out_of_range", f"is not a number of at most {18 - scale} digits before the point")
+        return value
 
     def _plain(self, text, point, group):
         """The number with `.` for decimals and no groups."""
@@ -59,12 +68,12 @@ class Cell:
 
     def number(self, point=".", group=""):
         """A number as a float."""
-        value = self.decimal(point, group)
+        value = self.decimal(None, point, group)
         return None if value is None else float(value)
 
     def integer(self, point=".", group=""):
         """A whole number of at most 64 bits."""
-        value = self.decimal(point, group)
+        value = self.decimal(None, point, group)
         if value is None:
             return None
         # Before it is made an int: an exponent can ask for a number of any length.

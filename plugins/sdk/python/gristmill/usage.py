@@ -1,5 +1,6 @@
 """Product usage: usage records."""
 
+from .cell import Unreadable
 from .days import start_of, to_days
 from .table import Table
 from .values import identifier_column
@@ -28,6 +29,8 @@ class UsageMapper(Table):
     def usage(self, row, series, identifiers, date, value, user, period_start):
         if value is None:
             return
+        if date is None:
+            raise Unreadable("no_date", "a usage value has no date", -1)
         start = start_of(series.period, date) if period_start is None else period_start
         entry = (row, self.identify(identifiers), user, date, start)
         # Values of one row that belong to one account, user and time share the entry.
