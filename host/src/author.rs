@@ -4,10 +4,16 @@
 //! It knows no connection, no ledger and no state directory: what it needs it is given, and what it writes goes into the
 //! author's project alone.
 
+mod build;
 mod diff;
 mod golden;
+mod language;
+mod project;
 mod rehearsal;
 
+pub use build::{BuildError, build};
 pub use diff::{Difference, difference};
 pub use golden::Records;
+pub use language::{Language, Makes};
+pub use project::{Project, ProjectError, ProjectName, ProjectNameError, begin};
 pub use rehearsal::{Rehearsal, RehearsalError, Rehearsed, Sample, SampleIssue};

@@ -203,6 +203,11 @@ impl Rehearsal {
         Ok(transformed.rows)
     }
 
+    /// What the mapper took so far.
+    pub fn spent(&self) -> Spent {
+        self.mapper.spent()
+    }
+
     fn recipe(&self, sample: &Sample) -> Result<Recipe, RehearsalError> {
         let Exports { field_mapping, product_usage } = self.mapper.exports();
         let transform = || Transform { mapper: Arc::clone(&self.mapper), settings: Arc::clone(&self.settings) };

@@ -6,11 +6,16 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 use super::{Failed, Shared, UNWELL};
+use crate::author::Language;
 use crate::config::ByteSize;
 use crate::mapper::{Fuel, Limits, MapperHost};
 use crate::worker::Launcher;
 
+mod bench;
+mod build;
+mod check;
 mod log;
+mod new;
 mod test;
 mod trial;
 mod underline;
@@ -26,13 +31,21 @@ pub struct Mapper {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
+    Build(build::Build),
+    Check(check::Check),
     Test(test::Test),
+    Bench(bench::Bench),
 }
 
 impl Mapper {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         match self.command {
+            Command::New(command) => command.run(shared),
+            Command::Build(command) => command.run(shared),
+            Command::Check(command) => command.run(shared),
             Command::Test(command) => command.run(shared),
+            Command::Bench(command) => command.run(shared),
         }
     }
 }
@@ -46,6 +59,12 @@ struct Limit {
 }
 
 impl Limit {
+    /// What a language's mappers need.
+    fn of(language: Language) -> Self {
+        let mebibytes = if language == Language::Python { 256 } else { 64 };
+        Self { memory: ByteSize::from_bytes(mebibytes << 20) }
+    }
+
     fn limits(&self) -> Limits {
         Limits { memory: usize::try_from(self.memory.bytes()).unwrap_or(usize::MAX), ..Limits::default() }
     }

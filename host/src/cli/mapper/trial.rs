@@ -11,7 +11,7 @@ use super::super::{Failed, UNWELL};
 use super::{Limit, component, host, read, settings};
 use crate::author::{Rehearsal, RehearsalError, Sample};
 use crate::config::Timezone;
-use crate::mapper::{Fuel, Limits};
+use crate::mapper::{Fuel, Limits, MapperHost};
 use crate::object::ObjectKey;
 use crate::worker::Launcher;
 
@@ -46,6 +46,9 @@ pub(super) struct Ready {
     pub(super) rehearsal: Rehearsal,
     pub(super) sample: Sample,
     pub(super) limits: Limits,
+    pub(super) host: MapperHost,
+    /// The component.
+    pub(super) bytes: Vec<u8>,
     /// Holds compiled code that is kept nowhere else.
     _scratch: Option<tempfile::TempDir>,
 }
@@ -58,14 +61,15 @@ impl Trial {
         let (host, scratch) = host(fuel)?;
         let limits = self.limit.limits();
         let name = component.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let mapper = host.try_out(&name, &read(&component)?, limits).map_err(|error| {
+        let bytes = read(&component)?;
+        let mapper = host.try_out(&name, &bytes, limits).map_err(|error| {
             let hint = format!("gristmill mapper check {} says everything that is wrong with it", component.display());
             Failed::of(UNWELL, &error).hint(error.is_mappers_fault().then_some(hint))
         })?;
         let rehearsal = Rehearsal::of(mapper, settings, Launcher::this_binary()).map_err(|error| failed(&error))?;
         let Self { sample: path, key, modified, timezone, reading, .. } = self;
         let sample = Sample { path, key, modified, timezone, decode: reading.options() };
-        Ok(Ready { rehearsal, sample, limits, _scratch: scratch })
+        Ok(Ready { rehearsal, sample, limits, host, bytes, _scratch: scratch })
     }
 }
 
