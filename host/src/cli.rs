@@ -32,8 +32,10 @@ mod follow;
 mod integration;
 mod ledger;
 mod logging;
+mod mapper;
 mod output;
 mod peek;
+mod reading;
 mod run;
 mod status;
 mod test;
@@ -90,6 +92,7 @@ enum Command {
     Backfill(ask::Backfill),
     Peek(peek::Peek),
     Test(test::Test),
+    Mapper(mapper::Mapper),
     Accounts(accounts::Accounts),
     Users(users::Users),
     Ledger(ledger::Ledger),
@@ -217,6 +220,7 @@ pub fn main() -> ExitCode {
         Command::Backfill(command) => command.run(&shared),
         Command::Peek(command) => command.run(&shared),
         Command::Test(command) => command.run(&shared),
+        Command::Mapper(command) => command.run(&shared),
         Command::Accounts(command) => command.run(&shared),
         Command::Users(command) => command.run(&shared),
         Command::Ledger(command) => command.run(&shared),

@@ -49,7 +49,8 @@ mod tests;
 
 pub use connection::{AccessGrants, AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
 pub use integration::{
-    Backfill, ContentHashing, Integration, Listing, MapperChoice, OnMapperFailure, OnRevert, Timezone, Transform,
+    Backfill, ContentHashing, Integration, Listing, MapperChoice, OnMapperFailure, OnRevert, Timezone, TimezoneError,
+    Transform,
 };
 pub use manual::example_file;
 pub use problem::{Position, Problem, Scope, render_problems};

@@ -152,6 +152,31 @@ impl Recipe {
         recipe
     }
 
+    /// The recipe of a mapper that is tried without an integration: it may bring any field.
+    pub fn of_mapper(
+        name: IntegrationName,
+        decode: crate::decode::DecodeOptions,
+        timezone: config::Timezone,
+        [fields, usage]: [Option<Transform>; 2],
+        launcher: Launcher,
+    ) -> Self {
+        let mut recipe = Self {
+            integration: name,
+            decode,
+            fields,
+            usage,
+            timezone: timezone.zone().clone(),
+            timezone_name: timezone.name().to_owned(),
+            account_fields: AccountFields::default(),
+            on_mapper_failure: OnMapperFailure::FailFile,
+            launcher,
+            former_names: Vec::new(),
+            digest: MappingDigest::from_bytes([0; 32]),
+        };
+        recipe.digest = recipe.make_digest();
+        recipe
+    }
+
     /// The digest of everything that decides what rows become (R6).
     pub fn digest(&self) -> MappingDigest {
         self.digest

@@ -39,6 +39,7 @@
 pub mod account_fields;
 pub mod accounts;
 mod append;
+pub mod author;
 pub mod backup;
 pub mod batch;
 pub mod cli;

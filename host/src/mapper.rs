@@ -39,12 +39,14 @@ mod compile;
 mod engine;
 mod error;
 mod escape;
+mod examine;
 mod field_mapping;
 mod input;
 mod inspect;
 mod instance;
 mod limits;
 mod log;
+mod meter;
 mod output;
 mod product_usage;
 mod sandbox;
@@ -56,22 +58,27 @@ use cache::{Cache, Refusal};
 use compile::CompileError;
 use engine::{Compatibility, Ticker};
 use inspect::Outline;
+use meter::Meter;
 use sandbox::{Inside, Linkers};
 
-pub use compile::compile_child;
+pub use compile::{CompileCost, compile_child};
+pub use engine::Fuel;
 pub use error::{Blame, Fault, MapperError, Span};
+pub use examine::{Examination, StartCost};
 pub use field_mapping::FieldMapping;
 pub use input::Source;
 pub use inspect::Exports;
 pub use instance::FileBudget;
 pub use limits::{CompileLimits, Limits};
 pub use log::{LogLevel, LogLine, LogSink};
+pub use meter::Spent;
 pub use product_usage::UsageMapping;
 pub use signature::{Signed, signature_beside};
 
 /// Makes mappers, and keeps those that are in use.
 pub struct MapperHost {
     engine: Engine,
+    fuel: Fuel,
     ticker: Arc<Ticker>,
     linkers: Linkers,
     cache: Cache,
@@ -113,11 +120,16 @@ pub(crate) struct Loaded {
 impl MapperHost {
     /// Starts an engine whose compiled code is kept in this directory, which is made if it is missing.
     pub fn start(cache_dir: PathBuf, launcher: Launcher) -> Result<Self, MapperError> {
-        let engine = engine::new_engine()?;
+        Self::start_with(Fuel::Uncounted, cache_dir, launcher)
+    }
+
+    /// The same, counting fuel or not.
+    pub fn start_with(fuel: Fuel, cache_dir: PathBuf, launcher: Launcher) -> Result<Self, MapperError> {
+        let engine = engine::new_engine(fuel)?;
         let cache = Cache::open(cache_dir, Compatibility::of(&engine))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         let linkers = Linkers::new(&engine)?;
-        Ok(Self { engine, ticker, linkers, cache, launcher, slots: Mutex::default() })
+        Ok(Self { engine, fuel, ticker, linkers, cache, launcher, slots: Mutex::default() })
     }
 
     /// The built-in mapper, under its own name, `built-in`. Its component is part of this program.
@@ -131,9 +143,18 @@ impl MapperHost {
     pub(crate) fn compile_built_in(&self) {
         let input = crate::worker::file_of(builtin_component::COMPONENT).unwrap();
         let mut code = Vec::new();
-        compile_child(&[], Some(input), &mut code).unwrap();
-        code.pop();
+        let request = serde_json::to_vec(&self.fuel).unwrap();
+        compile_child(&request, Some(input), &mut code).unwrap();
+        compile::split_tail(&mut code).unwrap();
         self.cache.keep_code(&digest(builtin_component::COMPONENT), &code).unwrap();
+    }
+
+    /// A mapper from a component that nobody pinned: its author tries it.
+    pub fn try_out(&self, name: &str, bytes: &[u8], limits: Limits) -> Result<Arc<Mapper>, MapperError> {
+        if bytes.len() as u64 > limits.component {
+            return Err(MapperError::TooLarge { limit: limits.component });
+        }
+        self.mapper(name, bytes, digest(bytes), limits)
     }
 
     /// A mapper from a component file that the configuration pins by its digest.
@@ -158,8 +179,9 @@ impl MapperHost {
     ) -> Result<Arc<Mapper>, MapperError> {
         let outline = inspect::outline(bytes)?;
         let component = self.component(bytes, &digest, outline, &limits)?;
-        let mapper = Mapper { name: name.into(), digest, limits, component };
+        let mut mapper = Mapper { name: name.into(), digest, limits, component, meter: Arc::default() };
         mapper.prove()?;
+        mapper.meter = Arc::default();
         Ok(Arc::new(mapper))
     }
 
@@ -209,9 +231,9 @@ impl MapperHost {
             Some(refusal) if refusal.limits == *limits => return Err(CompileError::Refused(refusal.reason)),
             _ => {}
         }
-        let code = compile::compile(&self.launcher, bytes, limits)?;
-        self.cache.keep_code(digest, &code).map_err(CompileError::Ours)?;
-        Ok(code)
+        let compiled = compile::compile(&self.launcher, bytes, self.fuel, limits)?;
+        self.cache.keep_code(digest, &compiled.code).map_err(CompileError::Ours)?;
+        Ok(compiled.code)
     }
 
     /// Loads native code and links it.
@@ -245,6 +267,7 @@ pub struct Mapper {
     digest: ComponentDigest,
     limits: Limits,
     component: Arc<Loaded>,
+    meter: Arc<Meter>,
 }
 
 impl Mapper {
@@ -261,6 +284,11 @@ impl Mapper {
     /// What it may use.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// What its instances took so far.
+    pub fn spent(&self) -> Spent {
+        self.meter.spent()
     }
 
     /// Which transforms it has.
@@ -280,12 +308,12 @@ impl Mapper {
 
     /// Field mapping of one file, in an instance of its own.
     pub fn fields(&self, budget: FileBudget, log: LogSink) -> Result<FieldMapping, MapperError> {
-        FieldMapping::start(&self.component, self.limits, budget, log)
+        FieldMapping::start(&self.component, &self.meter, self.limits, budget, log)
     }
 
     /// Product usage of one file, in an instance of its own.
     pub fn usage(&self, budget: FileBudget, log: LogSink) -> Result<UsageMapping, MapperError> {
-        UsageMapping::start(&self.component, self.limits, budget, log)
+        UsageMapping::start(&self.component, &self.meter, self.limits, budget, log)
     }
 
     /// That it starts within its limits, and that its functions have the contract's types.

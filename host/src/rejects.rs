@@ -30,9 +30,9 @@ use crate::batch::{Batch, TableHead};
 use crate::destination::{RejectRow, RowCounts};
 use crate::object::{Identity, Object, Share};
 
-use log::{Reject, Sorted};
+use log::Sorted;
 
-pub use log::IssueLog;
+pub use log::{Gravity, Issue, IssueLog};
 pub use origin::Origin;
 
 mod log;
@@ -200,7 +200,7 @@ where
 }
 
 /// Everything that is wrong with the next row, each cell once: what was said of it first is the cause of the rest.
-fn reasons_of_row(sorted: &mut Sorted<'_>) -> Result<Vec<Reject>, RejectsError> {
+fn reasons_of_row(sorted: &mut Sorted<'_>) -> Result<Vec<Issue>, RejectsError> {
     let place = sorted.peek();
     let mut reasons = Vec::new();
     while sorted.peek() == place {
@@ -215,7 +215,7 @@ fn reasons_of_row(sorted: &mut Sorted<'_>) -> Result<Vec<Reject>, RejectsError> 
     Ok(reasons)
 }
 
-fn is_same_cell(known: &Reject, reason: &Reject) -> bool {
+fn is_same_cell(known: &Issue, reason: &Issue) -> bool {
     known == reason || (known.column.is_some() && known.column == reason.column)
 }
 
@@ -296,14 +296,14 @@ impl TableFile {
     fn write(
         &mut self,
         batch: &Batch,
-        reasons: &[Reject],
+        reasons: &[Issue],
         handed_over: &mut Vec<RejectRow>,
     ) -> Result<(), RejectsError> {
         let Some(first) = reasons.first() else { return Ok(()) };
         let place = batch.place_of(first.row);
         let line = batch.lines.get(place).copied().unwrap_or_default();
-        let column_name = |reject: &Reject| reject.column.and_then(|column| self.head.header.get(column)).cloned();
-        let value = |reject: &Reject| reject.column.map(|column| batch.cell(column, place).to_owned());
+        let column_name = |reject: &Issue| reject.column.and_then(|column| self.head.header.get(column)).cloned();
+        let value = |reject: &Issue| reject.column.map(|column| batch.cell(column, place).to_owned());
         let origin = match self.origin_column.map(|column| batch.cell(column, place)) {
             None | Some("") => self.origin.row(line),
             Some(first_origin) => first_origin.to_owned(),

@@ -35,6 +35,7 @@ mod child;
 mod order;
 
 pub use child::child_entry;
+pub(crate) use child::{AddressSpace, address_space};
 
 /// The argument that makes the binary a worker.
 const WORKER_ARGUMENT: &str = "worker";

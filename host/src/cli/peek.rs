@@ -9,9 +9,10 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::output::{Paint, printable};
+use super::reading::Reading;
 use super::{Failed, Shared, UNWELL, output};
 use crate::batch::{Batch, TableHead};
-use crate::decode::{self, Caps, CsvOptions, DecodeError, DecodeOptions, Encoding, Format, Header, Sheets};
+use crate::decode::{self, DecodeError, Format};
 use crate::worker::Launcher;
 
 /// How many complaints are shown of a table.
@@ -29,27 +30,8 @@ pub struct Peek {
     /// Print the whole table as it was decoded.
     #[arg(long, value_enum)]
     to: Option<Form>,
-    /// What stands between cells; `\t` is a tab.
-    #[arg(long, value_parser = parse_character, value_name = "CHARACTER")]
-    delimiter: Option<char>,
-    /// What stands around cells; `none` for nothing.
-    #[arg(long, value_parser = parse_quote, value_name = "CHARACTER")]
-    quote: Option<Quote>,
-    /// What stands before a quote that is part of a cell.
-    #[arg(long, value_parser = parse_character, value_name = "CHARACTER")]
-    escape: Option<char>,
-    /// The first row is a row like the others.
-    #[arg(long)]
-    no_header: bool,
-    /// Lines (in a workbook: rows) before the header.
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
-    skip_rows: u32,
-    /// The text encoding, as the web names it: utf-8, windows-1252, shift_jis.
-    #[arg(long)]
-    encoding: Option<Encoding>,
-    /// The worksheet, by name or by place from 1; `all` for all.
-    #[arg(long)]
-    sheet: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 /// A form to print a table in.
@@ -61,25 +43,6 @@ enum Form {
     Ndjson,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Quote(Option<char>);
-
-fn parse_character(text: &str) -> Result<char, String> {
-    let text = if text == "\\t" { "\t" } else { text };
-    let mut characters = text.chars();
-    match (characters.next(), characters.next()) {
-        (Some(character), None) if character.is_ascii() => Ok(character),
-        _ => Err("expected one ASCII character".to_owned()),
-    }
-}
-
-fn parse_quote(text: &str) -> Result<Quote, String> {
-    match text {
-        "none" => Ok(Quote(None)),
-        text => parse_character(text).map(|character| Quote(Some(character))),
-    }
-}
-
 impl Peek {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         let name = self.file.display().to_string();
@@ -88,36 +51,12 @@ impl Peek {
         let file =
             File::open(&self.file).map_err(|error| Failed::new(UNWELL, format!("cannot read `{name}`: {error}")))?;
         let failed = |error: DecodeError| Failed::of(UNWELL, &error);
-        let mut decoder = decode::open(file, format, &self.options(), &Launcher::this_binary()).map_err(failed)?;
+        let mut decoder =
+            decode::open(file, format, &self.reading.options(), &Launcher::this_binary()).map_err(failed)?;
         match self.to {
             Some(form) => print_whole(&mut decoder, form, failed),
             None => print_first(&mut decoder, format, shared, failed),
         }
-    }
-
-    fn options(&self) -> DecodeOptions {
-        let mut options = DecodeOptions { caps: Caps::default(), ..DecodeOptions::default() };
-        let header = if self.no_header { Header::None } else { Header::Row };
-        let standard = CsvOptions::default();
-        options.csv = CsvOptions {
-            delimiter: self.delimiter.unwrap_or(standard.delimiter),
-            quote: self.quote.map_or(standard.quote, |quote| quote.0),
-            escape: self.escape,
-            header,
-            skip_rows: self.skip_rows,
-            encoding: self.encoding.unwrap_or(standard.encoding),
-            ..standard
-        };
-        options.workbook.header = header;
-        if self.skip_rows > 0 {
-            options.workbook.first_row = Some(self.skip_rows + 1);
-        }
-        options.workbook.sheets = match &self.sheet {
-            None => Sheets::First,
-            Some(name) if name == "all" => Sheets::All,
-            Some(name) => name.parse().map_or_else(|_| Sheets::Name(name.clone()), Sheets::Index),
-        };
-        options
     }
 }
 

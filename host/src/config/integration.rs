@@ -1,6 +1,7 @@
 //! A checked integration.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,7 +119,7 @@ impl fmt::Display for MapperChoice {
 /// A time zone with its IANA name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Timezone {
-    pub(super) name: String,
+    name: String,
     pub(super) zone: TimeZone,
 }
 
@@ -131,6 +132,22 @@ impl Timezone {
     /// The zone.
     pub fn zone(&self) -> &TimeZone {
         &self.zone
+    }
+}
+
+/// The text is not the name of a time zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the name of a time zone")]
+pub struct TimezoneError(String);
+
+impl FromStr for Timezone {
+    type Err = TimezoneError;
+    fn from_str(name: &str) -> Result<Self, TimezoneError> {
+        let zone = match name {
+            "UTC" => TimeZone::UTC,
+            name => TimeZone::get(name).map_err(|_| TimezoneError(name.to_owned()))?,
+        };
+        Ok(Self { name: name.to_owned(), zone })
     }
 }
 

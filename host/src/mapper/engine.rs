@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine, OptLevel, WasmFeatures};
 
 use super::error::MapperError;
@@ -15,12 +16,24 @@ const TICK: Duration = Duration::from_millis(10);
 /// Bytes of native stack for guests. The threads that call them have 2 MiB.
 const STACK: usize = 512 << 10;
 
+/// Whether the instructions that guests execute are counted: the same work costs the same on every machine. Counting
+/// makes guests slower, so the daemon, whose limits are in time, does without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fuel {
+    /// They are.
+    Counted,
+    /// They are not.
+    Uncounted,
+}
+
 /// The engine that both processes use. Code compiled by one only loads in the other because it is the same.
 #[expect(clippy::disallowed_methods, reason = "this is the engine")]
-pub(super) fn new_engine() -> Result<Engine, MapperError> {
+pub(super) fn new_engine(fuel: Fuel) -> Result<Engine, MapperError> {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
+        .consume_fuel(fuel == Fuel::Counted)
         .max_wasm_stack(STACK)
         .cranelift_opt_level(OptLevel::Speed)
         // Every compiler thread has a stack and an arena of its own, which on a machine of many cores would use up the

@@ -55,46 +55,109 @@ pub(super) struct Outline {
     pub(super) needs_sandbox: bool,
 }
 
+/// Everything that a component says of itself, for its author.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) outline: Outline,
+    /// The names of its imports, escaped; the first hundreds.
+    pub(super) imports: Vec<String>,
+    /// The version of the contract that its exports and imports name.
+    pub(super) version: Option<String>,
+    /// What is wrong with it, in the order of its bytes.
+    pub(super) problems: Vec<MapperError>,
+}
+
+/// Imports whose names are kept.
+const IMPORTS: usize = 256;
+
 /// Reads the outline of a component and checks its imports. Memory and time are linear in the bytes.
 pub(super) fn outline(bytes: &[u8]) -> Result<Outline, MapperError> {
-    let not_a_component = |what: &str| MapperError::NotAComponent { what: what.into() };
-    if Engine::detect_precompiled(bytes).is_some() || bytes.starts_with(b"\x7fELF") {
-        return Err(not_a_component("it is native code; a mapper is taken as WebAssembly alone"));
+    let mut survey = survey(bytes, 1);
+    match survey.problems.pop() {
+        Some(problem) => Err(problem),
+        None => Ok(survey.outline),
     }
-    if !bytes.starts_with(b"\0asm") {
-        return Err(not_a_component("it does not begin as WebAssembly does"));
+}
+
+/// Reads what a component says of itself, until so many things are found wrong with it.
+pub(super) fn survey(bytes: &[u8], most_problems: usize) -> Survey {
+    let mut survey = Survey::default();
+    if let Err(problem) = survey.read(bytes, most_problems) {
+        survey.problems.push(problem);
+    } else if survey.outline.exports == Exports::default() && survey.problems.is_empty() {
+        let what = format!("it exports neither `{PACKAGE}field-mapping` nor `{PACKAGE}product-usage`");
+        survey.problems.push(MapperError::WrongWorld { what });
     }
-    let damaged = |error: wasmparser::BinaryReaderError| MapperError::NotAComponent {
-        what: escaped(error.message(), 200).into_owned(),
-    };
-    let mut outline = Outline::default();
-    // How deep the payload stands in modules and components inside the component.
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(damaged)? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(not_a_component("it is a core module"));
-            }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(imports) if depth == 0 => {
-                for import in imports {
-                    outline.needs_sandbox |= is_sandbox(import.map_err(damaged)?.name.name)?;
+    survey
+}
+
+impl Survey {
+    /// An error is one that ends the reading.
+    fn read(&mut self, bytes: &[u8], most_problems: usize) -> Result<(), MapperError> {
+        let not_a_component = |what: &str| MapperError::NotAComponent { what: what.into() };
+        if Engine::detect_precompiled(bytes).is_some() || bytes.starts_with(b"\x7fELF") {
+            return Err(not_a_component("it is native code; a mapper is taken as WebAssembly alone"));
+        }
+        if !bytes.starts_with(b"\0asm") {
+            return Err(not_a_component("it does not begin as WebAssembly does"));
+        }
+        let damaged = |error: wasmparser::BinaryReaderError| MapperError::NotAComponent {
+            what: escaped(error.message(), 200).into_owned(),
+        };
+        // How deep the payload stands in modules and components inside the component.
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload.map_err(damaged)? {
+                Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                    return Err(not_a_component("it is a core module"));
                 }
-            }
-            Payload::ComponentExportSection(exports) if depth == 0 => {
-                for export in exports {
-                    outline.exports.add(export.map_err(damaged)?.name.name)?;
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentImportSection(imports) if depth == 0 => {
+                    for import in imports {
+                        let name = import.map_err(damaged)?.name.name;
+                        self.import(name);
+                        self.go_on(most_problems)?;
+                    }
                 }
+                Payload::ComponentExportSection(exports) if depth == 0 => {
+                    for export in exports {
+                        let name = export.map_err(damaged)?.name.name;
+                        self.note_version(name);
+                        if let Err(problem) = self.outline.exports.add(name) {
+                            self.problems.push(problem);
+                        }
+                        self.go_on(most_problems)?;
+                    }
+                }
+                _ => {}
             }
-            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, name: &str) {
+        self.note_version(name);
+        if self.imports.len() < IMPORTS {
+            self.imports.push(escaped(name, 200).into_owned());
+        }
+        match is_sandbox(name) {
+            Ok(is_sandbox) => self.outline.needs_sandbox |= is_sandbox,
+            Err(problem) => self.problems.push(problem),
         }
     }
-    if outline.exports == Exports::default() {
-        let what = format!("it exports neither `{PACKAGE}field-mapping` nor `{PACKAGE}product-usage`");
-        return Err(MapperError::WrongWorld { what });
+
+    fn note_version(&mut self, name: &str) {
+        let version = name.strip_prefix(PACKAGE).and_then(|name| name.split_once('@'));
+        if let (None, Some((_, version))) = (&self.version, version) {
+            self.version = Some(escaped(version, 64).into_owned());
+        }
     }
-    Ok(outline)
+
+    /// Ends the reading once enough is wrong.
+    fn go_on(&mut self, most_problems: usize) -> Result<(), MapperError> {
+        if self.problems.len() < most_problems { Ok(()) } else { self.problems.pop().map_or(Ok(()), Err) }
+    }
 }
 
 /// Whether an import belongs to the sandbox; an error if it belongs to nothing that a mapper gets.
@@ -159,6 +222,22 @@ mod tests {
         check("wasi:http/outgoing-handler@0.2.0", "mapper-forbidden-import");
         check("wasi:io/streams", "mapper-forbidden-import");
         check("env", "mapper-forbidden-import");
+    }
+
+    #[test]
+    fn a_survey_names_everything_that_is_wrong() {
+        let text = r#"(component
+            (import "wasi:http/types@0.2.0" (instance))
+            (import "gristmill:mapper/log@0.2.0" (instance))
+            (import "wasi:io/streams@0.2.6" (instance)))"#;
+        let bytes = wat::parse_str(text).unwrap();
+        let found = survey(&bytes, 16);
+        let codes: Vec<&str> = found.problems.iter().map(MapperError::code).collect();
+        assert_eq!(codes, ["mapper-forbidden-import", "mapper-unknown-version"]);
+        assert_eq!((found.imports.len(), found.version.as_deref()), (3, Some("0.2.0")));
+        assert!(found.outline.needs_sandbox);
+        assert_eq!(survey(&bytes, 1).problems.len(), 1);
+        assert_eq!(survey(&wat::parse_str("(component)").unwrap(), 16).problems[0].code(), "mapper-wrong-world");
     }
 
     #[test]

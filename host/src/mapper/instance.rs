@@ -2,6 +2,7 @@
 //!
 //! Invariant: after any error, of whatever kind, the guest is never entered again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Instance as RawInstance, InstancePre};
@@ -13,6 +14,7 @@ use super::error::{Bad, Fault, MapperError};
 use super::escape::escaped;
 use super::limits::{Deadline, Exceeded, HANDLES, INSTANCES, Limiter, Limits, MEMORIES, TABLES, output_limit};
 use super::log::{Log, LogSink};
+use super::meter::Meter;
 use super::sandbox::Inside;
 
 /// Bytes of a text in an error message.
@@ -34,6 +36,9 @@ pub(super) struct Instance<G> {
     limits: Limits,
     file: Duration,
     file_left: Duration,
+    /// What is left of the fuel, where it is counted.
+    fuel: Option<u64>,
+    meter: Arc<Meter>,
     state: Entry,
 }
 
@@ -56,6 +61,7 @@ impl<G> Instance<G> {
     pub(super) fn start(
         component: &InstancePre<Inside>,
         ticker: &Ticker,
+        meter: &Arc<Meter>,
         limits: Limits,
         budget: FileBudget,
         log: LogSink,
@@ -67,6 +73,9 @@ impl<G> Instance<G> {
         let deadline = Deadline::begin(limits.batch_processor, file, file);
         let inside = Inside::new(Log::new(log), Limiter::new(&limits), deadline);
         let mut store = Store::new(component.engine(), inside);
+        // Refused by an engine that does not count fuel. One that does is given more than time allows to use: time is the
+        // limit, fuel a measure.
+        let fuel = store.set_fuel(u64::MAX).is_ok().then_some(u64::MAX);
         store.limiter(|inside| &mut inside.limiter);
         store.set_max_component_handles(HANDLES);
         store.set_hostcall_fuel(output_limit(0, 0));
@@ -79,10 +88,13 @@ impl<G> Instance<G> {
         let started = component.instantiate(&mut store);
         drop(ticking);
         store.data_mut().log.end_call();
-        let file_left = file.saturating_sub(deadline.spent());
+        let spent = deadline.spent();
+        let fuel = metered(meter, &store, fuel, spent);
+        let file_left = file.saturating_sub(spent);
         let instance = started.map_err(|error| classify(error, &limits, output_limit(0, 0)))?;
         let guest = find(&mut store, &instance).map_err(|error| wrong_world(&error))?;
-        Ok(Self { store, guest, limits, file, file_left, state: Entry::Open })
+        let meter = Arc::clone(meter);
+        Ok(Self { store, guest, limits, file, file_left, fuel, meter, state: Entry::Open })
     }
 
     /// Calls the guest once and checks what it returns. An error of either ends the instance.
@@ -105,7 +117,9 @@ impl<G> Instance<G> {
         let returned = call(&self.guest, &mut self.store);
         drop(ticking);
         self.store.data_mut().log.end_call();
-        self.file_left = self.file_left.saturating_sub(deadline.spent());
+        let spent = deadline.spent();
+        self.fuel = metered(&self.meter, &self.store, self.fuel, spent);
+        self.file_left = self.file_left.saturating_sub(spent);
         let checked = check(returned.map_err(|error| classify(error, &self.limits, output))?)?;
         self.state = Entry::Open;
         Ok(checked)
@@ -115,6 +129,14 @@ impl<G> Instance<G> {
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
+}
+
+/// Meters a call and returns the fuel that is left.
+fn metered(meter: &Meter, store: &Store<Inside>, fuel: Option<u64>, processor: Duration) -> Option<u64> {
+    let left = fuel.and_then(|_| store.get_fuel().ok());
+    let used = fuel.zip(left).map_or(0, |(before, left)| before.saturating_sub(left));
+    meter.add(used, processor, store.data().limiter.memory_in_use());
+    left
 }
 
 /// What a component says of itself that differs from the contract in its types.

@@ -126,6 +126,13 @@ impl Limiter {
     }
 }
 
+impl Limiter {
+    /// Bytes of linear memory in use. Memory never shrinks, so it is the most there was as well.
+    pub(super) fn memory_in_use(&self) -> usize {
+        self.memory.used
+    }
+}
+
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         if self.memory.grow(current, desired, maximum) { Ok(true) } else { Err(Exceeded::Memory.into()) }

@@ -6,6 +6,7 @@ use super::bindings::{product_usage as raw, types};
 use super::error::MapperError;
 use super::input::{Input, Source};
 use super::instance::{Instance, fault};
+use super::meter::Meter;
 use super::output::{Scope, usage};
 use super::table::{Table, size_of_opening};
 use super::{Fault, FileBudget, Limits, Loaded, LogSink};
@@ -23,15 +24,17 @@ pub struct UsageMapping {
 impl UsageMapping {
     pub(super) fn start(
         component: &Arc<Loaded>,
+        meter: &Arc<Meter>,
         limits: Limits,
         budget: FileBudget,
         log: LogSink,
     ) -> Result<Self, MapperError> {
         let functions = component.product_usage.as_ref();
         let functions = functions.ok_or(MapperError::NoTransform { transform: "product usage" })?;
-        let instance = Instance::start(&component.pre, &component.ticker, limits, budget, log, |store, instance| {
-            functions.load(store, instance)
-        })?;
+        let instance =
+            Instance::start(&component.pre, &component.ticker, meter, limits, budget, log, |store, instance| {
+                functions.load(store, instance)
+            })?;
         Ok(Self { component: Arc::clone(component), instance, table: None, announced: Vec::new() })
     }
 

@@ -1,9 +1,9 @@
-//! The rejects of one object, kept on disk until all are known.
+//! What is wrong with the rows of one object, kept on disk until all is known.
 //!
-//! They come in almost any order: a batch's from the decoder, then from either transform, and those of rows held back
-//! at the end of a table. They are gathered up to a fixed size, sorted by table and row, and appended to a file as one
-//! run; reading merges the runs. A record is `[table: 4][row: 4][column: 4][code's length: 4][message's length: 4]`, all
-//! little-endian, then code and message. The file has no name that outlives the process: it is nobody else's to read.
+//! It comes in almost any order: a batch's from the decoder, then from either transform, and those of rows held back
+//! at the end of a table. It is gathered up to a fixed size, sorted by table and row, and appended to a file as one
+//! run; reading merges the runs. A record is `[table: 4][row: 4][column: 4][code's length: 4][message's length: 4]
+//! [gravity: 1]`, all little-endian, then code and message. The file has no name that outlives the process: it is nobody else's to read.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,16 +22,39 @@ const GATHERED: usize = 4 << 20;
 /// Bytes of buffers that reading shares out among the runs.
 const READ: usize = 4 << 20;
 /// Bytes of a record before its texts.
-const HEADER: usize = 20;
+const HEADER: usize = 21;
 
-/// One reject, as it was pushed.
+/// Whether an issue costs the row its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gravity {
+    /// It does.
+    Reject,
+    /// It does not.
+    Warning,
+}
+
+/// Which issues a log keeps. The others are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    Rejects,
+    Everything,
+}
+
+/// What is wrong with a row, as it was pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reject {
+pub struct Issue {
+    /// The table of the object, from 0.
     pub table: u32,
+    /// The row of the table, from 0.
     pub row: u32,
+    /// The header index, where a column is to blame.
     pub column: Option<usize>,
+    /// A stable code.
     pub code: String,
+    /// A sentence.
     pub message: String,
+    /// Whether it costs the row its records.
+    pub gravity: Gravity,
 }
 
 /// Gathers the rejects of one object; memory is bounded, whatever their number.
@@ -47,6 +70,7 @@ pub struct IssueLog {
     rejects: u64,
     warnings: u64,
     most: usize,
+    keeps: Keeps,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +83,11 @@ impl IssueLog {
     /// An empty log in a directory, the spool's as a rule.
     pub fn create(directory: &Path) -> Result<Self, RejectsError> {
         Self::with_room(directory, GATHERED)
+    }
+
+    /// The same; warnings are kept as well.
+    pub fn with_warnings(directory: &Path) -> Result<Self, RejectsError> {
+        Ok(Self { keeps: Keeps::Everything, ..Self::create(directory)? })
     }
 
     pub(super) fn with_room(directory: &Path, most: usize) -> Result<Self, RejectsError> {
@@ -78,42 +107,55 @@ impl IssueLog {
             rejects: 0,
             warnings: 0,
             most,
+            keeps: Keeps::Rejects,
         })
     }
 
     /// Adds what is wrong with rows of a table of the object, counted from 0, but for rows (sorted) that are left out
-    /// anyway. Warnings are only counted.
+    /// anyway.
     pub fn push(&mut self, table: u32, issues: &Issues, left_out: &[u32]) -> Result<(), RejectsError> {
         for (place, row) in issues.rows.iter().enumerate() {
             if left_out.binary_search(row).is_ok() {
                 continue;
             }
-            if !issues.rejects.value(place) {
-                self.warnings += 1;
+            let gravity = if issues.rejects.value(place) { Gravity::Reject } else { Gravity::Warning };
+            match gravity {
+                Gravity::Reject => self.rejects += 1,
+                Gravity::Warning => self.warnings += 1,
+            }
+            if gravity == Gravity::Warning && self.keeps == Keeps::Rejects {
                 continue;
             }
             let text = |texts: &arrow_array::StringArray| -> String {
                 if texts.is_valid(place) { texts.value(place).to_owned() } else { String::new() }
             };
             let column = issues.columns.get(place).copied().unwrap_or(-1);
-            self.add(table, *row, column, &text(&issues.codes), &text(&issues.messages))?;
+            self.add(table, *row, column, gravity, [&text(&issues.codes), &text(&issues.messages)])?;
         }
         Ok(())
     }
 
-    fn add(&mut self, table: u32, row: u32, column: i32, code: &str, message: &str) -> Result<(), RejectsError> {
+    fn add(
+        &mut self,
+        table: u32,
+        row: u32,
+        column: i32,
+        gravity: Gravity,
+        texts: [&str; 2],
+    ) -> Result<(), RejectsError> {
         self.places.push((table, row, self.gathered.len()));
         self.gathered.extend_from_slice(&table.to_le_bytes());
         self.gathered.extend_from_slice(&row.to_le_bytes());
         self.gathered.extend_from_slice(&column.to_le_bytes());
-        for text in [code, message] {
+        for text in texts {
             // What a mapper hands back is far smaller than 4 GiB.
             let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
             self.gathered.extend_from_slice(&length.to_le_bytes());
         }
-        self.gathered.extend_from_slice(code.as_bytes());
-        self.gathered.extend_from_slice(message.as_bytes());
-        self.rejects += 1;
+        self.gathered.push(u8::from(gravity == Gravity::Warning));
+        for text in texts {
+            self.gathered.extend_from_slice(text.as_bytes());
+        }
         if self.gathered.len() >= self.most { self.write_run() } else { Ok(()) }
     }
 
@@ -122,7 +164,7 @@ impl IssueLog {
         self.rejects
     }
 
-    /// How many warnings were passed over.
+    /// How many warnings there are.
     pub fn warnings(&self) -> u64 {
         self.warnings
     }
@@ -151,7 +193,17 @@ impl IssueLog {
         Ok(())
     }
 
-    /// All rejects by table and row; those of one row in the order in which they were pushed.
+    /// Everything that is kept, by table and row; what concerns one row in the order in which it was pushed.
+    pub fn all(&mut self) -> Result<Vec<Issue>, RejectsError> {
+        let mut sorted = self.sorted()?;
+        let mut all = Vec::new();
+        while let Some(issue) = sorted.next()? {
+            all.push(issue);
+        }
+        Ok(all)
+    }
+
+    /// The same, without holding it in memory.
     pub(super) fn sorted(&mut self) -> Result<Sorted<'_>, RejectsError> {
         if !self.places.is_empty() {
             self.write_run()?;
@@ -172,17 +224,18 @@ fn record_length(bytes: &[u8]) -> Option<usize> {
     Some(HEADER + number(12)? + number(16)?)
 }
 
-fn decode(bytes: &[u8]) -> Option<Reject> {
+fn decode(bytes: &[u8]) -> Option<Issue> {
     let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let code_end = HEADER + number(12)? as usize;
     let text = |range: &[u8]| String::from_utf8_lossy(range).into_owned();
-    Some(Reject {
+    Some(Issue {
         table: number(0)?,
         row: number(4)?,
         // -1 is above every index.
         column: i32::try_from(number(8)?).ok().and_then(|column| usize::try_from(column).ok()),
         code: text(bytes.get(HEADER..code_end)?),
         message: text(bytes.get(code_end..record_length(bytes)?)?),
+        gravity: if bytes.get(HEADER - 1)? == &0 { Gravity::Reject } else { Gravity::Warning },
     })
 }
 
@@ -203,8 +256,8 @@ struct Reader {
 }
 
 impl Sorted<'_> {
-    /// The next reject.
-    pub fn next(&mut self) -> Result<Option<Reject>, RejectsError> {
+    /// The next issue.
+    pub fn next(&mut self) -> Result<Option<Issue>, RejectsError> {
         let Some(Reverse((_, _, number))) = self.next.pop() else {
             return Ok(None);
         };
@@ -218,7 +271,7 @@ impl Sorted<'_> {
         Ok(Some(reject))
     }
 
-    /// Table and row of the next reject.
+    /// Table and row of the next issue.
     pub fn peek(&self) -> Option<(u32, u32)> {
         self.next.peek().map(|Reverse((table, row, _))| (*table, *row))
     }

@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
@@ -70,7 +72,8 @@ fn confine(limits: &Limits) -> io::Result<()> {
     let limit =
         |resource, soft: u64, hard: u64| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
     let cpu = limits.cpu.as_secs() + u64::from(limits.cpu.subsec_nanos() > 0);
-    let memory = limits.memory.saturating_add(own_address_space()?);
+    // A debug build maps hundreds of megabytes of itself before its task.
+    let memory = limits.memory.saturating_add(address_space(AddressSpace::Now)?);
     limit(Resource::As, memory, memory)?;
     // The soft limit's signal says what happened; the hard one ends whatever survives it.
     limit(Resource::Cpu, cpu.max(1), cpu.max(1) + 1)?;
@@ -92,10 +95,34 @@ fn shut_in() -> Result<RulesetStatus, RulesetError> {
     Ok(rules.scope(Scope::from_all(abi))?.create()?.restrict_self()?.ruleset)
 }
 
-/// Bytes of address space that the program takes before its task: a debug build maps hundreds of megabytes of itself.
-fn own_address_space() -> io::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+/// Which address space of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressSpace {
+    /// What it has now.
+    Now,
+    /// The most that it ever had.
+    Peak,
+}
+
+/// Bytes of this process's address space.
+pub(crate) fn address_space(which: AddressSpace) -> io::Result<u64> {
+    let field = match which {
+        AddressSpace::Now => "VmSize:",
+        AddressSpace::Peak => "VmPeak:",
+    };
+    // Kept open: once it is shut in, a worker opens nothing by its name.
+    static STATUS: OnceLock<File> = OnceLock::new();
+    let file = match STATUS.get() {
+        Some(file) => file,
+        None => STATUS.get_or_init({
+            let file = File::open("/proc/self/status")?;
+            || file
+        }),
+    };
+    let mut status = [0; 8 << 10];
+    let length = file.read_at(&mut status, 0)?;
+    let status = String::from_utf8_lossy(status.get(..length).unwrap_or_default());
+    let size = status.lines().find_map(|line| line.strip_prefix(field));
     let kibibytes = size.and_then(|size| size.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kibibytes.map(|kibibytes| kibibytes * 1024).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

@@ -271,15 +271,12 @@ fn bucket(text: &str) -> Result<crate::object::BucketName, BucketError> {
 
 /// A time zone by its name.
 pub(super) fn timezone(report: &mut Report<'_, '_>, path: &TomlPath, name: String) -> Option<Timezone> {
-    if name == "UTC" {
-        return Some(Timezone { name, zone: TimeZone::UTC });
-    }
-    match TimeZone::get(&name) {
-        Ok(zone) => Some(Timezone { name, zone }),
-        Err(_) => {
+    match name.parse::<Timezone>() {
+        Ok(timezone) => Some(timezone),
+        Err(error) => {
             report.wrong(
                 path,
-                format!("`{name}` is not the name of a time zone"),
+                error.to_string(),
                 Advice::HintOnly(
                     "names are those of the IANA database, such as `Europe/Berlin` or `America/New_York`".into(),
                 ),

@@ -1,0 +1,60 @@
+/* Account records, the plan and the yearly revenue of an account, and usage records, its logins by month. */
+
+#include "sdk/gristmill.h"
+
+enum { ACCOUNT, PLAN, ARR };
+enum { PLAN_FIELD, ARR_FIELD };
+
+static void open_accounts(gristmill_table *table)
+{
+    gristmill_column(table, "Account ID");
+    gristmill_column(table, "Plan");
+    gristmill_column(table, "ARR");
+    gristmill_identify(table, GRISTMILL_CRM_ID, NULL);
+    gristmill_field(table, (gristmill_field_type){.name = "plan", .type = GRISTMILL_TEXT, .semantic = GRISTMILL_PICKLIST});
+    gristmill_field(table, (gristmill_field_type){
+        .name = "arr", .type = GRISTMILL_DECIMAL, .scale = 2, .semantic = GRISTMILL_CURRENCY, .unit = "EUR",
+    });
+}
+
+static void map_account(const gristmill_row *row)
+{
+    static const gristmill_locale locale = {'.', ','};
+    const gristmill_text plan = gristmill_trim(gristmill_cell(row, PLAN));
+    int64_t arr;
+    const gristmill_reading reading = gristmill_read_decimal(row, ARR, &locale, 2, &arr);
+    if (reading == GRISTMILL_UNREADABLE) return;
+    gristmill_account(row, (gristmill_text[1]){gristmill_trim(gristmill_cell(row, ACCOUNT))});
+    if (plan.length > 0) gristmill_set_text(row, PLAN_FIELD, plan);
+    if (reading == GRISTMILL_READ) gristmill_set_integer(row, ARR_FIELD, arr);
+}
+
+static const gristmill_mapper accounts = {.open = open_accounts, .map = map_account};
+GRISTMILL_FIELD_MAPPING(accounts)
+
+enum { USAGE_ACCOUNT, DAY, LOGINS };
+
+static void open_usage(gristmill_table *table)
+{
+    gristmill_column(table, "Account ID");
+    gristmill_column(table, "Day");
+    gristmill_column(table, "Logins");
+    gristmill_identify(table, GRISTMILL_CRM_ID, NULL);
+}
+
+static void map_usage(const gristmill_row *row)
+{
+    const size_t logins = gristmill_series(row->table, (gristmill_series_type){
+        .product = "Core", .metric = "logins", .type = GRISTMILL_INTEGER, .period = GRISTMILL_MONTHLY,
+    });
+    int32_t day;
+    int64_t count;
+    if (gristmill_read_date(row, DAY, NULL, &day) != GRISTMILL_READ) return;
+    if (gristmill_read_integer(row, LOGINS, NULL, &count) != GRISTMILL_READ) return;
+    const gristmill_text account = gristmill_trim(gristmill_cell(row, USAGE_ACCOUNT));
+    gristmill_entry(row, &account, day, gristmill_period_start(GRISTMILL_MONTHLY, day));
+    gristmill_add_integer(row, logins, count);
+}
+
+static const gristmill_mapper usage = {.open = open_usage, .map = map_usage};
+GRISTMILL_PRODUCT_USAGE(usage)
