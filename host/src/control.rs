@@ -125,6 +125,16 @@ pub enum Request {
         /// Where to try; the integrations' buckets if none.
         target: Option<Target>,
     },
+    /// What a connection could do that is not in the configuration, or not so. For root and the daemon's own user alone: it
+    /// reads the secrets that it names, and sends to the server that it names.
+    ConnectionTry {
+        /// Its key.
+        connection: ConnectionKey,
+        /// Its table, as a configuration of its own.
+        table: String,
+        /// Where to try; without any, whether it sees buckets.
+        targets: Vec<Target>,
+    },
     /// Which buckets a connection sees.
     ConnectionBuckets {
         /// Which.
@@ -151,6 +161,13 @@ pub enum Request {
         /// The key.
         key: String,
     },
+}
+
+impl Request {
+    /// Whether not everybody who may connect may ask it.
+    fn is_for_the_owner(&self) -> bool {
+        matches!(self, Self::ConnectionTry { .. })
+    }
 }
 
 /// Which objects a first pass takes.

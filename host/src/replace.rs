@@ -39,6 +39,15 @@ impl Next {
         Self::aside(file, content, &like, true)
     }
 
+    /// The same of a file that holds a secret: nobody but its owner and its group may do anything with the new one.
+    pub fn secret_beside(file: &Path, content: &[u8]) -> Result<Self, ReplaceError> {
+        let next = Self::beside(file, content)?;
+        let mode = next.aside.as_file().metadata().map_err(failed("read", next.path()))?.mode() & 0o660;
+        let set = next.aside.as_file().set_permissions(PermissionsExt::from_mode(mode));
+        set.map_err(failed("set the mode of", next.path()))?;
+        Ok(next)
+    }
+
     /// The content of a file that is not there yet, and is to be as open as another.
     pub fn new_file(file: &Path, content: &[u8], like: &Path) -> Result<Self, ReplaceError> {
         let like = fs::metadata(like).map_err(failed("read", like))?;

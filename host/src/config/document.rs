@@ -53,6 +53,13 @@ impl Sources {
         Ok(sources)
     }
 
+    /// One text that stands in no file.
+    pub(super) fn of_text(text: &str) -> Self {
+        let mut sources = Self(Vec::new());
+        sources.put(Path::new(""), text);
+        sources
+    }
+
     /// The files and their texts.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.0.iter().map(|file| (file.path.as_path(), file.text.as_str()))

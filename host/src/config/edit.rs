@@ -91,7 +91,7 @@ impl EditError {
 }
 
 /// The files of a configuration, as they are to be.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Edit {
     config: PathBuf,
     files: Vec<EditedFile>,
@@ -99,7 +99,7 @@ pub struct Edit {
     touched: Vec<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct EditedFile {
     path: PathBuf,
     /// What stands there; none of a file that is to be made.
@@ -308,6 +308,17 @@ impl TableEdit<'_> {
         let mut alone = DocumentMut::new();
         alone.insert(self.section, Item::Table(tables));
         alone.to_string()
+    }
+
+    /// Whether a key of it is set.
+    pub fn contains(&self, key: &str) -> bool {
+        let table = self.file.item(self.section, &self.name).and_then(Item::as_table_like);
+        table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// The text of a key of it.
+    pub fn text_of(&self, key: &str) -> Option<&str> {
+        self.file.text_of(self.section, &self.name, key)
     }
 
     /// Gives the table another name. It stays where it is, and so does everything in it.

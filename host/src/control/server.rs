@@ -51,6 +51,8 @@ pub fn listen<A: Answers>(
 }
 
 async fn serve<A: Answers>(stream: UnixStream, answers: Arc<A>) {
+    let own = rustix::process::geteuid().as_raw();
+    let asks_as_owner = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own);
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(LONGEST_REQUEST));
@@ -59,6 +61,11 @@ async fn serve<A: Answers>(stream: UnixStream, answers: Arc<A>) {
     }
     let (reply, mut replies) = mpsc::channel(64);
     match serde_json::from_str::<Request>(&line) {
+        Ok(request) if request.is_for_the_owner() && !asks_as_owner => {
+            let refusal = Refusal::new("only root and the daemon's own user may ask this of a running daemon");
+            let _ = reply.send(Reply::Failed(refusal)).await;
+            drop(reply);
+        }
         Ok(request) => drop(tokio::spawn(answers.answer(request, reply))),
         Err(_) => {
             let refusal = Refusal::new("the daemon does not know this request")

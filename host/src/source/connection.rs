@@ -1,7 +1,7 @@
 //! Opening a connection: an S3 client that several integrations share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -21,7 +21,9 @@ use crate::object::{BucketName, ConnectionKey, Object};
 use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
-use super::identity::{AtNumbers, Grant, Grants, GrantsSettings, Identity, Issuer, Lease, Role, RoleSettings, unheard};
+use super::identity::{
+    AtNumbers, Grant, Grants, GrantsSettings, Identity, Issuer, Keys, Lease, Role, RoleSettings, unheard,
+};
 use super::{Page, PageToken, Source, SourceError};
 
 /// A server that does not accept a connection within this is unreachable.
@@ -95,6 +97,38 @@ pub enum Credentials {
     },
 }
 
+impl ConnectionSettings {
+    /// The same with another pair of keys.
+    fn with_keys(&self, pair: &KeyPair) -> Self {
+        let mut other = self.clone();
+        if let BaseIdentity::KeyPair(own) = other.credentials.base_mut() {
+            *own = pair.clone();
+        }
+        other
+    }
+}
+
+impl Credentials {
+    fn base(&self) -> &BaseIdentity {
+        match self {
+            Self::Own(base) | Self::Role { base, .. } | Self::Grants { base, .. } => base,
+        }
+    }
+
+    fn base_mut(&mut self) -> &mut BaseIdentity {
+        match self {
+            Self::Own(base) | Self::Role { base, .. } | Self::Grants { base, .. } => base,
+        }
+    }
+
+    fn key_pair(&self) -> Option<&KeyPair> {
+        match self.base() {
+            BaseIdentity::KeyPair(pair) => Some(pair),
+            BaseIdentity::DefaultChain => None,
+        }
+    }
+}
+
 /// An identity that is there without asking for one.
 #[derive(Clone, PartialEq, Eq)]
 pub enum BaseIdentity {
@@ -142,7 +176,9 @@ pub struct Connection {
     pub(super) key: ConnectionKey,
     pub(super) client: Client,
     pub(super) identity: Identity,
-    settings: Arc<ConnectionSettings>,
+    settings: Arc<RwLock<ConnectionSettings>>,
+    /// The pair of keys that it begins with, where it has one.
+    keys: Option<Keys>,
 }
 
 impl Connection {
@@ -156,10 +192,15 @@ impl Connection {
     ) -> Self {
         let region = Region::new(settings.region.clone());
         let surroundings = Surroundings { region: &region, http, clock };
+        let base = surroundings.base(settings.credentials.base()).await;
+        let keys = match &base {
+            Identity::KeyPair(keys) => Some(keys.clone()),
+            Identity::Leased(_) | Identity::Grants(_) | Identity::Granted(_) => None,
+        };
         let identity = match &settings.credentials {
-            Credentials::Own(base) => surroundings.base(base).await,
-            Credentials::Role { role, base } => surroundings.role(role, base).await,
-            Credentials::Grants { grants, base } => surroundings.grants(grants, base).await,
+            Credentials::Own(_) => base,
+            Credentials::Role { role, .. } => surroundings.role(role, base),
+            Credentials::Grants { grants, .. } => surroundings.grants(grants, base),
         };
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -175,17 +216,41 @@ impl Connection {
             // Asked for where a whole body is read. Of a part, some servers send the whole's checksum.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         config.set_endpoint_url(settings.endpoint_url.clone());
-        Self { key, client: Client::from_conf(config.build()), identity, settings: Arc::new(settings.clone()) }
+        let client = Client::from_conf(config.build());
+        Self { key, client, identity, settings: Arc::new(RwLock::new(settings.clone())), keys }
     }
 
-    /// Whether it was opened with these settings.
+    /// Whether it has these settings.
     pub fn has_settings(&self, settings: &ConnectionSettings) -> bool {
-        *self.settings == *settings
+        *self.settings() == *settings
+    }
+
+    /// Takes another pair of keys, if nothing else of the settings is another. Whoever shares the connection sends the next
+    /// request with them; what is under way goes on. Whether the connection has these settings then.
+    pub fn rotate(&self, settings: &ConnectionSettings) -> bool {
+        let mut own = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        match (&self.keys, settings.credentials.key_pair()) {
+            (Some(keys), Some(pair)) if own.with_keys(pair) == *settings => {
+                keys.rotate(pair);
+                *own = settings.clone();
+                true
+            }
+            _ => *own == *settings,
+        }
+    }
+
+    fn settings(&self) -> RwLockReadGuard<'_, ConnectionSettings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection's key.
     pub fn key(&self) -> &ConnectionKey {
         &self.key
+    }
+
+    /// The same, whose objects are recorded under another key, one that it had before (R17).
+    pub fn recorded_as(self, key: ConnectionKey) -> Self {
+        Self { key, ..self }
     }
 
     /// The objects below a prefix of a bucket; an empty prefix is the whole bucket.
@@ -232,7 +297,7 @@ struct Surroundings<'a> {
 impl Surroundings<'_> {
     async fn base(&self, base: &BaseIdentity) -> Identity {
         match base {
-            BaseIdentity::KeyPair(pair) => Identity::of_key_pair(pair),
+            BaseIdentity::KeyPair(pair) => Identity::KeyPair(Keys::new(pair)),
             BaseIdentity::DefaultChain => {
                 let config = ProviderConfig::without_region()
                     .with_region(Some(self.region.clone()))
@@ -245,8 +310,7 @@ impl Surroundings<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
-    async fn role(&self, role: &RoleSettings, base: &BaseIdentity) -> Identity {
-        let base = self.base(base).await;
+    fn role(&self, role: &RoleSettings, base: Identity) -> Identity {
         let mut config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(base.provider())
@@ -261,8 +325,7 @@ impl Surroundings<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
-    async fn grants(&self, grants: &GrantsSettings, base: &BaseIdentity) -> Identity {
-        let base = self.base(base).await;
+    fn grants(&self, grants: &GrantsSettings, base: Identity) -> Identity {
         let mut config = aws_sdk_s3control::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(base.provider())
