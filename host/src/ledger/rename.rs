@@ -101,11 +101,13 @@ impl Control {
     /// Whether what it has taken may be that of a connection which had `from` as its key before `to`.
     pub fn may_go_on(&self, from: &ConnectionKey, to: &ConnectionKey) -> bool {
         let recorded = self.recorded(from);
-        match &self.place {
-            Some(place) => place.connection == *recorded && self.recorded(to) != recorded,
-            // It was never said where, as before the first pass and in older ledgers.
-            None => self.first_seen.is_some() && self.recorded(to) != recorded,
-        }
+        let is_undone = self.recorded_as.contains_key(from) || self.recorded(to) != recorded;
+        is_undone
+            && match &self.place {
+                Some(place) => place.connection == *recorded,
+                // It was never said where, as before the first pass and in older ledgers.
+                None => self.first_seen.is_some(),
+            }
     }
 
     /// The destinations have followed to the name that it has now.

@@ -24,13 +24,16 @@ fn uses(shared: &Shared) -> Result<Vec<Use>, Failed> {
     uses_of_connections(&shared.config).map_err(|error| Failed::of(CONFIGURATION, &error))
 }
 
-/// Where a connection's integrations look for their files.
+/// At how many places a connection is tried before it is written: the daemon does it while a person waits.
+const TRIED: usize = 20;
+
+/// Where a connection's integrations look for their files; some of it, where that is much.
 pub(super) fn targets_of(config: &Config, key: &ConnectionKey) -> Vec<Target> {
     let own = config.integrations.values().filter(|settings| settings.connection == *key);
     let mut targets: Vec<Target> = Vec::new();
     for settings in own {
         let target = Target { bucket: settings.bucket.clone(), prefix: settings.prefix.clone() };
-        if !targets.contains(&target) {
+        if targets.len() < TRIED && !targets.contains(&target) {
             targets.push(target);
         }
     }
