@@ -164,9 +164,9 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether not everybody who may connect may ask it.
-    fn is_for_the_owner(&self) -> bool {
-        matches!(self, Self::ConnectionTry { .. })
+    /// Whether a user may ask it of a daemon that runs as `own`. Whoever may connect may ask nearly everything.
+    fn is_allowed(&self, user: Option<u32>, own: u32) -> bool {
+        !matches!(self, Self::ConnectionTry { .. }) || user.is_some_and(|user| user == 0 || user == own)
     }
 }
 
@@ -336,5 +336,21 @@ impl Client {
             }
         }
         Err(ControlError::Answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_and_the_daemons_own_user_have_it_read_secrets_that_they_name() {
+        let connection: ConnectionKey = "acme".parse().unwrap();
+        let tried =
+            Request::ConnectionTry { connection: connection.clone(), table: String::new(), targets: Vec::new() };
+        let allowed =
+            |request: &Request| [Some(0), Some(990), Some(1000), None].map(|user| request.is_allowed(user, 990));
+        assert_eq!(allowed(&tried), [true, true, false, false]);
+        assert_eq!(allowed(&Request::ConnectionTest { connection, target: None }), [true; 4]);
     }
 }

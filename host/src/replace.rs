@@ -107,9 +107,13 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ReplaceE
 #[cfg(not(test))]
 fn reached(_step: &'static str) {}
 
+/// Names the step behind which a test's process ends.
+#[cfg(test)]
+pub(crate) const END_AT: &str = "GRISTMILL_TEST_END_AT";
+
 #[cfg(test)]
 fn reached(step: &'static str) {
-    if std::env::var_os(tests::END_AT).is_some_and(|at| at == step) {
+    if std::env::var_os(END_AT).is_some_and(|at| at == step) {
         std::process::abort();
     }
 }
@@ -120,8 +124,6 @@ mod tests {
 
     use super::*;
 
-    /// Names the step behind which this process ends.
-    pub(super) const END_AT: &str = "GRISTMILL_TEST_END_AT";
     const FILE: &str = "GRISTMILL_TEST_FILE";
 
     /// Does nothing unless the test below starts it as a process of its own.

@@ -3,8 +3,6 @@
 //! `tests/edit/NAME` has a `command`, the file `before.toml` and the same file `after.toml`; `$DIR` in them is a directory of
 //! the test's own. `GRISTMILL_REWRITE=1` writes the files anew.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::Path;
 

@@ -239,10 +239,12 @@ impl Edit {
 
     /// The place of a file among those of the configuration; a new one if it would be read.
     fn place_of(&mut self, path: &Path) -> Result<usize, EditError> {
-        let directory = self.config.parent().unwrap_or(Path::new(""));
+        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let config = whole(&self.config);
+        let directory = config.parent().unwrap_or(Path::new("/"));
         let beside = directory.join("conf.d");
-        let named = if path.is_absolute() { path.to_owned() } else { directory.join(path) };
-        let is_it = |file: &EditedFile| file.path == named || file.path == path;
+        let named = directory.join(path);
+        let is_it = |file: &EditedFile| whole(&file.path) == named;
         if let Some(at) = self.files.iter().position(is_it) {
             return Ok(at);
         }

@@ -122,7 +122,8 @@ impl Add {
             Some(Mode::AssumeRole) => self.role_arn.is_some(),
             Some(Mode::DefaultChain) => true,
         };
-        own && (self.region.is_some() || self.endpoint_url.is_some())
+        let has_halves = self.access_key_id.is_some() == self.secret_access_key.is_some();
+        own && has_halves && (self.region.is_some() || self.endpoint_url.is_some())
     }
 
     /// Asks for what is left open.
@@ -143,7 +144,7 @@ impl Add {
         let mode = match self.auth {
             Some(mode) => mode,
             None => questions.ask(
-                "How it gets its credentials: access_key, access_grants, assume_role or default_chain",
+                "How it gets its credentials (access_key, access_grants, assume_role or default_chain)",
                 |line| {
                     Mode::ALL.into_iter().find(|mode| mode.table() == line).ok_or_else(|| "one of the four".to_owned())
                 },
@@ -172,7 +173,7 @@ impl Add {
                 questions.optional("The access key id of the identity that asks (empty for what the AWS SDK finds)")?;
         }
         if self.access_key_id.is_some() && self.secret_access_key.is_none() {
-            let question = "Where its secret access key stands: credential:NAME, file:/PATH or env:NAME";
+            let question = "Where its secret access key stands (credential:NAME, file:/PATH or env:NAME)";
             let stands = questions.ask(question, |line| reference(line).map(|_| line.to_owned()))?;
             self.secret_access_key = Some(stands);
         }

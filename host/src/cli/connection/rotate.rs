@@ -92,12 +92,7 @@ impl Rotate {
             }
             tested = Some(try_it(shared, &config, key, table.text(), targets)?);
         }
-        let not_replaced = |error: ReplaceError| Failed::of(UNWELL, &error);
-        let mut written: Vec<PathBuf> = Vec::new();
-        for file in files {
-            written.push(file.next.take_place().map_err(not_replaced)?);
-        }
-        written.extend(edit.write().map_err(|error| not_edited(&error))?);
+        let written = replace(files, edit)?;
         let reloaded = reload(&config)?;
         if shared.json {
             output::print_json(&json!({ "connection": key, "files": written, "tested": tested, "reloaded": reloaded }));
@@ -127,6 +122,22 @@ impl Rotate {
         });
         set.map_err(|error| not_edited(&error))
     }
+}
+
+/// Has every part of the pair take its place. A pair that is half replaced does harm only to whoever reads it anew, and is
+/// made whole by doing the same again.
+fn replace(files: Vec<NextPart>, edit: Edit) -> Result<Vec<PathBuf>, Failed> {
+    let mut written: Vec<PathBuf> = Vec::new();
+    let again = |begun: bool, failed: Failed| match begun {
+        true => failed.hint(Some("one half is replaced already: do it again, with the same pair".to_owned())),
+        false => failed,
+    };
+    for file in files {
+        let placed = file.next.take_place().map_err(|error| again(!written.is_empty(), Failed::of(UNWELL, &error)))?;
+        written.push(placed);
+    }
+    written.extend(edit.write().map_err(|error| again(!written.is_empty(), not_edited(&error)))?);
+    Ok(written)
 }
 
 /// The table of a connection's pair of keys.

@@ -261,3 +261,42 @@ fn what_another_wrote_meanwhile_is_not_written_over() {
     assert!(matches!(edit.write(), Err(EditError::Changed { .. })));
     assert_eq!(fs::read_to_string(directory.path().join("gristmill.toml")).unwrap(), other);
 }
+
+const CONFIG: &str = "GRISTMILL_TEST_CONFIG";
+
+/// Does nothing unless the test below starts it as a process of its own.
+#[test]
+fn a_process_gives_a_connection_another_key() {
+    if let Some(config) = std::env::var_os(CONFIG) {
+        let mut edit = Edit::open(Path::new(&config)).unwrap();
+        let mut table = edit.table("connections", "c").unwrap();
+        table.rename("d").unwrap();
+        table.set("renamed_from", "c").unwrap();
+        edit.repoint("integrations", "connection", ("c", "d")).unwrap();
+        edit.write().unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_ends_between_two_files_leaves_a_configuration_in_order() {
+    let far = INTEGRATION.replace("integrations.first", "integrations.far").replace("second", "last");
+    let main = MAIN.to_owned() + INTEGRATION;
+    for (step, is_done) in
+        [("made", false), ("written", false), ("owned", false), ("flushed", false), ("replaced", true)]
+    {
+        let (directory, config) = configured(&[("gristmill.toml", &main), ("conf.d/far.toml", &far)]);
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "config::edit::tests::a_process_gives_a_connection_another_key"])
+            .env(crate::replace::END_AT, step)
+            .env(CONFIG, &config)
+            .output();
+        assert!(!child.unwrap().status.success(), "{step}");
+        assert_eq!(fs::read_to_string(directory.path().join("conf.d/far.toml")).unwrap(), far, "{step}");
+        let first = fs::read_to_string(directory.path().join("gristmill.toml")).unwrap();
+        assert_eq!((first == main, first.contains("[connections.d]")), (!is_done, is_done), "{step}");
+        let loaded = crate::config::load(&config).unwrap();
+        assert!(loaded.problems.is_empty(), "{step}: {:?}", loaded.problems);
+        let connections = loaded.config.integrations.values().map(|settings| settings.connection.as_str());
+        assert_eq!(connections.collect::<Vec<_>>(), [if is_done { "d" } else { "c" }; 2], "{step}");
+    }
+}
