@@ -43,6 +43,7 @@ mod problem;
 mod raw;
 mod report;
 mod units;
+mod uses;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,7 @@ pub use integration::{
 pub use manual::example_file;
 pub use problem::{Position, Problem, Scope, render_problems};
 pub use units::{ByteSize, ByteSizeError, DurationError, duration_text, parse_duration};
+pub use uses::{Use, uses_of_connections};
 
 /// Why there is no configuration to check at all.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +103,16 @@ fn load_in(path: &Path, environment: check::Environment<'_>) -> Result<Loaded, C
     let (config, more) = check::check(&document, environment);
     problems.extend(more);
     Ok(Loaded { config, problems, files: sources.paths().map(Path::to_owned).collect() })
+}
+
+/// The one connection of a text that is a configuration of it alone; else what is wrong with it.
+pub fn connection_in(text: &str, key: &ConnectionKey) -> Result<Connection, String> {
+    let mut problems = Vec::new();
+    let sources = document::Sources::of_text(text);
+    let document = sources.parse(&mut problems);
+    let (mut config, more) = check::check(&document, &|_| None);
+    problems.extend(more);
+    config.connections.remove(key).filter(|_| problems.is_empty()).ok_or_else(|| render_problems(&problems))
 }
 
 /// A checked configuration.

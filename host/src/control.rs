@@ -125,6 +125,16 @@ pub enum Request {
         /// Where to try; the integrations' buckets if none.
         target: Option<Target>,
     },
+    /// What a connection could do that is not in the configuration, or not so. For root and the daemon's own user alone: it
+    /// reads the secrets that it names, and sends to the server that it names.
+    ConnectionTry {
+        /// Its key.
+        connection: ConnectionKey,
+        /// Its table, as a configuration of its own.
+        table: String,
+        /// Where to try; without any, whether it sees buckets.
+        targets: Vec<Target>,
+    },
     /// Which buckets a connection sees.
     ConnectionBuckets {
         /// Which.
@@ -151,6 +161,13 @@ pub enum Request {
         /// The key.
         key: String,
     },
+}
+
+impl Request {
+    /// Whether a user may ask it of a daemon that runs as `own`. Whoever may connect may ask nearly everything.
+    fn is_allowed(&self, user: Option<u32>, own: u32) -> bool {
+        !matches!(self, Self::ConnectionTry { .. }) || user.is_some_and(|user| user == 0 || user == own)
+    }
 }
 
 /// Which objects a first pass takes.
@@ -319,5 +336,21 @@ impl Client {
             }
         }
         Err(ControlError::Answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_and_the_daemons_own_user_have_it_read_secrets_that_they_name() {
+        let connection: ConnectionKey = "acme".parse().unwrap();
+        let tried =
+            Request::ConnectionTry { connection: connection.clone(), table: String::new(), targets: Vec::new() };
+        let allowed =
+            |request: &Request| [Some(0), Some(990), Some(1000), None].map(|user| request.is_allowed(user, 990));
+        assert_eq!(allowed(&tried), [true, true, false, false]);
+        assert_eq!(allowed(&Request::ConnectionTest { connection, target: None }), [true; 4]);
     }
 }

@@ -21,6 +21,7 @@ use crate::oversight::{Oversight, Stop, Watch};
 use crate::pass::{Keeping, PassError, PassReport, Slots};
 
 mod assembly;
+mod credentials;
 mod desk;
 mod destinations;
 mod notify;
@@ -29,7 +30,7 @@ mod standstill;
 mod status;
 
 pub use assembly::{Assembly, AssemblyError, PartError, Workshop};
-pub use desk::Desk;
+pub use desk::{Desk, try_connection};
 pub use destinations::{Destinations, destination_for_reading, look_at_destination, migrate};
 pub use schedule::{ScheduleEnd, Scheduled};
 pub use status::{Activity, IntegrationStatus};
@@ -276,6 +277,7 @@ impl Daemon {
         let changed = running.changed(&assembly.config);
         running.assembly = Arc::new(assembly);
         running.assembly.open_outbox().await;
+        running.assembly.renew_keys().await;
         running.deferred = self.log.change(&running.assembly.config.daemon.log);
         for key in &running.deferred {
             events::ConfigDeferred { key }.emit();

@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | `meta` | `schema` | the schema version, 1 |
 //! | `sources` | `{integration}\0{connection}\0{bucket}` | a number of 4 bytes that stands for the three |
-//! | `controls` | integration | JSON: first seen, pause, backfill decision, former names |
+//! | `controls` | integration | JSON: first seen, pause, backfill decision, former names, former keys of connections |
 //! | `keys` | `[source: 4][key]` | the index: what a pass has to know of a key, in 69 bytes and the ETag |
 //! | `versions` | `[source: 4][key][arrival: 8]` | JSON: one version of the key, its state and what was learnt of it |
 //! | `contents` | `[source: 4][key][BLAKE3: 32]` | the arrival of the completed version that had these bytes |
@@ -48,7 +48,7 @@ use jiff::Timestamp;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase};
 
-use crate::object::{ContentHash, IntegrationName, Object, ObjectKey};
+use crate::object::{ConnectionKey, ContentHash, IntegrationName, Object, ObjectKey};
 
 pub use admit::{AdmitPolicy, Admitted, Known, NewObject, OnRevert, SameContent};
 pub use browse::{Backlog, Counts, Filter, ListPosition, Listed, Overview, Versions};
@@ -369,6 +369,18 @@ impl Ledger {
     pub async fn rename(&self, from: &IntegrationName, to: &IntegrationName) -> Result<Renamed, LedgerError> {
         let (from, to) = (from.clone(), to.clone());
         self.write(move |tables| rename::rename(tables, &from, &to)).await
+    }
+
+    /// Lets an integration go on with what it has taken over a connection under its former key (R17). Whether there was
+    /// anything; doing it again does nothing.
+    pub async fn rename_connection(
+        &self,
+        integration: &IntegrationName,
+        from: &ConnectionKey,
+        to: &ConnectionKey,
+    ) -> Result<bool, LedgerError> {
+        let (integration, from, to) = (integration.clone(), from.clone(), to.clone());
+        self.write(move |tables| rename::rename_connection(tables, &integration, &from, &to)).await
     }
 
     /// Some of an integration's entries.

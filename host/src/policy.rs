@@ -185,7 +185,15 @@ mod tests {
 
     fn connection(region: &str, auth: Auth) -> Connection {
         let (name, region) = ("acme".to_owned(), region.to_owned());
-        Connection { name, region, endpoint_url: None, addressing: Addressing::VirtualHost, tenant: None, auth }
+        Connection {
+            name,
+            region,
+            endpoint_url: None,
+            renamed_from: None,
+            addressing: Addressing::VirtualHost,
+            tenant: None,
+            auth,
+        }
     }
 
     fn targets(targets: &[(&str, &str)]) -> BTreeSet<Target> {

@@ -9,7 +9,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::config::Integration;
+use crate::config::{Connection, Integration};
 use crate::destination::DestinationError;
 use crate::events;
 use crate::ingest::DestinationSet;
@@ -81,9 +81,26 @@ impl RenameError {
     }
 }
 
-/// Gives an integration in the ledger what stands there under its former name, if that was not done before. What stands
-/// for the integration then.
-pub async fn in_ledger(ledger: &Ledger, settings: &Integration) -> Result<Control, RenameError> {
+/// Gives an integration in the ledger what stands there under its former name, and under its connection's former key, if
+/// that was not done before. What stands for the integration then.
+pub async fn in_ledger(
+    ledger: &Ledger,
+    settings: &Integration,
+    connection: Option<&Connection>,
+) -> Result<Control, RenameError> {
+    let control = integration_in_ledger(ledger, settings).await?;
+    let (integration, to) = (&settings.name, &settings.connection);
+    if let Some(from) = connection.and_then(|connection| connection.renamed_from.as_ref())
+        && control.may_go_on(from, to)
+        && ledger.rename_connection(integration, from, to).await?
+    {
+        events::ConnectionRenamed { integration, connection: to, from }.emit();
+        return Ok(ledger.control(integration).await?);
+    }
+    Ok(control)
+}
+
+async fn integration_in_ledger(ledger: &Ledger, settings: &Integration) -> Result<Control, RenameError> {
     let to = &settings.name;
     let control = ledger.control(to).await?;
     if let Some(from) = settings.renamed_from.as_ref().filter(|from| !control.former_names.contains(from)) {

@@ -23,8 +23,11 @@ use secrecy::zeroize::Zeroizing;
 pub use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
 
+mod spelling;
 #[cfg(test)]
 mod tests;
+
+pub use spelling::SpellingError;
 
 /// The largest value that is read, in bytes. Keys, tokens and certificates are far smaller; a reference to a log file
 /// or a device is a mistake.

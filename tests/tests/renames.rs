@@ -191,6 +191,26 @@ fn a_former_name_that_cannot_be_meant_disables_the_integration_and_takes_nothing
     assert!(refusal.starts_with("the ledger has objects of `acme-old`, and of `acme` as well"), "{refusal}");
 }
 
+/// R17, R10: what is known by the connection's former key goes on to be known by it.
+#[test]
+fn rejects_from_before_a_connection_got_another_key_can_be_mended() {
+    let (server, bed) = ground();
+    take_under_the_old_name(&server, &bed, "");
+    let rejects = bed.files("state/rejects");
+    let rejects = fs::read_to_string(bed.state().join("rejects").join(rejects.first().unwrap())).unwrap();
+    assert_eq!(bed.command(["connection", "rename", "main", "elsewhere"]).code, 0);
+    server.put(BUCKET, "mended.csv", rejects.replace(",ten,", ",10,")).unwrap();
+    let ran = bed.once();
+    assert_eq!(ran.counts(OLD), [2, 1, 1, 0, 0, 0], "{ran:?}");
+    assert_eq!(usage(&bed), ["1|11|acme-old"]);
+    // Both at once: the integration gets another name, and its connection another key.
+    let both = fs::read_to_string(bed.config()).unwrap().replace("elsewhere", "main").replace(OLD, NEW);
+    let both = both.replace("renamed_from = \"main\"", "renamed_from = \"elsewhere\"");
+    fs::write(bed.config(), both.replace("bucket =", &format!("{RENAMED}bucket ="))).unwrap();
+    let ran = bed.once();
+    assert_eq!((ran.counts(NEW), usage(&bed)), ([2, 2, 0, 0, 0, 0], vec!["1|11|acme".to_owned()]), "{ran:?}");
+}
+
 /// R17: without a daemon.
 #[test]
 fn the_command_changes_the_name_alone_and_everything_goes_along() {

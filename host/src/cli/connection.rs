@@ -1,17 +1,33 @@
-//! `gristmill connection`: whether a connection works, what it lacks, and what it must be allowed.
+//! `gristmill connection`: whether a connection works, what it lacks, and what it must be allowed; and the commands that
+//! change what the configuration says of it.
+//!
+//! Those work on the files alone, which a running daemon takes by a reload at their end. What they are to write is tried
+//! first: by the daemon, which has the unit's credentials and its way to the network, or here where none runs.
 
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+mod add;
+mod candidate;
+mod delete;
+mod edit;
+mod fields;
+mod questions;
+mod rename;
+mod rotate;
+mod show;
+
 use super::output::{Paint, text};
-use super::{Failed, Shared, UNWELL, output};
-use crate::control::{Request, Target};
+use super::{CONFIGURATION, Failed, Shared, UNWELL, output};
+use crate::config::Config;
+use crate::config::edit::EditError;
+use crate::control::{Client, Request, Target};
 use crate::object::{BucketName, ConnectionKey};
 use crate::policy;
 
-/// Look at connections.
+/// Look at connections, and change them.
 #[derive(Debug, Args)]
 pub struct Connection {
     #[command(subcommand)]
@@ -20,6 +36,22 @@ pub struct Connection {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Add(Box<add::Add>),
+    /// List the connections, what uses them, and how that is doing where a daemon runs.
+    List,
+    /// Show everything of a connection but its secrets, of which it says where they stand.
+    Show {
+        /// The connection.
+        connection: ConnectionKey,
+    },
+    Edit(edit::Edit),
+    Rotate(rotate::Rotate),
+    /// Take a connection out of the configuration. Refused while an integration uses it that is switched on.
+    Delete {
+        /// The connection.
+        connection: ConnectionKey,
+    },
+    Rename(rename::Rename),
     /// Prove that objects can be listed and read, or say which permission is missing.
     Test {
         /// The connection.
@@ -64,6 +96,13 @@ pub fn parse_target(text: &str) -> Result<Target, String> {
 impl Connection {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         match self.command {
+            Command::Add(command) => command.run(shared),
+            Command::List => show::list(shared),
+            Command::Show { connection } => show::one(shared, &connection),
+            Command::Edit(command) => command.run(shared),
+            Command::Rotate(command) => command.run(shared),
+            Command::Delete { connection } => delete::delete(shared, &connection),
+            Command::Rename(command) => command.run(shared),
             Command::Test { connection, target } => test(shared, connection, target),
             Command::Buckets { connection } => list(shared, Request::ConnectionBuckets { connection }, "buckets"),
             Command::Prefixes { connection, bucket } => {
@@ -77,12 +116,43 @@ impl Connection {
 fn test(shared: &Shared, connection: ConnectionKey, target: Option<Target>) -> Result<(), Failed> {
     let answer = super::ask(shared, Request::ConnectionTest { connection, target }, |probe| match shared.json {
         true => output::print_json(&probe),
-        false => show(&probe),
+        false => show_probe(&probe),
     })?;
     match answer.get("sound") {
         Some(Value::Bool(true)) => Ok(()),
         _ => Err(Failed::new(UNWELL, "the connection does not do what its integrations need")),
     }
+}
+
+/// Why an edit was not made.
+fn not_edited(error: &EditError) -> Failed {
+    let code = if error.is_write() { UNWELL } else { CONFIGURATION };
+    Failed::of(code, error).hint(match error {
+        EditError::Unusual { .. } => Some("edit the file by hand, then: gristmill check".to_owned()),
+        EditError::Missing { .. } => Some("gristmill connection list".to_owned()),
+        EditError::Changed { .. } => Some("do it again".to_owned()),
+        EditError::Config(_)
+        | EditError::Syntax { .. }
+        | EditError::Taken { .. }
+        | EditError::Elsewhere { .. }
+        | EditError::Refused(_)
+        | EditError::Write(_) => None,
+    })
+}
+
+/// Has a running daemon take what was written; whether there is one.
+fn reload(config: &Config) -> Result<bool, Failed> {
+    let Some(client) = Client::connect(&config.daemon.runtime_dir)? else { return Ok(false) };
+    let reloaded = client.ask(&Request::Reload, |_| {}).map_err(|error| {
+        let failed = Failed::from(error);
+        failed.hint(Some("the file is written, and the daemon goes on with what it had".to_owned()))
+    });
+    reloaded.map(|_| true)
+}
+
+/// What is said at the end, beside where it stands.
+fn taken(reloaded: bool) -> &'static str {
+    if reloaded { "; the daemon has taken it" } else { "" }
 }
 
 /// Prints what one field of the answer lists.
@@ -140,7 +210,7 @@ fn print_policies(shared: &Shared, key: &ConnectionKey, target: Option<Target>) 
     Ok(())
 }
 
-fn show(probe: &Value) {
+fn show_probe(probe: &Value) {
     let paint = Paint::of(&std::io::stdout());
     output::print(paint.bold(&format!("s3://{}/{}", text(probe, "bucket"), text(probe, "prefix"))));
     for what in ["list", "read", "decrypt"] {

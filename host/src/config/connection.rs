@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::units::serialize_duration;
-use crate::object::TenantName;
+use crate::object::{ConnectionKey, TenantName};
 use crate::secrets::SecretReference;
 
 /// Credentials and the place of a server.
@@ -13,6 +13,9 @@ use crate::secrets::SecretReference;
 pub struct Connection {
     /// A name for people.
     pub name: String,
+    /// The key that it had before (R17).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<ConnectionKey>,
     /// The region to sign for.
     pub region: String,
     /// The address of an S3-compatible server; none for Amazon's own.
@@ -42,16 +45,20 @@ impl Connection {
         address.strip_suffix(usual_port).map(str::to_owned).unwrap_or(address)
     }
 
-    /// Every secret that it needs.
-    pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
-        let base = match &self.auth {
+    /// The pair of keys that it begins with, where it has one.
+    pub fn key_pair(&self) -> Option<&KeyPair> {
+        match &self.auth {
             Auth::AccessKey(pair) => Some(pair),
             Auth::AccessGrants(AccessGrants { base, .. }) | Auth::AssumeRole(AssumeRole { base, .. }) => {
                 base.key_pair()
             }
             Auth::DefaultChain => None,
-        };
-        base.into_iter().flat_map(KeyPair::secrets)
+        }
+    }
+
+    /// Every secret that it needs.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        self.key_pair().into_iter().flat_map(KeyPair::secrets)
     }
 }
 
@@ -77,6 +84,18 @@ pub enum Auth {
     AssumeRole(AssumeRole),
     /// Whatever the AWS SDK finds.
     DefaultChain,
+}
+
+impl Auth {
+    /// The table that says so.
+    pub fn table(&self) -> &'static str {
+        match self {
+            Self::AccessKey(_) => "access_key",
+            Self::AccessGrants(_) => "access_grants",
+            Self::AssumeRole(_) => "assume_role",
+            Self::DefaultChain => "default_chain",
+        }
+    }
 }
 
 /// A pair of keys.
@@ -170,6 +189,7 @@ mod tests {
         let server = |endpoint: &str, region: &str| {
             let connection = Connection {
                 name: "c".to_owned(),
+                renamed_from: None,
                 region: region.to_owned(),
                 endpoint_url: (!endpoint.is_empty()).then(|| endpoint.to_owned()),
                 addressing: Addressing::Path,

@@ -4,6 +4,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
@@ -51,6 +52,7 @@ pub fn listen<A: Answers>(
 }
 
 async fn serve<A: Answers>(stream: UnixStream, answers: Arc<A>) {
+    let user = stream.peer_cred().ok().map(|peer| peer.uid());
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(LONGEST_REQUEST));
@@ -59,6 +61,11 @@ async fn serve<A: Answers>(stream: UnixStream, answers: Arc<A>) {
     }
     let (reply, mut replies) = mpsc::channel(64);
     match serde_json::from_str::<Request>(&line) {
+        Ok(request) if !request.is_allowed(user, geteuid().as_raw()) => {
+            let refusal = Refusal::new("only root and the daemon's own user may ask this of a running daemon");
+            let _ = reply.send(Reply::Failed(refusal)).await;
+            drop(reply);
+        }
         Ok(request) => drop(tokio::spawn(answers.answer(request, reply))),
         Err(_) => {
             let refusal = Refusal::new("the daemon does not know this request")

@@ -5,24 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::credentials;
 use super::destinations::Destinations;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::events;
 use crate::ingest::{Breakers, DestinationSet, Pipeline, Recipe, Transform};
-use crate::ledger::{Ledger, LedgerError, Place};
+use crate::ledger::{Control, Ledger, LedgerError, Place};
 use crate::mapper::{CompileLimits, ComponentFile, Fault, Limits, Mapper, MapperError, MapperHost, Signed};
 use crate::notify::{Outbox, Webhook};
-use crate::object::{ConnectionKey, DestinationName, IntegrationName};
+use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
 use crate::post::{self, Receiver};
 use crate::renames::{self, RenameError};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
-use crate::source::{
-    BaseIdentity, Connection, ConnectionSettings, Credentials, GrantsSettings, HttpClient, KeyPair, Mark, RoleSettings,
-    S3Source,
-};
+use crate::source::{Connection, ConnectionSettings, HttpClient, Mark, S3Source};
 use crate::spool::{Spool, SpoolError};
 use crate::worker::Launcher;
 
@@ -341,8 +339,8 @@ impl Assembly {
 
     /// Puts one integration together.
     pub async fn pipeline(self: &Arc<Self>, settings: &Integration) -> Result<Arc<Pipeline<S3Source>>, PartError> {
-        let former_names = self.settle_names(settings).await?;
-        let source = self.source(settings).await?;
+        let control = self.settle_names(settings).await?;
+        let source = self.source(settings, &control).await?;
         let (mut recipe, destinations) = {
             let (assembly, settings) = (Arc::clone(self), settings.clone());
             tokio::task::spawn_blocking(move || {
@@ -352,10 +350,10 @@ impl Assembly {
             .await
             .unwrap_or(Err(PartError::Panicked))?
         };
-        recipe.former_names = former_names;
+        recipe.former_names.clone_from(&control.former_names);
         Ok(Arc::new(Pipeline {
             settings: settings.clone(),
-            place: self.place(settings)?,
+            place: self.place(settings, &control)?,
             source,
             breakers: self.breakers.of(&settings.tenant, &recipe),
             recipe,
@@ -370,10 +368,11 @@ impl Assembly {
         }))
     }
 
-    /// Sees that the ledger and the destinations have what is an integration's under the name it has now (R17). Its former
-    /// names.
-    pub async fn settle_names(self: &Arc<Self>, settings: &Integration) -> Result<Vec<IntegrationName>, PartError> {
-        let mut control = renames::in_ledger(&self.ledger, settings).await?;
+    /// Sees that the ledger and the destinations have what is an integration's under the names that it and its connection have
+    /// now (R17). What stands for it then.
+    pub async fn settle_names(self: &Arc<Self>, settings: &Integration) -> Result<Control, PartError> {
+        let connection = self.config.connections.get(&settings.connection);
+        let mut control = renames::in_ledger(&self.ledger, settings, connection).await?;
         if !control.to_follow.is_empty() {
             let _one_at_a_time = self.renaming.lock().await;
             control = self.ledger.control(&settings.name).await.map_err(RenameError::from)?;
@@ -384,9 +383,9 @@ impl Assembly {
                     .unwrap_or(Err(PartError::Panicked))?
             };
             let rejects = self.rejects_directory();
-            renames::follow(&self.ledger, settings, control.to_follow, destinations, rejects).await?;
+            renames::follow(&self.ledger, settings, control.to_follow.clone(), destinations, rejects).await?;
         }
-        Ok(control.former_names)
+        Ok(control)
     }
 
     fn rejects_directory(&self) -> PathBuf {
@@ -399,19 +398,20 @@ impl Assembly {
     }
 
     /// An integration's bucket.
-    async fn source(self: &Arc<Self>, settings: &Integration) -> Result<S3Source, PartError> {
+    async fn source(self: &Arc<Self>, settings: &Integration, control: &Control) -> Result<S3Source, PartError> {
         let connection = self.connection(&settings.connection).await?;
+        let connection = connection.recorded_as(control.recorded(&settings.connection).clone());
         Ok(connection.source(settings.bucket.clone(), settings.prefix.clone()))
     }
 
     /// Where an integration's objects are.
-    pub fn place(&self, settings: &Integration) -> Result<Place, PartError> {
+    pub fn place(&self, settings: &Integration, control: &Control) -> Result<Place, PartError> {
         let connection = self.config.connections.get(&settings.connection);
         let connection =
             connection.ok_or_else(|| PartError::Missing { name: format!("connections.{}", settings.connection) })?;
         Ok(Place {
             server: connection.server(),
-            connection: settings.connection.clone(),
+            connection: control.recorded(&settings.connection).clone(),
             bucket: settings.bucket.clone(),
             prefix: settings.prefix.clone(),
         })
@@ -422,12 +422,26 @@ impl Assembly {
         let settings = self.connection_settings(key).await?;
         let mut opened = self.opened.lock().await;
         match opened.get(key) {
-            Some(connection) if connection.has_settings(&settings) => Ok(connection.clone()),
+            Some(connection) if connection.rotate(&settings) => Ok(connection.clone()),
             _ => {
                 let connection = self.open_connection(key, &settings).await;
                 opened.retain(|key, _| self.config.connections.contains_key(key));
                 opened.insert(key.clone(), connection.clone());
                 Ok(connection)
+            }
+        }
+    }
+
+    /// Has whoever works over an open connection send the next request with the pair of keys that stands now where its secrets
+    /// are. One that cannot be read stays as it is.
+    pub async fn renew_keys(self: &Arc<Self>) {
+        let opened: Vec<Connection> = self.opened.lock().await.values().cloned().collect();
+        for connection in opened {
+            if let Ok(settings) = self.connection_settings(connection.key()).await
+                && !connection.has_settings(&settings)
+                && connection.rotate(&settings)
+            {
+                events::KeysRotated { connection: connection.key() }.emit();
             }
         }
     }
@@ -439,8 +453,7 @@ impl Assembly {
     }
 
     async fn open_connection(&self, key: &ConnectionKey, settings: &ConnectionSettings) -> Connection {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Connection::open(key.clone(), settings, &self.http, &clock).await
+        credentials::open(key, settings, &self.http).await
     }
 
     async fn connection_settings(self: &Arc<Self>, key: &ConnectionKey) -> Result<ConnectionSettings, PartError> {
@@ -451,63 +464,8 @@ impl Assembly {
     }
 
     fn read_settings(&self, key: &ConnectionKey) -> Result<ConnectionSettings, PartError> {
-        let connection = self
-            .config
-            .connections
-            .get(key)
-            .ok_or_else(|| PartError::Missing { name: format!("connections.{key}") })?;
-        let key_pair = |pair: &config::KeyPair| self.key_pair(key, pair).map(BaseIdentity::KeyPair);
-        let base = |base: &config::BaseIdentity| match base {
-            config::BaseIdentity::AccessKey(pair) => key_pair(pair),
-            config::BaseIdentity::DefaultChain => Ok(BaseIdentity::DefaultChain),
-        };
-        let credentials = match &connection.auth {
-            config::Auth::DefaultChain => Credentials::Own(BaseIdentity::DefaultChain),
-            config::Auth::AccessKey(pair) => Credentials::Own(key_pair(pair)?),
-            config::Auth::AccessGrants(grants) => Credentials::Grants {
-                grants: GrantsSettings {
-                    account_id: grants.account_id.clone(),
-                    duration: grants.duration,
-                    endpoint_url: grants.endpoint_url.clone(),
-                },
-                base: base(&grants.base)?,
-            },
-            config::Auth::AssumeRole(role) => Credentials::Role {
-                role: RoleSettings {
-                    role_arn: role.role_arn.clone(),
-                    external_id: role.external_id.clone(),
-                    session_name: role.session_name.clone(),
-                    duration: role.duration,
-                    endpoint_url: role.endpoint_url.clone(),
-                },
-                base: base(&role.base)?,
-            },
-        };
-        Ok(ConnectionSettings {
-            region: connection.region.clone(),
-            endpoint_url: connection.endpoint_url.clone(),
-            force_path_style: connection.addressing == config::Addressing::Path,
-            credentials,
-        })
-    }
-
-    fn key_pair(&self, connection: &ConnectionKey, pair: &config::KeyPair) -> Result<KeyPair, PartError> {
-        let secret = |reference: &SecretReference| {
-            let failed = |source| PartError::Secret { connection: connection.clone(), source };
-            let resolved = self.secrets.resolve(reference).map_err(failed)?;
-            if let Some(warning) = &resolved.warning {
-                events::SecretWarned { connection, warning }.emit();
-            }
-            Ok::<SecretString, PartError>(resolved.value)
-        };
-        Ok(KeyPair {
-            id: match &pair.access_key_id {
-                config::AccessKeyId::Text(id) => id.clone(),
-                config::AccessKeyId::Reference(reference) => secret(reference)?.expose_secret().to_owned(),
-            },
-            secret: secret(&pair.secret_access_key)?,
-            session_token: pair.session_token.as_ref().map(secret).transpose()?,
-        })
+        let missing = || PartError::Missing { name: format!("connections.{key}") };
+        credentials::read(&self.secrets, key, self.config.connections.get(key).ok_or_else(missing)?)
     }
 }
 

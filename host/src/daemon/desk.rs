@@ -26,6 +26,8 @@ mod connections;
 mod entries;
 mod explain;
 
+pub use connections::try_connection;
+
 use entries::{adopt, export, list, reconcile, stale};
 use explain::explain;
 
@@ -177,13 +179,16 @@ impl Desk {
             Request::SettleNames { integration } => {
                 let settings = known(&assembly, &integration)?;
                 self.former_name_has_left(settings).await;
-                let former = assembly.settle_names(settings).await.map_err(|error| part_refused(&error))?;
+                let former = assembly.settle_names(settings).await.map_err(|error| part_refused(&error))?.former_names;
                 // One that never took a file is known by now, too, so that another name can follow it.
                 ledger.change_control(&integration, |_| ()).await.map_err(refused)?;
                 Ok(json!({ "integration": integration, "former_names": former }))
             }
             Request::ConnectionTest { connection, target } => {
                 self.test_connection(&assembly, connection, target, items).await
+            }
+            Request::ConnectionTry { connection, table, targets } => {
+                try_connection(connection, table, targets, items).await
             }
             Request::ConnectionBuckets { connection } => {
                 let opened = self.opened(&assembly, &connection).await?;
@@ -214,7 +219,10 @@ impl Desk {
     async fn settle_names(&self, assembly: &Assembly) -> Result<(), Refusal> {
         if let Place::Alone(_) = self.place {
             for settings in assembly.config.integrations.values().chain(assembly.config.switched_off.values()) {
-                if let Err(RenameError::Ledger(error)) = renames::in_ledger(&assembly.ledger, settings).await {
+                let connection = assembly.config.connections.get(&settings.connection);
+                if let Err(RenameError::Ledger(error)) =
+                    renames::in_ledger(&assembly.ledger, settings, connection).await
+                {
                     return Err(refused(error));
                 }
             }

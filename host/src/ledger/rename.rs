@@ -1,4 +1,4 @@
-//! An integration under another name (R17).
+//! An integration under another name, and a connection under another key (R17).
 //!
 //! Every place in the ledger begins with the number of a source, and only `sources` and `controls` have an integration's
 //! name: so whatever it has taken goes along in one small transaction. That the destinations still have to follow is
@@ -10,7 +10,7 @@ use super::layout::{Tables, source_name, sources_in};
 use super::state::Control;
 use super::store::{control_of, put_control};
 use super::{LedgerError, reading, writing};
-use crate::object::IntegrationName;
+use crate::object::{ConnectionKey, IntegrationName};
 
 /// What became of the wish to know an integration by another name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,52 @@ pub(super) fn rename(
     Ok(Renamed::Done)
 }
 
+/// Goes on with what an integration has taken over a connection under its former key. Whether there is anything to go on
+/// with, that is not its own already.
+///
+/// What is recorded keeps the key that it was recorded under: that is a part of every dedup key, and those are known to
+/// destinations, to receivers of webhooks and to whoever mends a reject file. So nothing has to follow, and nothing can be
+/// left half done: from now on the ledger is asked by the former key.
+pub(super) fn rename_connection(
+    tables: &mut Tables<'_>,
+    integration: &IntegrationName,
+    from: &ConnectionKey,
+    to: &ConnectionKey,
+) -> Result<bool, LedgerError> {
+    let mut control = control_of(&tables.controls, integration)?;
+    if !control.may_go_on(from, to) {
+        return Ok(false);
+    }
+    let recorded = control.recorded(from).clone();
+    if control.place.is_none() {
+        let sources = sources_in(&tables.sources, Some(integration))?;
+        let has = |key: &ConnectionKey| sources.iter().any(|source| source.connection == *key);
+        if has(to) || !has(&recorded) {
+            return Ok(false);
+        }
+    }
+    control.recorded_as.remove(from);
+    control.recorded_as.remove(to);
+    if recorded != *to {
+        control.recorded_as.insert(to.clone(), recorded);
+    }
+    put_control(tables, integration, &control)?;
+    Ok(true)
+}
+
 impl Control {
+    /// Whether what it has taken may be that of a connection which had `from` as its key before `to`.
+    pub fn may_go_on(&self, from: &ConnectionKey, to: &ConnectionKey) -> bool {
+        let recorded = self.recorded(from);
+        let is_undone = self.recorded_as.contains_key(from) || self.recorded(to) != recorded;
+        is_undone
+            && match &self.place {
+                Some(place) => place.connection == *recorded,
+                // It was never said where, as before the first pass and in older ledgers.
+                None => self.first_seen.is_some(),
+            }
+    }
+
     /// The destinations have followed to the name that it has now.
     pub fn followed(&mut self, from: &[IntegrationName]) {
         self.to_follow.retain(|name| !from.contains(name));

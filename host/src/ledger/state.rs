@@ -1,5 +1,7 @@
 //! What the ledger keeps of one version of one key, and the states it goes through.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -402,12 +404,21 @@ pub struct Control {
     /// Those of them under which a destination may still have its records. No file is taken while there is one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub to_follow: Vec<IntegrationName>,
+    /// The key under which what it takes over a connection is recorded, by the key that the connection has now: the one that it
+    /// had when the first of it was taken (R17).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub recorded_as: BTreeMap<ConnectionKey, ConnectionKey>,
     /// Where its objects were when it last was allowed to look for them; none before its first pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
 }
 
 impl Control {
+    /// The key under which what it takes over a connection is recorded.
+    pub fn recorded<'a>(&'a self, connection: &'a ConnectionKey) -> &'a ConnectionKey {
+        self.recorded_as.get(connection).unwrap_or(connection)
+    }
+
     /// What there was first had been dealt with.
     pub fn settle(&mut self, now: Timestamp) {
         self.settled = Some(now);

@@ -6,7 +6,7 @@
 
 use super::PassError;
 use crate::ingest::Pipeline;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, Place};
 
 /// Compares where the integration looks with where it looked when it was last allowed to.
 pub(super) async fn refuse_another_place<S>(pipeline: &Pipeline<S>) -> Result<(), PassError> {
@@ -15,7 +15,12 @@ pub(super) async fn refuse_another_place<S>(pipeline: &Pipeline<S>) -> Result<()
     match before {
         Some(before) if before == *now => Ok(()),
         Some(before) if !before.has_the_objects_of(now) => {
-            Err(PassError::AnotherPlace { before: Box::new(before), now: Box::new(now.clone()) })
+            // A person knows the connection by the key that it has now.
+            let shown = |place: &Place| match place.connection == now.connection {
+                true => Place { connection: pipeline.settings.connection.clone(), ..place.clone() },
+                false => place.clone(),
+            };
+            Err(PassError::AnotherPlace { before: Box::new(shown(&before)), now: Box::new(shown(now)) })
         }
         Some(_) | None => Ok(note(pipeline).await?),
     }

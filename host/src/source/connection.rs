@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -27,7 +27,9 @@ use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
 use super::error::{Failure, FailureKind};
-use super::identity::{AtNumbers, Grant, Grants, GrantsSettings, Identity, Issuer, Lease, Role, RoleSettings, unheard};
+use super::identity::{
+    AtNumbers, Grant, Grants, GrantsSettings, Identity, Issuer, Keys, Lease, Role, RoleSettings, unheard,
+};
 use super::pace::Pace;
 use super::{Page, PageToken, Source, SourceError};
 
@@ -102,6 +104,38 @@ pub enum Credentials {
     },
 }
 
+impl ConnectionSettings {
+    /// The same with another pair of keys.
+    fn with_keys(&self, pair: &KeyPair) -> Self {
+        let mut other = self.clone();
+        if let BaseIdentity::KeyPair(own) = other.credentials.base_mut() {
+            *own = pair.clone();
+        }
+        other
+    }
+}
+
+impl Credentials {
+    fn base(&self) -> &BaseIdentity {
+        match self {
+            Self::Own(base) | Self::Role { base, .. } | Self::Grants { base, .. } => base,
+        }
+    }
+
+    fn base_mut(&mut self) -> &mut BaseIdentity {
+        match self {
+            Self::Own(base) | Self::Role { base, .. } | Self::Grants { base, .. } => base,
+        }
+    }
+
+    fn key_pair(&self) -> Option<&KeyPair> {
+        match self.base() {
+            BaseIdentity::KeyPair(pair) => Some(pair),
+            BaseIdentity::DefaultChain => None,
+        }
+    }
+}
+
 /// An identity that is there without asking for one.
 #[derive(Clone, PartialEq, Eq)]
 pub enum BaseIdentity {
@@ -149,7 +183,9 @@ pub struct Connection {
     pub(super) key: ConnectionKey,
     pub(super) client: Client,
     pub(super) identity: Identity,
-    settings: Arc<ConnectionSettings>,
+    settings: Arc<RwLock<ConnectionSettings>>,
+    /// The pair of keys that it begins with, where it has one.
+    keys: Option<Keys>,
     terms: Terms,
     terms_of: Arc<Mutex<HashMap<BucketName, Terms>>>,
 }
@@ -179,10 +215,15 @@ impl Connection {
     ) -> Self {
         let region = Region::new(settings.region.clone());
         let surroundings = Surroundings { region: &region, http, clock };
+        let base = surroundings.base(settings.credentials.base()).await;
+        let keys = match &base {
+            Identity::KeyPair(keys) => Some(keys.clone()),
+            Identity::Leased(_) | Identity::Grants(_) | Identity::Granted(_) => None,
+        };
         let identity = match &settings.credentials {
-            Credentials::Own(base) => surroundings.base(base).await,
-            Credentials::Role { role, base } => surroundings.role(role, base).await,
-            Credentials::Grants { grants, base } => surroundings.grants(grants, base).await,
+            Credentials::Own(_) => base,
+            Credentials::Role { role, .. } => surroundings.role(role, base),
+            Credentials::Grants { grants, .. } => surroundings.grants(grants, base),
         };
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -199,18 +240,41 @@ impl Connection {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         config.set_endpoint_url(settings.endpoint_url.clone());
         let client = Client::from_conf(config.build());
-        let settings = Arc::new(settings.clone());
-        Self { key, client, identity, settings, terms: Terms::new(), terms_of: Arc::default() }
+        let settings = Arc::new(RwLock::new(settings.clone()));
+        Self { key, client, identity, settings, keys, terms: Terms::new(), terms_of: Arc::default() }
     }
 
-    /// Whether it was opened with these settings.
+    /// Whether it has these settings.
     pub fn has_settings(&self, settings: &ConnectionSettings) -> bool {
-        *self.settings == *settings
+        *self.settings() == *settings
+    }
+
+    /// Takes another pair of keys, if nothing else of the settings is another. Whoever shares the connection sends the next
+    /// request with them; what is under way goes on. Whether the connection has these settings then.
+    pub fn rotate(&self, settings: &ConnectionSettings) -> bool {
+        let mut own = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        match (&self.keys, settings.credentials.key_pair()) {
+            (Some(keys), Some(pair)) if own.with_keys(pair) == *settings => {
+                keys.rotate(pair);
+                *own = settings.clone();
+                true
+            }
+            _ => *own == *settings,
+        }
+    }
+
+    fn settings(&self) -> RwLockReadGuard<'_, ConnectionSettings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection's key.
     pub fn key(&self) -> &ConnectionKey {
         &self.key
+    }
+
+    /// The same, whose objects are recorded under another key, one that it had before (R17).
+    pub fn recorded_as(self, key: ConnectionKey) -> Self {
+        Self { key, ..self }
     }
 
     /// The objects below a prefix of a bucket; an empty prefix is the whole bucket.
@@ -275,7 +339,7 @@ struct Surroundings<'a> {
 impl Surroundings<'_> {
     async fn base(&self, base: &BaseIdentity) -> Identity {
         match base {
-            BaseIdentity::KeyPair(pair) => Identity::of_key_pair(pair),
+            BaseIdentity::KeyPair(pair) => Identity::KeyPair(Keys::new(pair)),
             BaseIdentity::DefaultChain => {
                 let config = ProviderConfig::without_region()
                     .with_region(Some(self.region.clone()))
@@ -288,8 +352,7 @@ impl Surroundings<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
-    async fn role(&self, role: &RoleSettings, base: &BaseIdentity) -> Identity {
-        let base = self.base(base).await;
+    fn role(&self, role: &RoleSettings, base: Identity) -> Identity {
         let mut config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(base.provider())
@@ -304,8 +367,7 @@ impl Surroundings<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
-    async fn grants(&self, grants: &GrantsSettings, base: &BaseIdentity) -> Identity {
-        let base = self.base(base).await;
+    fn grants(&self, grants: &GrantsSettings, base: Identity) -> Identity {
         let mut config = aws_sdk_s3control::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(base.provider())

@@ -9,7 +9,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -35,8 +35,8 @@ pub use role::RoleSettings;
 /// Whom requests are sent as.
 #[derive(Debug, Clone)]
 pub(super) enum Identity {
-    /// A key pair, which stays what it is.
-    KeyPair(Credentials),
+    /// A key pair, which stays what it is until a person rotates it.
+    KeyPair(Keys),
     /// Temporary credentials.
     Leased(Arc<Lease>),
     /// Whatever is granted, which is nothing until it is said for what.
@@ -45,30 +45,48 @@ pub(super) enum Identity {
     Granted(Arc<Grant>),
 }
 
+/// A key pair that all clones share, so that the one that takes its place is everybody's at once.
+#[derive(Clone)]
+pub(super) struct Keys(Arc<RwLock<Credentials>>);
+
+impl Keys {
+    pub(super) fn new(pair: &KeyPair) -> Self {
+        Self(Arc::new(RwLock::new(Self::credentials(pair))))
+    }
+
+    pub(super) fn rotate(&self, pair: &KeyPair) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Self::credentials(pair);
+    }
+
+    fn now(&self) -> Credentials {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn credentials(pair: &KeyPair) -> Credentials {
+        let token = pair.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+        Credentials::new(&pair.id, pair.secret.expose_secret(), token, None, "gristmill")
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys")
+    }
+}
+
 /// Which credentials a request was sent with, so that only those are given up if they have expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp(u64);
 
 impl Identity {
-    /// A key pair's.
-    pub(super) fn of_key_pair(pair: &KeyPair) -> Self {
-        let token = pair.session_token.as_ref().map(|token| token.expose_secret().to_owned());
-        Self::KeyPair(Credentials::new(&pair.id, pair.secret.expose_secret(), token, None, "gristmill"))
-    }
-
     /// For a client of the SDK.
     pub(super) fn provider(&self) -> SharedCredentialsProvider {
-        match self {
-            Self::KeyPair(credentials) => SharedCredentialsProvider::new(credentials.clone()),
-            Self::Leased(_) | Self::Grants(_) | Self::Granted(_) => {
-                SharedCredentialsProvider::new(Shared(self.clone()))
-            }
-        }
+        SharedCredentialsProvider::new(Shared(self.clone()))
     }
 
     async fn credentials(&self) -> Result<Credentials, Failure> {
         match self {
-            Self::KeyPair(credentials) => Ok(credentials.clone()),
+            Self::KeyPair(keys) => Ok(keys.now()),
             Self::Leased(lease) => lease.credentials().await,
             // The caller's own are never taken instead.
             Self::Grants(_) => {

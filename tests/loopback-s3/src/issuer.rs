@@ -21,8 +21,8 @@ pub struct Issuer {
 }
 
 struct State {
-    /// The pair that every other is obtained with.
-    base: (String, String),
+    /// The pairs that every other is obtained with: access key ids and their secrets.
+    base: HashMap<String, String>,
     roles: HashMap<String, TrustedRole>,
     /// The account that has an S3 Access Grants instance.
     instance: Option<String>,
@@ -57,13 +57,23 @@ pub(crate) struct Issued {
 
 impl Issuer {
     pub(crate) fn new(access_key: &str, secret_key: &str) -> Self {
-        let base = (access_key.to_owned(), secret_key.to_owned());
+        let base = HashMap::from([(access_key.to_owned(), secret_key.to_owned())]);
         let (roles, instance, grants, issued) = Default::default();
         Self { state: Arc::new(Mutex::new(State { base, roles, instance, grants, issued })) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes requests with another key pair, too, from now on.
+    pub fn add_pair(&self, access_key: &str, secret_key: &str) {
+        self.state().base.insert(access_key.to_owned(), secret_key.to_owned());
+    }
+
+    /// Refuses every request with this key pair from now on.
+    pub fn end_pair(&self, access_key: &str) {
+        self.state().base.remove(access_key);
     }
 
     /// Lets the server's key pair assume a role, for an hour at most; with this external id where there is one.
@@ -137,15 +147,13 @@ impl Issuer {
     /// The secret that belongs to an access key id.
     pub(crate) fn secret_of(&self, access_key: &str) -> Option<String> {
         let state = self.state();
-        if state.base.0 == access_key {
-            return Some(state.base.1.clone());
-        }
-        state.issued.get(access_key).map(|issue| issue.secret.clone())
+        let own = state.base.get(access_key).cloned();
+        own.or_else(|| state.issued.get(access_key).map(|issue| issue.secret.clone()))
     }
 
     /// Whether an access key id is the one that others are obtained with.
     pub(crate) fn is_base(&self, access_key: &str) -> bool {
-        self.state().base.0 == access_key
+        self.state().base.contains_key(access_key)
     }
 
     /// Whether the token of a request fits its access key id, and is good. The signature is another's affair.

@@ -2,7 +2,7 @@
 //!
 //! `store` holds buckets in memory or shows directories as buckets; `operations` speaks S3 over it; `faults` stands in
 //! front and does what real servers do on bad days: refusals, broken and altered bodies, objects that change between
-//! listing and reading. Requests are signed (SigV4) with the one key pair of the [`Config`], or with temporary credentials
+//! listing and reading. Requests are signed (SigV4) with the key pair of the [`Config`], one that was added to it, or with temporary credentials
 //! that were obtained with it at the same address: by AssumeRole of STS (`sts`) or by GetDataAccess of S3
 //! Access Grants (`access_grants`). `issuer` knows them again, and ends them
 //! when it is told to.

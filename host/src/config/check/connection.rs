@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use crate::config::path::TomlPath;
 use crate::config::raw::connection::{RawAccessGrants, RawAccessKey, RawAssumeRole, RawConnection, RawDefaultChain};
 use crate::config::raw::{RawSecret, RawSecretReference, RawText};
 use crate::config::report::{Advice, Report};
 use crate::config::{AccessGrants, AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
+use crate::object::ConnectionKey;
 use crate::secrets::SecretReference;
 
 /// The tables of which exactly one says where credentials come from.
@@ -27,14 +30,42 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, key: &str) -> 
     let tenant = super::tenant(report, path, raw.tenant);
     let path_style = raw.force_path_style.unwrap_or(named_endpoint);
     let auth = auth(report, path, raw.access_key, raw.access_grants, raw.assume_role, raw.default_chain);
+    let renamed_from = renamed_from(report, &path.key("renamed_from"), raw.renamed_from);
     Some(Connection {
         name: raw.name.unwrap_or_else(|| key.to_owned()),
+        renamed_from,
         region: region?,
         endpoint_url,
         addressing: if path_style { Addressing::Path } else { Addressing::VirtualHost },
         tenant,
         auth: auth?,
     })
+}
+
+/// The key that it had before: that of no connection now, and the former one of no other.
+fn renamed_from(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String>) -> Option<ConnectionKey> {
+    let key: ConnectionKey = report.parsed(path, raw, str::parse)?;
+    let section = TomlPath::default().key("connections");
+    let others = report.tables_in(&section);
+    let message = if others.iter().any(|other| other == key.as_str()) {
+        format!("there still is a connection `{key}`")
+    } else {
+        let says_so = |other: &&String| {
+            let former = section.key(other.as_str()).key("renamed_from");
+            let text = report.document().get(&former).map(|value| value.get_ref());
+            former != *path && matches!(text, Some(DeValue::String(text)) if text.as_ref() == key.as_str())
+        };
+        match others.iter().find(says_so) {
+            Some(other) => format!("`{other}` says the same"),
+            None => return Some(key),
+        }
+    };
+    report.wrong(
+        path,
+        message,
+        Advice::HintOnly("a connection that got another key has it alone: take one of the two out".into()),
+    );
+    None
 }
 
 fn auth(

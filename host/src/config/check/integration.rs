@@ -33,6 +33,18 @@ pub(super) struct Names<'a> {
     pub(super) poll_interval: Duration,
 }
 
+impl Names<'_> {
+    /// The key of the connection that had this one before, unless one has it now (R17).
+    fn now_named(&self, key: ConnectionKey) -> ConnectionKey {
+        let (named, refused) = (&self.connections.named, &self.connections.refused);
+        if named.contains_key(&key) || refused.contains(key.as_str()) {
+            return key;
+        }
+        let renamed = named.iter().find(|(_, connection)| connection.renamed_from.as_ref() == Some(&key));
+        renamed.map_or(key, |(now, _)| now.clone())
+    }
+}
+
 /// The integrations in order.
 pub(super) struct Integrations {
     pub(super) active: BTreeMap<IntegrationName, Integration>,
@@ -90,7 +102,8 @@ fn check_one(
 
     let place = path.key("connection");
     let written = report.required(&place, raw.connection);
-    let connection: Option<ConnectionKey> = report.parsed(&place, written, str::parse);
+    let written: Option<ConnectionKey> = report.parsed(&place, written, str::parse);
+    let connection = written.map(|key| names.now_named(key));
     if let Some(key) = &connection
         && let Some(found) = names.connections.follow(report, &place, key)
     {

@@ -13,6 +13,13 @@ tables! {
         /// name = "Acme's exports"
         /// ```
         name: String,
+        /// The key that it had before. What integrations have taken over it stays taken, and those that still name it by that
+        /// key mean this one. It may stay here.
+        ///
+        /// ```text
+        /// renamed_from = "acme-old"
+        /// ```
+        renamed_from: String,
         /// The buckets' region. Required, except with `endpoint_url`, where the default is `us-east-1`.
         ///
         /// ```toml

@@ -91,8 +91,9 @@ pub(super) async fn reconcile(
 /// Goes on where an integration looks now.
 pub(super) async fn adopt(assembly: &Assembly, settings: &Integration, adoption: Adoption) -> Result<Value, Refusal> {
     let (ledger, integration) = (&assembly.ledger, &settings.name);
-    let now = assembly.place(settings).map_err(|error| part_refused(&error))?;
-    let before = ledger.control(integration).await.map_err(refused)?.place;
+    let control = ledger.control(integration).await.map_err(refused)?;
+    let now = assembly.place(settings, &control).map_err(|error| part_refused(&error))?;
+    let before = control.place;
     let is_known = before.as_ref().is_none_or(|before| before.is_known_as(&now));
     let mut again = 0;
     match adoption {

@@ -69,3 +69,51 @@ async fn a_former_name_that_cannot_be_meant_changes_nothing() {
     assert_eq!(bench.ledger.rename(&from, &to).await.unwrap(), Renamed::BothKnown);
     assert_eq!(bench.exported(), before);
 }
+
+fn key(text: &str) -> ConnectionKey {
+    text.parse().unwrap()
+}
+
+fn over(connection: &str, name: &str) -> Object {
+    Object { connection: key(connection), ..object(name, "e", 1) }
+}
+
+fn place(connection: &str) -> Place {
+    let (bucket, prefix) = ("exports".parse().unwrap(), String::new());
+    Place { server: "Amazon".to_owned(), connection: key(connection), bucket, prefix }
+}
+
+/// R17: what is recorded keeps its key, and is asked for by it.
+#[tokio::test]
+async fn what_was_taken_over_a_connection_is_recorded_under_its_first_key() {
+    let bench = Bench::new();
+    let name = bench.integration.clone();
+    bench.complete(object("k", "e", 1), 1).await;
+    let rename = async |from: &str, to: &str| {
+        let done = bench.ledger.rename_connection(&name, &key(from), &key(to)).await.unwrap();
+        (done, bench.ledger.control(&name).await.unwrap().recorded(&key(to)).to_string())
+    };
+    assert_eq!(rename("other", "main").await, (false, "main".to_owned()), "nothing was taken over it");
+    assert_eq!(rename("acme", "main").await, (true, "acme".to_owned()));
+    assert_eq!(rename("acme", "main").await, (false, "acme".to_owned()), "it is done once");
+    bench.ledger.change_control(&name, |control| control.place = Some(place("acme"))).await.unwrap();
+    assert_eq!(rename("main", "third").await, (true, "acme".to_owned()));
+    assert_eq!(bench.ledger.control(&name).await.unwrap().recorded_as.len(), 1, "a key that is free is free");
+    assert_eq!(rename("third", "acme").await, (true, "acme".to_owned()));
+    assert!(bench.ledger.control(&name).await.unwrap().recorded_as.is_empty());
+    assert_eq!(rename("third", "acme").await, (false, "acme".to_owned()));
+}
+
+/// R17: an integration that has gone to another connection since is not taken back.
+#[tokio::test]
+async fn a_renamed_connection_that_an_integration_has_left_changes_nothing() {
+    let bench = Bench::new();
+    let name = bench.integration.clone();
+    bench.complete(object("k", "e", 1), 1).await;
+    bench.complete(over("main", "k"), 2).await;
+    assert!(!bench.ledger.rename_connection(&name, &key("acme"), &key("main")).await.unwrap(), "it has both");
+    bench.ledger.change_control(&name, |control| control.place = Some(place("main"))).await.unwrap();
+    assert!(!bench.ledger.rename_connection(&name, &key("acme"), &key("main")).await.unwrap());
+    bench.ledger.change_control(&name, |control| control.place = Some(place("acme"))).await.unwrap();
+    assert!(bench.ledger.rename_connection(&name, &key("acme"), &key("main")).await.unwrap());
+}
