@@ -34,7 +34,7 @@ mod poison;
 mod reader;
 mod transform;
 
-pub use breaker::{Breakers, RecipeBreakers, Suspended};
+pub use breaker::{Breakers, KeptBack, RecipeBreakers, Suspended};
 pub use delivery::{Confirmed, DestinationSet, Fed, NamedDestination, Refusals, Stagings, Standing};
 pub use mended::{MendedError, Rows};
 pub use poison::{Place as MapperPlace, Poisonous, without_poisonous};

@@ -19,7 +19,7 @@
 //! - Each file gets a store of its own, and a guest that failed is never entered again.
 //! - Native code is loaded only if it came from our own compiler: from the worker, or from a sealed cache entry.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ pub use inspect::Exports;
 pub use instance::FileBudget;
 pub use limits::{CompileLimits, Limits};
 pub use log::{LogLevel, LogLine, LogSink};
-pub use meter::Spent;
+pub use meter::{Figures, Spent};
 pub use product_usage::UsageMapping;
 pub use signature::{Signed, signature_beside};
 
@@ -85,6 +85,8 @@ pub struct MapperHost {
     launcher: Launcher,
     /// By digest. A slot is locked while its component is compiled, so that no component is compiled twice at once.
     slots: Mutex<HashMap<ComponentDigest, Arc<Mutex<Slot>>>>,
+    /// What each mapper took since this began, under whatever settings.
+    meters: Mutex<BTreeMap<(Box<str>, ComponentDigest), Arc<Meter>>>,
 }
 
 /// A component's file, and what it must be.
@@ -115,6 +117,8 @@ pub(crate) struct Loaded {
     product_usage: Option<raw_usage::GuestIndices>,
     exports: Exports,
     ticker: Arc<Ticker>,
+    /// What compiling it took; none when its code was in the cache.
+    cost: Option<CompileCost>,
 }
 
 impl MapperHost {
@@ -129,7 +133,7 @@ impl MapperHost {
         let cache = Cache::open(cache_dir, Compatibility::of(&engine))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         let linkers = Linkers::new(&engine)?;
-        Ok(Self { engine, fuel, ticker, linkers, cache, launcher, slots: Mutex::default() })
+        Ok(Self { engine, fuel, ticker, linkers, cache, launcher, slots: Mutex::default(), meters: Mutex::default() })
     }
 
     /// The built-in mapper, under its own name, `built-in`. Its component is part of this program.
@@ -181,8 +185,16 @@ impl MapperHost {
         let component = self.component(bytes, &digest, outline, &limits)?;
         let mut mapper = Mapper { name: name.into(), digest, limits, component, meter: Arc::default() };
         mapper.prove()?;
-        mapper.meter = Arc::default();
+        mapper.meter = Arc::clone(lock(&self.meters).entry((name.into(), digest)).or_default());
+        if let Some(cost) = mapper.component.cost {
+            mapper.meter.compiled(cost);
+        }
         Ok(Arc::new(mapper))
+    }
+
+    /// The figures of every mapper that was made, by name.
+    pub fn figures(&self) -> Vec<Figures> {
+        lock(&self.meters).iter().map(|((name, digest), meter)| meter.figures(name, *digest)).collect()
     }
 
     /// The component with this digest: the one in use, or a new one.
@@ -207,8 +219,8 @@ impl MapperHost {
             Slot::Refused(_) | Slot::Unknown => {}
         }
         match self.code(bytes, digest, &limits.compile) {
-            Ok(code) => {
-                let component = Arc::new(self.link(&code, outline)?);
+            Ok((code, cost)) => {
+                let component = Arc::new(Loaded { cost, ..self.link(&code, outline)? });
                 *slot = Slot::Loaded(Arc::downgrade(&component));
                 Ok(component)
             }
@@ -222,10 +234,15 @@ impl MapperHost {
         }
     }
 
-    /// A component's native code: from the cache, or from the compiler and then in the cache.
-    fn code(&self, bytes: &[u8], digest: &ComponentDigest, limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
+    /// A component's native code: from the cache, or from the compiler, which says what it took, and then in the cache.
+    fn code(
+        &self,
+        bytes: &[u8],
+        digest: &ComponentDigest,
+        limits: &CompileLimits,
+    ) -> Result<(Vec<u8>, Option<CompileCost>), CompileError> {
         if let Some(code) = self.cache.code(digest).map_err(CompileError::Ours)? {
-            return Ok(code);
+            return Ok((code, None));
         }
         match self.cache.refusal(digest).map_err(CompileError::Ours)? {
             Some(refusal) if refusal.limits == *limits => return Err(CompileError::Refused(refusal.reason)),
@@ -233,7 +250,7 @@ impl MapperHost {
         }
         let compiled = compile::compile(&self.launcher, bytes, self.fuel, limits)?;
         self.cache.keep_code(digest, &compiled.code).map_err(CompileError::Ours)?;
-        Ok(compiled.code)
+        Ok((compiled.code, Some(compiled.cost)))
     }
 
     /// Loads native code and links it.
@@ -257,6 +274,7 @@ impl MapperHost {
             product_usage: product_usage.map_err(|error| instance::wrong_world(&error))?,
             exports: outline.exports,
             ticker: Arc::clone(&self.ticker),
+            cost: None,
         })
     }
 }
@@ -284,6 +302,13 @@ impl Mapper {
     /// What it may use.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// The same mapper for an experiment that does not count.
+    pub fn unmetered(&self) -> Self {
+        let Self { name, digest, limits, component, .. } = self;
+        let component = Arc::clone(component);
+        Self { name: name.clone(), digest: *digest, limits: *limits, component, meter: Arc::default() }
     }
 
     /// What its instances took so far.

@@ -178,7 +178,8 @@ fn a_mapper_that_fails_on_file_after_file_is_kept_from_the_others_until_it_is_me
     daemon.wait_for("the good file", |line| line["event"] == "object_completed" && line["integration"] == "good");
     let quarantined = || bed.ledger("traps").iter().filter(|entry| entry["state"]["quarantined"].is_object()).count();
     assert_eq!(quarantined(), 3, "the others stay new");
-    let status = bed.command(["status", "--json"]).values[0]["integrations"][0].clone();
+    let all = bed.command(["status", "--json"]).values[0].clone();
+    let status = &all["integrations"][0];
     assert_eq!(
         (status["integration"].as_str(), status["activity"].as_str()),
         (Some("traps"), Some("failing")),
@@ -187,6 +188,20 @@ fn a_mapper_that_fails_on_file_after_file_is_kept_from_the_others_until_it_is_me
     assert!(
         status["reason"].as_str().unwrap().contains("3 files in a row") && !status["next_pass_at"].is_null(),
         "{status}"
+    );
+    let trapper = all["mappers"].as_array().unwrap().iter().find(|mapper| mapper["mapper"] == "trapper").unwrap();
+    assert_eq!((&trapper["failures"]["mapper-trap"], &trapper["rows"]), (&3.into(), &3.into()), "{trapper}");
+    assert!(
+        trapper["compile_seconds"].as_f64().unwrap() > 0.0 && trapper["peak_memory"].as_u64().unwrap() > 0,
+        "{trapper}"
+    );
+    let kept_back = &all["kept_back"][0];
+    assert_eq!((&kept_back["tenant"], &kept_back["files"]), (&"default".into(), &3.into()), "{all}");
+    assert_eq!(kept_back["sha256"], trapper["sha256"]);
+    let shown = bed.command(["status"]).output;
+    assert!(
+        shown.contains("failed mapper trapper: 3 mapper-trap\n  kept from the files of tenant `default` until "),
+        "{shown}"
     );
     // Whoever asks has one more tried, and one only.
     assert_eq!(bed.command(["poll", "traps"]).code, 0);

@@ -108,8 +108,27 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
             }
         }
     }
+    show_mappers(answer, &paint);
     if let Some(disk) = answer.get("disk") {
         let [ledger, spool] = ["ledger", "spool"].map(|name| HumanBytes(number(disk, name)));
         output::print(format!("on disk: ledger {ledger}, spool {spool}"));
+    }
+}
+
+/// The mappers that fail. Their figures, and those of the others, stand in the answer as JSON.
+fn show_mappers(answer: &Value, paint: &Paint) {
+    let list = |name: &str| answer.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    for mapper in list("mappers") {
+        let kept_back = list("kept_back").iter().filter(|kept_back| kept_back.get("sha256") == mapper.get("sha256"));
+        let failures = mapper.get("failures").and_then(Value::as_object).filter(|failures| !failures.is_empty());
+        let Some(failures) = failures else { continue };
+        let failures: Vec<String> = failures.iter().map(|(code, times)| format!("{times} {code}")).collect();
+        let name = output::printable(text(mapper, "mapper"));
+        output::print(format!("{} mapper {name}: {}", paint.yellow("failed"), failures.join(", ")));
+        for kept_back in kept_back {
+            let until = text(kept_back, "until").parse::<Timestamp>().map(|until| format!("{until:.0}"));
+            let (tenant, until) = (output::printable(text(kept_back, "tenant")), until.unwrap_or_default());
+            output::print(format!("  kept from the files of tenant `{tenant}` until {until}"));
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::destination::DestinationError;
 use crate::events;
 use crate::ingest::{Breakers, DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Control, Ledger, LedgerError, Place};
-use crate::mapper::{CompileLimits, ComponentFile, Fault, Limits, Mapper, MapperError, MapperHost, Signed};
+use crate::mapper::{CompileLimits, ComponentFile, Fault, Figures, Limits, Mapper, MapperError, MapperHost, Signed};
 use crate::notify::{Outbox, Webhook};
 use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
@@ -33,7 +33,7 @@ pub struct Assembly {
     /// Places for files at work.
     pub slots: Slots,
     /// Which mappers fail on every file.
-    breakers: Arc<Breakers>,
+    pub breakers: Arc<Breakers>,
     /// Who is told of what goes wrong.
     pub outbox: Outbox,
     spool: Spool,
@@ -175,6 +175,11 @@ impl Workshop {
     pub fn open(state_directory: &Path, launcher: Launcher) -> Result<Self, MapperError> {
         let mappers = MapperHost::start(state_directory.join("mappers"), launcher.clone())?;
         Ok(Self { launcher, mappers })
+    }
+
+    /// What each mapper took and did since the process began.
+    pub fn figures(&self) -> Vec<Figures> {
+        self.mappers.figures()
     }
 
     /// Makes an integration's recipe: loads its mappers, compiling them where they are new, and has them check their

@@ -261,6 +261,8 @@ impl Desk {
             "daemon": matches!(self.place, Place::Beside(_)),
             "disk": to_value(&assembly.disk())?,
             "integrations": to_value(&integrations)?,
+            "mappers": to_value(&assembly.workshop().figures())?,
+            "kept_back": to_value(&assembly.breakers.open())?,
             "problems": problems,
             "at_the_next_start": deferred,
         }))

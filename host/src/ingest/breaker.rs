@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use super::{Failure, Outcome, Recipe};
 use crate::mapper::Blame;
@@ -39,6 +40,29 @@ impl Breakers {
         }
         RecipeBreakers(breakers)
     }
+
+    /// Those that are open.
+    pub fn open(&self) -> Vec<KeptBack> {
+        let open = |((tenant, sha256), breaker): (&(TenantName, ComponentDigest), &Breaker)| {
+            let state = lock(&breaker.0);
+            let until = state.open.as_ref()?.until;
+            Some(KeptBack { tenant: tenant.clone(), sha256: *sha256, files: state.strikes, until })
+        };
+        lock(&self.0).iter().filter_map(open).collect()
+    }
+}
+
+/// A component that is kept from a tenant's files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptBack {
+    /// Whose files.
+    pub tenant: TenantName,
+    /// The component.
+    pub sha256: ComponentDigest,
+    /// How many files in a row it failed on.
+    pub files: u32,
+    /// When one is tried again.
+    pub until: Timestamp,
 }
 
 /// The breakers of the mappers that one integration uses, with the mappers' names.

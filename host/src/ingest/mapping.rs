@@ -51,7 +51,7 @@ impl<M: Maps> Open<M> {
 
     /// Whether the mapper fails on these rows when they are all that it sees.
     fn fails_on(&self, rows: &Batch, of: &Table<'_>) -> bool {
-        let attempt = (self.start)(&self.mapper, self.budget, Arc::new(|_| ())).and_then(|mut instance| {
+        let attempt = (self.start)(&self.mapper.unmetered(), self.budget, Arc::new(|_| ())).and_then(|mut instance| {
             instance.open(of.source, of.header, &self.settings)?;
             instance.map_batch(rows).map(drop)
         });

@@ -14,7 +14,7 @@ use super::error::{Bad, Fault, MapperError};
 use super::escape::escaped;
 use super::limits::{Deadline, Exceeded, HANDLES, INSTANCES, Limiter, Limits, MEMORIES, TABLES, output_limit};
 use super::log::{Log, LogSink};
-use super::meter::Meter;
+use super::meter::{Call, Meter};
 use super::sandbox::Inside;
 
 /// Bytes of a text in an error message.
@@ -87,12 +87,13 @@ impl<G> Instance<G> {
         let ticking = ticker.run();
         let started = component.instantiate(&mut store);
         drop(ticking);
-        store.data_mut().log.end_call();
         let spent = deadline.spent();
-        let fuel = metered(meter, &store, fuel, spent);
+        let fuel = metered(meter, &mut store, fuel, spent, 0);
         let file_left = file.saturating_sub(spent);
-        let instance = started.map_err(|error| classify(error, &limits, output_limit(0, 0)))?;
-        let guest = find(&mut store, &instance).map_err(|error| wrong_world(&error))?;
+        let guest = started
+            .map_err(|error| classify(error, &limits, output_limit(0, 0)))
+            .and_then(|instance| find(&mut store, &instance).map_err(|error| wrong_world(&error)));
+        let guest = guest.inspect_err(|error| meter.failed(error.code()))?;
         let meter = Arc::clone(meter);
         Ok(Self { store, guest, limits, file, file_left, fuel, meter, state: Entry::Open })
     }
@@ -116,11 +117,11 @@ impl<G> Instance<G> {
         let ticking = ticker.run();
         let returned = call(&self.guest, &mut self.store);
         drop(ticking);
-        self.store.data_mut().log.end_call();
         let spent = deadline.spent();
-        self.fuel = metered(&self.meter, &self.store, self.fuel, spent);
+        self.fuel = metered(&self.meter, &mut self.store, self.fuel, spent, input.rows);
         self.file_left = self.file_left.saturating_sub(spent);
-        let checked = check(returned.map_err(|error| classify(error, &self.limits, output))?)?;
+        let checked = returned.map_err(|error| classify(error, &self.limits, output)).and_then(check);
+        let checked = checked.inspect_err(|error| self.meter.failed(error.code()))?;
         self.state = Entry::Open;
         Ok(checked)
     }
@@ -131,11 +132,19 @@ impl<G> Instance<G> {
     }
 }
 
-/// Meters a call and returns the fuel that is left.
-fn metered(meter: &Meter, store: &Store<Inside>, fuel: Option<u64>, processor: Duration) -> Option<u64> {
+/// Meters a call that ended and returns the fuel that is left.
+fn metered(
+    meter: &Meter,
+    store: &mut Store<Inside>,
+    fuel: Option<u64>,
+    processor: Duration,
+    rows: usize,
+) -> Option<u64> {
     let left = fuel.and_then(|_| store.get_fuel().ok());
-    let used = fuel.zip(left).map_or(0, |(before, left)| before.saturating_sub(left));
-    meter.add(used, processor, store.data().limiter.memory_in_use());
+    let fuel = fuel.zip(left).map_or(0, |(before, left)| before.saturating_sub(left));
+    let log_lines_dropped = store.data_mut().log.end_call();
+    let memory = store.data().limiter.memory_in_use();
+    meter.add(Call { fuel, processor, memory, rows, log_lines_dropped });
     left
 }
 

@@ -45,13 +45,14 @@ impl Log {
     }
 
     /// Ends a call: says how many of its lines were dropped, and makes room for the next.
-    pub(super) fn end_call(&mut self) {
+    pub(super) fn end_call(&mut self) -> u64 {
         self.left = CALL;
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
             let message = format!("{dropped} more lines were dropped: a mapper may write {CALL} bytes a batch");
             (self.sink)(LogLine { level: LogLevel::Warn, message });
         }
+        dropped
     }
 }
 
@@ -90,13 +91,14 @@ mod tests {
         for _ in 0..1000 {
             log.write(log::Level::Info, "\u{1b}".repeat(5000));
         }
-        log.end_call();
-        log.end_call();
+        let dropped = log.end_call();
+        assert_eq!(log.end_call(), 0);
         let lines = std::mem::take(&mut *lines.lock().unwrap());
         assert!(lines.iter().all(|line| line.message.len() <= LINE && !line.message.contains('\u{1b}')));
         assert!(lines.iter().map(|line| line.message.len()).sum::<usize>() <= CALL + LINE);
         let (last, kept) = lines.split_last().unwrap();
         assert_eq!(last.level, LogLevel::Warn);
-        assert!(last.message.starts_with(&format!("{} more lines", 1000 - kept.len())), "{}", last.message);
+        assert_eq!(dropped, 1000 - kept.len() as u64);
+        assert!(last.message.starts_with(&format!("{dropped} more lines")), "{}", last.message);
     }
 }
