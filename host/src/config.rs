@@ -30,7 +30,8 @@ use crate::object::{
     TenantName,
 };
 use crate::post;
-use crate::secrets::SecretReference;
+use crate::secrets::vault::KeyPlace;
+use crate::secrets::{SecretName, SecretReference, Secrets};
 
 mod check;
 mod connection;
@@ -43,6 +44,7 @@ mod problem;
 mod raw;
 mod report;
 mod units;
+mod uses;
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +78,9 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The files that were read, in the order in which they were merged.
     pub files: Vec<PathBuf>,
+    /// Where the configuration refers to secrets of the vault, by their names. What is switched off or has a problem of
+    /// its own counts, too.
+    pub vault_references: BTreeMap<SecretName, Vec<String>>,
 }
 
 impl Loaded {
@@ -97,7 +102,8 @@ fn load_in(path: &Path, environment: check::Environment<'_>) -> Result<Loaded, C
     let document = sources.parse(&mut problems);
     let (config, more) = check::check(&document, environment);
     problems.extend(more);
-    Ok(Loaded { config, problems, files: sources.paths().map(Path::to_owned).collect() })
+    let vault_references = uses::vault_references(&document);
+    Ok(Loaded { config, problems, files: sources.paths().map(Path::to_owned).collect(), vault_references })
 }
 
 /// A checked configuration.
@@ -105,6 +111,9 @@ fn load_in(path: &Path, environment: check::Environment<'_>) -> Result<Loaded, C
 pub struct Config {
     /// How the daemon itself runs.
     pub daemon: Daemon,
+    /// Where the vault's key stands, if there is a vault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vault_key: Option<KeyPlace>,
     /// The connections without a problem.
     pub connections: BTreeMap<ConnectionKey, Connection>,
     /// The custom mappers without a problem.
@@ -127,6 +136,15 @@ impl Config {
     /// An integration in order, whether it is switched on or not.
     pub fn integration(&self, name: &IntegrationName) -> Option<&Integration> {
         self.integrations.get(name).or_else(|| self.switched_off.get(name))
+    }
+
+    /// What reads its secrets, in this process's environment.
+    pub fn secrets(&self) -> Secrets {
+        let secrets = Secrets::from_environment();
+        match &self.vault_key {
+            Some(key) => secrets.with_vault(&self.daemon.state_dir, key.clone()),
+            None => secrets,
+        }
     }
 }
 
@@ -283,6 +301,17 @@ pub struct Notify {
     /// What its notices are signed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretReference>,
+}
+
+impl Notify {
+    /// Every secret that it needs.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        let url = match &self.url {
+            post::Address::Text(_) => None,
+            post::Address::Reference(reference) => Some(reference),
+        };
+        url.into_iter().chain(&self.secret)
+    }
 }
 
 /// Where records go.

@@ -244,6 +244,7 @@ impl Assembly {
         let workshop = Arc::new(Workshop::open(state, Launcher::this_binary())?);
         let slots = Slots::new(config.daemon.files_at_once, Keeping::Half);
         let destinations = Arc::new(Destinations::of(&config));
+        let secrets = config.secrets();
         Ok(Self {
             config,
             ledger,
@@ -252,7 +253,7 @@ impl Assembly {
             spool,
             workshop,
             destinations,
-            secrets: Secrets::from_environment(),
+            secrets,
             http: HttpClient::new(),
             opened: Arc::default(),
             renaming: Arc::default(),
@@ -265,13 +266,13 @@ impl Assembly {
         self.spool.change_limits(config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes());
         Self {
             destinations: Arc::new(self.destinations.reload(&config)),
+            secrets: config.secrets(),
             config,
             ledger: self.ledger.clone(),
             slots: self.slots.clone(),
             outbox: self.outbox.clone(),
             spool: self.spool.clone(),
             workshop: Arc::clone(&self.workshop),
-            secrets: Secrets::from_environment(),
             http: self.http.clone(),
             opened: Arc::clone(&self.opened),
             renaming: Arc::clone(&self.renaming),
@@ -411,12 +412,28 @@ impl Assembly {
         let settings = self.connection_settings(key).await?;
         let mut opened = self.opened.lock().await;
         match opened.get(key) {
-            Some(connection) if connection.has_settings(&settings) => Ok(connection.clone()),
+            Some(connection) if connection.goes_by(&settings) => Ok(connection.clone()),
             _ => {
                 let connection = self.open_connection(key, &settings).await;
                 opened.retain(|key, _| self.config.connections.contains_key(key));
                 opened.insert(key.clone(), connection.clone());
                 Ok(connection)
+            }
+        }
+    }
+
+    /// Reads the key pairs of all open connections anew. What is under way goes on, and what is sent next is sent with the
+    /// pairs as they are now.
+    pub async fn renew_keys(self: &Arc<Self>) {
+        let opened: Vec<Connection> = self.opened.lock().await.values().cloned().collect();
+        for connection in opened {
+            match self.connection_settings(connection.key()).await {
+                // Whoever uses one of which more is different is started anew, with another.
+                Ok(settings) => drop(connection.goes_by(&settings)),
+                Err(PartError::Missing { .. }) => {}
+                Err(error) => {
+                    events::KeysKept { connection: connection.key(), problem: &events::Chain(&error) }.emit();
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Opening a connection: an S3 client that several integrations share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -21,7 +21,9 @@ use crate::object::{BucketName, ConnectionKey, Object};
 use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
-use super::identity::{AtNumbers, Grant, Grants, GrantsSettings, Identity, Issuer, Lease, Role, RoleSettings, unheard};
+use super::identity::{
+    AtNumbers, Grant, Grants, GrantsSettings, Identity, Issuer, Keys, Lease, Role, RoleSettings, unheard,
+};
 use super::{Page, PageToken, Source, SourceError};
 
 /// A server that does not accept a connection within this is unreachable.
@@ -95,6 +97,28 @@ pub enum Credentials {
     },
 }
 
+impl Credentials {
+    /// The key pair that asks, if one does.
+    fn key_pair(&self) -> Option<&KeyPair> {
+        match self {
+            Self::Own(base) | Self::Role { base, .. } | Self::Grants { base, .. } => match base {
+                BaseIdentity::KeyPair(pair) => Some(pair),
+                BaseIdentity::DefaultChain => None,
+            },
+        }
+    }
+
+    /// The same, asked for by another key pair.
+    fn with_key_pair(self, pair: KeyPair) -> Self {
+        let base = BaseIdentity::KeyPair(pair);
+        match self {
+            Self::Own(_) => Self::Own(base),
+            Self::Role { role, .. } => Self::Role { role, base },
+            Self::Grants { grants, .. } => Self::Grants { grants, base },
+        }
+    }
+}
+
 /// An identity that is there without asking for one.
 #[derive(Clone, PartialEq, Eq)]
 pub enum BaseIdentity {
@@ -142,7 +166,14 @@ pub struct Connection {
     pub(super) key: ConnectionKey,
     pub(super) client: Client,
     pub(super) identity: Identity,
-    settings: Arc<ConnectionSettings>,
+    standing: Arc<Standing>,
+}
+
+/// What a connection goes by now.
+struct Standing {
+    settings: Mutex<ConnectionSettings>,
+    /// The key pair that asks, if one does.
+    keys: Option<Arc<Keys>>,
 }
 
 impl Connection {
@@ -155,11 +186,12 @@ impl Connection {
         clock: &Arc<dyn Clock>,
     ) -> Self {
         let region = Region::new(settings.region.clone());
-        let surroundings = Surroundings { region: &region, http, clock };
+        let keys = settings.credentials.key_pair().map(|pair| Arc::new(Keys::new(pair)));
+        let surroundings = Surroundings { region: &region, http, clock, keys: keys.as_ref() };
         let identity = match &settings.credentials {
-            Credentials::Own(base) => surroundings.base(base).await,
-            Credentials::Role { role, base } => surroundings.role(role, base).await,
-            Credentials::Grants { grants, base } => surroundings.grants(grants, base).await,
+            Credentials::Own(_) => surroundings.base().await,
+            Credentials::Role { role, .. } => surroundings.role(role).await,
+            Credentials::Grants { grants, .. } => surroundings.grants(grants).await,
         };
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -175,12 +207,25 @@ impl Connection {
             // Asked for where a whole body is read. Of a part, some servers send the whole's checksum.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         config.set_endpoint_url(settings.endpoint_url.clone());
-        Self { key, client: Client::from_conf(config.build()), identity, settings: Arc::new(settings.clone()) }
+        let standing = Arc::new(Standing { settings: Mutex::new(settings.clone()), keys });
+        Self { key, client: Client::from_conf(config.build()), identity, standing }
     }
 
-    /// Whether it was opened with these settings.
-    pub fn has_settings(&self, settings: &ConnectionSettings) -> bool {
-        *self.settings == *settings
+    /// Whether it goes by these settings. Where they have another key pair and nothing else is different, it does from
+    /// now on: what all who share it send next is sent with that pair.
+    pub fn goes_by(&self, settings: &ConnectionSettings) -> bool {
+        let mut standing = self.standing.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if *standing == *settings {
+            return true;
+        }
+        let (Some(keys), Some(pair)) = (&self.standing.keys, settings.credentials.key_pair()) else { return false };
+        let credentials = standing.credentials.clone().with_key_pair(pair.clone());
+        if (ConnectionSettings { credentials, ..standing.clone() }) != *settings {
+            return false;
+        }
+        keys.replace(pair);
+        standing.clone_from(settings);
+        true
     }
 
     /// The connection's key.
@@ -227,13 +272,15 @@ struct Surroundings<'a> {
     region: &'a Region,
     http: &'a HttpClient,
     clock: &'a Arc<dyn Clock>,
+    /// Of the base identity; none where that is what the environment offers.
+    keys: Option<&'a Arc<Keys>>,
 }
 
 impl Surroundings<'_> {
-    async fn base(&self, base: &BaseIdentity) -> Identity {
-        match base {
-            BaseIdentity::KeyPair(pair) => Identity::of_key_pair(pair),
-            BaseIdentity::DefaultChain => {
+    async fn base(&self) -> Identity {
+        match self.keys {
+            Some(keys) => Identity::KeyPair(Arc::clone(keys)),
+            None => {
                 let config = ProviderConfig::without_region()
                     .with_region(Some(self.region.clone()))
                     .with_behavior_version(Some(BehaviorVersion::latest()))
@@ -245,8 +292,8 @@ impl Surroundings<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
-    async fn role(&self, role: &RoleSettings, base: &BaseIdentity) -> Identity {
-        let base = self.base(base).await;
+    async fn role(&self, role: &RoleSettings) -> Identity {
+        let base = self.base().await;
         let mut config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(base.provider())
@@ -261,8 +308,8 @@ impl Surroundings<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
-    async fn grants(&self, grants: &GrantsSettings, base: &BaseIdentity) -> Identity {
-        let base = self.base(base).await;
+    async fn grants(&self, grants: &GrantsSettings) -> Identity {
+        let base = self.base().await;
         let mut config = aws_sdk_s3control::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(base.provider())

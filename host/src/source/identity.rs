@@ -2,6 +2,7 @@
 //!
 //! It knows how credentials are obtained and how long they are good, and nothing of objects.
 //!
+//! - A key pair may be replaced by another: what is sent afterwards is sent with that one.
 //! - Temporary credentials are obtained once for all who share a connection, and renewed at nine tenths of their life.
 //! - Where a server says that they have expired all the same, they are renewed once, and the request is sent once more.
 //! - What an obtained secret is stays in the SDK's own types, which do not print it. Nothing here is traced.
@@ -9,7 +10,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -35,8 +36,8 @@ pub use role::RoleSettings;
 /// Whom requests are sent as.
 #[derive(Debug, Clone)]
 pub(super) enum Identity {
-    /// A key pair, which stays what it is.
-    KeyPair(Credentials),
+    /// A key pair.
+    KeyPair(Arc<Keys>),
     /// Temporary credentials.
     Leased(Arc<Lease>),
     /// Whatever is granted, which is nothing until it is said for what.
@@ -49,26 +50,39 @@ pub(super) enum Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp(u64);
 
-impl Identity {
-    /// A key pair's.
-    pub(super) fn of_key_pair(pair: &KeyPair) -> Self {
-        let token = pair.session_token.as_ref().map(|token| token.expose_secret().to_owned());
-        Self::KeyPair(Credentials::new(&pair.id, pair.secret.expose_secret(), token, None, "gristmill"))
+/// A key pair that may be replaced by another.
+#[derive(Debug)]
+pub(super) struct Keys(RwLock<Credentials>);
+
+impl Keys {
+    pub(super) fn new(pair: &KeyPair) -> Self {
+        Self(RwLock::new(credentials_of(pair)))
     }
 
+    /// What is sent from now on is sent with this pair.
+    pub(super) fn replace(&self, pair: &KeyPair) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = credentials_of(pair);
+    }
+
+    fn credentials(&self) -> Credentials {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn credentials_of(pair: &KeyPair) -> Credentials {
+    let token = pair.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+    Credentials::new(&pair.id, pair.secret.expose_secret(), token, None, "gristmill")
+}
+
+impl Identity {
     /// For a client of the SDK.
     pub(super) fn provider(&self) -> SharedCredentialsProvider {
-        match self {
-            Self::KeyPair(credentials) => SharedCredentialsProvider::new(credentials.clone()),
-            Self::Leased(_) | Self::Grants(_) | Self::Granted(_) => {
-                SharedCredentialsProvider::new(Shared(self.clone()))
-            }
-        }
+        SharedCredentialsProvider::new(Shared(self.clone()))
     }
 
     async fn credentials(&self) -> Result<Credentials, Failure> {
         match self {
-            Self::KeyPair(credentials) => Ok(credentials.clone()),
+            Self::KeyPair(keys) => Ok(keys.credentials()),
             Self::Leased(lease) => lease.credentials().await,
             // The caller's own are never taken instead.
             Self::Grants(_) => {
