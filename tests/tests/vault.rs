@@ -113,13 +113,12 @@ fn a_new_value_is_used_by_the_next_request_and_what_is_under_way_goes_on() {
     let bed = bed(&(integration("first", "vaulted") + &integration("second", "vaulted")));
     store_keys(&bed);
     let mut daemon = bed.run();
-    daemon.event_of("pass_finished", "integration", "first");
-    daemon.event_of("pass_finished", "integration", "second");
+    in_any_order(&mut daemon, "pass_finished");
     bed.server.faults().next_of(
         Operation::GetObject,
         "first/slow.csv",
         1,
-        Fault::Slow { pause: Duration::from_secs(2) },
+        Fault::Slow { pause: Duration::from_secs(3) },
     );
     put(&bed, "first/slow.csv", 6_000);
     bed.json(&["poll", "first"]);
@@ -133,8 +132,7 @@ fn a_new_value_is_used_by_the_next_request_and_what_is_under_way_goes_on() {
     assert!(!daemon.has_logged("object_completed"), "the download is still under way");
     put(&bed, "second/a.csv", 1);
     bed.json(&["poll", "second"]);
-    daemon.event_of("object_completed", "integration", "second");
-    daemon.event_of("object_completed", "integration", "first");
+    in_any_order(&mut daemon, "object_completed");
     for event in ["object_failed", "pass_failed", "part_disabled", "keys_kept"] {
         assert!(!daemon.has_logged(event), "{event}: {}", daemon.text());
     }
@@ -147,6 +145,12 @@ fn a_new_value_is_used_by_the_next_request_and_what_is_under_way_goes_on() {
     daemon.event_of("object_completed", "integration", "second");
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ended(), 0, "{}", daemon.text());
+}
+
+/// Waits for an event of both integrations.
+fn in_any_order(daemon: &mut Process, event: &str) {
+    let first = daemon.event(event)["integration"].clone();
+    daemon.wait_for(event, |line| line["event"] == event && line["integration"] != first);
 }
 
 /// R15
