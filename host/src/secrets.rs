@@ -120,12 +120,13 @@ reference_name!(
 );
 
 reference_name!(
-    /// The name of a secret in the vault: letters, digits, `_`, `-` and `.`, first a letter or digit.
+    /// The name of a secret in the vault: lower-case letters, digits, `_`, `-` and `.`, first a letter or digit. Most keys
+    /// and tokens have capital letters, so that one in the place of its name is refused and not shown.
     SecretName, SecretNameError,
-    "a secret's name has 1 to 255 letters, digits, `_`, `-` and `.`, and begins with a letter or digit",
+    "a secret's name has 1 to 255 lower-case letters, digits, `_`, `-` and `.`, and begins with a letter or digit",
     |text| {
-        text.first().is_some_and(u8::is_ascii_alphanumeric)
-            && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(byte))
+        let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        text.first().is_some_and(is_plain) && text.iter().all(|byte| is_plain(byte) || b"_-.".contains(byte))
     }
 );
 

@@ -213,7 +213,7 @@ fn what_would_lose_or_show_a_secret_is_refused() {
     check_refused(&again, 1, &["there is a secret `vaulted-key` already", "secret rotate vaulted-key"]);
     check_refused(&with_input(&bed, &["secret", "set", "empty"], "\n"), 1, &["secret `empty` of the vault is empty"]);
     check_refused(&bed.gristmill(&["secret", "set", "name", "cAnArY"]), 64, &["unexpected argument"]);
-    check_refused(&bed.gristmill(&["secret", "set", "../name"]), 64, &["a secret's name has"]);
+    check_refused(&bed.gristmill(&["secret", "set", "Name"]), 64, &["a secret's name has"]);
 
     let remove = bed.gristmill(&["secret", "remove", "vaulted-key"]);
     let places = [

@@ -94,7 +94,7 @@ and the `systemd-run` once more, which leaves the new key alone; then remove new
 
 #[derive(Debug, Args)]
 struct Value {
-    /// Its name: letters, digits, `_`, `-` and `.`.
+    /// Its name: lower-case letters, digits, `_`, `-` and `.`.
     name: SecretName,
     /// Leave a daemon that runs with the value that it has, until it reads its secrets anew: at a reload, or at the next
     /// change of a secret.

@@ -38,12 +38,18 @@ use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::{CredentialName, MAX_BYTES, SecretError, SecretName, SecretReference, read};
+use super::{MAX_BYTES, SecretName};
 
+mod error;
+mod key;
 #[cfg(test)]
 mod tests;
+
+pub use error::VaultError;
+pub use key::KeyPlace;
+use key::{identity, key_text};
 
 const FILE: &str = "vault.json";
 const FORMAT: &str = "gristmill-vault";
@@ -51,147 +57,6 @@ const FORMAT: &str = "gristmill-vault";
 const VERSION: u64 = 1;
 /// The largest file that is read, in bytes: more than a hundred secrets of the largest size.
 const LARGEST: u64 = 16 << 20;
-
-/// Where the vault's key stands: an age identity, as `age-keygen` writes it too.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyPlace {
-    /// A systemd credential.
-    Credential(CredentialName),
-    /// A file that its owner alone may read, by its absolute path.
-    File(PathBuf),
-}
-
-impl KeyPlace {
-    /// As a reference, in whose words it is spoken of.
-    fn reference(&self) -> SecretReference {
-        match self {
-            Self::Credential(name) => SecretReference::Credential(name.clone()),
-            Self::File(path) => SecretReference::File(path.clone()),
-        }
-    }
-}
-
-impl Serialize for KeyPlace {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.reference().serialize(serializer)
-    }
-}
-
-/// Why the vault could not be read or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum VaultError {
-    /// The key has no value.
-    #[error("the vault's key cannot be read")]
-    Key(#[source] Box<SecretError>),
-    /// Others than the key's owner may read it.
-    #[error("the vault's key, {place}, can be read by others than its owner (mode {mode:03o})")]
-    Exposed {
-        /// Where it stands.
-        place: SecretReference,
-        /// The permission bits.
-        mode: u32,
-    },
-    /// What stands there is no key.
-    #[error("{place} is no age identity")]
-    NotAKey {
-        /// Where.
-        place: SecretReference,
-    },
-    /// The vault is not encrypted to the key that is configured.
-    #[error("the vault is encrypted to another key")]
-    OtherKey,
-    /// A file or directory could not be read or written.
-    #[error("cannot {what} `{}`", path.display())]
-    Io {
-        /// The step.
-        what: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// The system's own words.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is not one of ours.
-    #[error("`{}` is no vault, or is damaged", path.display())]
-    NotAVault {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It was written by a newer version.
-    #[error("the vault has version {found}, this version reads up to {VERSION}")]
-    Newer {
-        /// What stands there.
-        found: u64,
-    },
-    /// A secret is not what was stored under its name.
-    #[error("the secret `{name}` is damaged")]
-    Damaged {
-        /// Its name.
-        name: SecretName,
-    },
-    /// There is no such secret.
-    #[error("there is no secret `{name}`")]
-    Missing {
-        /// Its name.
-        name: SecretName,
-    },
-    /// There is such a secret already.
-    #[error("there is a secret `{name}` already")]
-    Taken {
-        /// Its name.
-        name: SecretName,
-    },
-    /// A new key must be made where the configured one stands, and that is not ours to write.
-    #[error("the key is a systemd credential, which cannot be replaced from here")]
-    NotReplaceable,
-    /// Nothing could be encrypted.
-    #[error("cannot encrypt")]
-    Encrypt(#[source] EncryptError),
-}
-
-impl VaultError {
-    fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { what, path, source }
-    }
-
-    /// Whether nothing can be said from here, because only the service may look (R14).
-    pub fn is_not_checked(&self) -> bool {
-        match self {
-            Self::Key(error) => error.is_not_checked(),
-            Self::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
-            _ => false,
-        }
-    }
-
-    /// What a person can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Key(error) => error.hint(),
-            Self::Exposed { place: SecretReference::File(path), .. } => {
-                Some(format!("chmod 600 {}; if others have read it: gristmill secret rekey", path.display()))
-            }
-            Self::NotAKey { .. } => Some("make one with `gristmill secret key FILE`".to_owned()),
-            Self::OtherKey => Some("configure the key that it was made with, or that of its last `rekey`".to_owned()),
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("run it as root, or as the owner of the state directory".to_owned())
-            }
-            Self::NotAVault { .. } => {
-                Some("put back a copy of it, or move it away and store the secrets again".to_owned())
-            }
-            Self::Newer { .. } => Some("install the version that wrote it, or a newer one".to_owned()),
-            Self::Damaged { name } => Some(format!("gristmill secret rotate {name}")),
-            Self::Missing { name } => Some(format!("gristmill secret set {name}")),
-            Self::Taken { name } => Some(format!("to replace it: gristmill secret rotate {name}")),
-            Self::NotReplaceable => Some(
-                "make a key with `gristmill secret key FILE`, then `gristmill secret rekey --to FILE`: its help says how \
-                 it goes on"
-                    .to_owned(),
-            ),
-            Self::Exposed { .. } | Self::Io { .. } | Self::Encrypt(_) => None,
-        }
-    }
-}
 
 /// What the file holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -409,41 +274,6 @@ pub fn make_key(path: &Path, state_directory: &Path, now: Timestamp) -> Result<S
         vault.write(&Contents::empty(vec![identity.to_public().to_string()]))?;
     }
     Ok(identity.to_public().to_string())
-}
-
-/// A key as `age-keygen` writes it.
-fn key_text(identity: &Identity, now: Timestamp) -> Zeroizing<Vec<u8>> {
-    let (public, secret) = (identity.to_public(), identity.to_string());
-    let head = format!("# created: {now:.0}\n# public key: {public}\n");
-    let mut text = Zeroizing::new(Vec::with_capacity(head.len() + secret.expose_secret().len() + 1));
-    text.extend_from_slice(head.as_bytes());
-    text.extend_from_slice(secret.expose_secret().as_bytes());
-    text.push(b'\n');
-    text
-}
-
-fn identity(place: &KeyPlace, credentials_directory: Option<&Path>) -> Result<Identity, VaultError> {
-    let reference = place.reference();
-    let failed = |error| VaultError::Key(Box::new(error));
-    let text = match (place, credentials_directory) {
-        (KeyPlace::Credential(name), Some(directory)) => {
-            read(&directory.join(name.as_str()), &reference).map_err(failed)?.0
-        }
-        (KeyPlace::Credential(_), None) => return Err(failed(SecretError::OutsideUnit { reference })),
-        (KeyPlace::File(path), _) => {
-            let (text, mode) = read(path, &reference).map_err(failed)?;
-            if mode & 0o077 != 0 {
-                return Err(VaultError::Exposed { place: reference, mode });
-            }
-            text
-        }
-    };
-    let is_key = |line: &&str| !line.is_empty() && !line.starts_with('#');
-    let mut keys = text.expose_secret().lines().map(str::trim).filter(is_key);
-    match (keys.next().map(str::parse), keys.next()) {
-        (Some(Ok(identity)), None) => Ok(identity),
-        _ => Err(VaultError::NotAKey { place: reference }),
-    }
 }
 
 impl Contents {

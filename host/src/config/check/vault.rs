@@ -1,5 +1,7 @@
 //! The vault's key.
 
+use toml::de::DeValue;
+
 use crate::config::path::TomlPath;
 use crate::config::raw::vault::{RawVault, RawVaultKey};
 use crate::config::report::{Advice, Report};
@@ -8,8 +10,11 @@ use crate::secrets::vault::KeyPlace;
 /// Checks `[vault]`, where it stands.
 pub(super) fn check(report: &mut Report<'_, '_>) -> Option<KeyPlace> {
     let path = TomlPath::default().key("vault");
-    report.document().get(&path)?;
+    let is_table = matches!(report.document().get(&path)?.get_ref(), DeValue::Table(_));
     let raw: RawVault = report.read(&path);
+    if !is_table {
+        return None;
+    }
     let place = path.key("key");
     let key = report.required(&place, raw.key)?;
     let key = match key {

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::secrets::SecretError;
 
 const CANARY: &str = "wJalrXUtnFEMI/K7MDENG";
 
