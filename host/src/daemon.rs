@@ -37,6 +37,9 @@ pub use status::{Activity, IntegrationStatus};
 /// How long files at work have to be given back once the grace is over.
 const GIVING_BACK: Duration = Duration::from_secs(5);
 
+/// How long secrets are waited for. They may stand on a file system that hangs.
+const READING: Duration = Duration::from_secs(5);
+
 /// How long a command may hold the state directory that a daemon wants.
 const HELD_BY_A_COMMAND: Duration = Duration::from_secs(10);
 
@@ -334,7 +337,10 @@ impl Running {
     /// whenever they need them.
     async fn secrets_anew(&self) {
         self.assembly.open_outbox().await;
-        self.assembly.renew_keys().await;
+        let assembly = Arc::clone(&self.assembly);
+        let renewed = tokio::spawn(async move { assembly.renew_keys().await });
+        // One that is read later still counts, and nobody waits for it.
+        drop(tokio::time::timeout(READING, renewed).await);
         // What disables one may also have been mended elsewhere: a destination's directory.
         self.integrations.values().filter(|kept| kept.is_disabled()).for_each(Scheduled::nudge);
     }

@@ -79,7 +79,8 @@ Both halves of a key pair at one moment, with a daemon that runs:
     #[command(after_help = "\
 A key that is a systemd credential is replaced by hand, and the daemon goes on meanwhile:
   gristmill secret key new.key
-  systemd-run --pipe --wait -p LoadCredentialEncrypted=vault-key:/etc/credstore.encrypted/vault-key \\
+  systemd-run --pipe --wait \\
+    -p LoadCredentialEncrypted=vault-key:/etc/credstore.encrypted/vault-key \\
     gristmill secret rekey --to $PWD/new.key         the vault is now encrypted to both keys
   systemd-creds encrypt --name=vault-key new.key /etc/credstore.encrypted/vault-key
   systemctl restart gristmill
