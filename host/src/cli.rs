@@ -35,8 +35,10 @@ mod logging;
 mod mapper;
 mod output;
 mod peek;
+mod prompt;
 mod reading;
 mod run;
+mod secret;
 mod status;
 mod test;
 mod users;
@@ -84,6 +86,7 @@ enum Command {
     Connection(connection::Connection),
     Integration(integration::Integration),
     Destination(destination::Destination),
+    Secret(secret::Secret),
     Status(status::Status),
     Poll(ask::Poll),
     Pause(ask::Pause),
@@ -197,6 +200,7 @@ impl From<std::io::Error> for Failed {
 
 /// Reads the arguments, does what they say, and says how it went.
 pub fn main() -> ExitCode {
+    crate::secrets::keep_memory_private();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -212,6 +216,7 @@ pub fn main() -> ExitCode {
         Command::Connection(command) => command.run(&shared),
         Command::Integration(command) => command.run(&shared),
         Command::Destination(command) => command.run(&shared),
+        Command::Secret(command) => command.run(&shared),
         Command::Status(command) => command.run(&shared),
         Command::Poll(command) => command.run(&shared),
         Command::Pause(command) => command.run(&shared),

@@ -30,7 +30,8 @@ use crate::object::{
     SignerKey, TenantName,
 };
 use crate::post;
-use crate::secrets::SecretReference;
+use crate::secrets::vault::KeyPlace;
+use crate::secrets::{SecretName, SecretReference, Secrets};
 
 mod check;
 mod connection;
@@ -44,6 +45,7 @@ mod raw;
 mod report;
 mod units;
 mod uses;
+mod vault_references;
 
 #[cfg(test)]
 mod tests;
@@ -81,6 +83,9 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The files that were read, in the order in which they were merged.
     pub files: Vec<PathBuf>,
+    /// Where the configuration refers to secrets of the vault, by their names. What is switched off or has a problem of
+    /// its own counts, too.
+    pub vault_references: BTreeMap<SecretName, Vec<String>>,
 }
 
 impl Loaded {
@@ -102,7 +107,8 @@ fn load_in(path: &Path, environment: check::Environment<'_>) -> Result<Loaded, C
     let document = sources.parse(&mut problems);
     let (config, more) = check::check(&document, environment);
     problems.extend(more);
-    Ok(Loaded { config, problems, files: sources.paths().map(Path::to_owned).collect() })
+    let vault_references = vault_references::find(&document);
+    Ok(Loaded { config, problems, files: sources.paths().map(Path::to_owned).collect(), vault_references })
 }
 
 /// The one connection of a text that is a configuration of it alone; else what is wrong with it.
@@ -120,6 +126,9 @@ pub fn connection_in(text: &str, key: &ConnectionKey) -> Result<Connection, Stri
 pub struct Config {
     /// How the daemon itself runs.
     pub daemon: Daemon,
+    /// Where the vault's key stands, if there is a vault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vault_key: Option<KeyPlace>,
     /// The connections without a problem.
     pub connections: BTreeMap<ConnectionKey, Connection>,
     /// The custom mappers without a problem.
@@ -142,6 +151,15 @@ impl Config {
     /// An integration in order, whether it is switched on or not.
     pub fn integration(&self, name: &IntegrationName) -> Option<&Integration> {
         self.integrations.get(name).or_else(|| self.switched_off.get(name))
+    }
+
+    /// What reads its secrets, in this process's environment.
+    pub fn secrets(&self) -> Secrets {
+        let secrets = Secrets::from_environment();
+        match &self.vault_key {
+            Some(key) => secrets.with_vault(&self.daemon.state_dir, key.clone()),
+            None => secrets,
+        }
     }
 }
 
@@ -302,6 +320,17 @@ pub struct Notify {
     /// What its notices are signed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretReference>,
+}
+
+impl Notify {
+    /// Every secret that it needs.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        let url = match &self.url {
+            post::Address::Text(_) => None,
+            post::Address::Reference(reference) => Some(reference),
+        };
+        url.into_iter().chain(&self.secret)
+    }
 }
 
 /// Where records go.

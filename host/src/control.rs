@@ -110,6 +110,8 @@ pub enum Request {
         /// What becomes of what it has taken.
         adoption: Adoption,
     },
+    /// Read every secret anew. Without a daemon every command does.
+    ReadSecrets,
     /// Take the configuration as it stands in the files now. Without a daemon every command does.
     Reload,
     /// See that the ledger and the destinations have what is an integration's under the name it has now (R17). Waits for

@@ -38,6 +38,9 @@ pub use status::{Activity, IntegrationStatus};
 /// How long files at work have to be given back once the grace is over.
 const GIVING_BACK: Duration = Duration::from_secs(5);
 
+/// How long secrets are waited for. They may stand on a file system that hangs.
+const READING: Duration = Duration::from_secs(5);
+
 /// How long a command may hold the state directory that a daemon wants.
 const HELD_BY_A_COMMAND: Duration = Duration::from_secs(10);
 
@@ -276,8 +279,7 @@ impl Daemon {
         self.stall_after.send_replace(assembly.config.daemon.stall_after);
         let changed = running.changed(&assembly.config);
         running.assembly = Arc::new(assembly);
-        running.assembly.open_outbox().await;
-        running.assembly.renew_keys().await;
+        running.secrets_anew().await;
         running.deferred = self.log.change(&running.assembly.config.daemon.log);
         for key in &running.deferred {
             events::ConfigDeferred { key }.emit();
@@ -292,12 +294,15 @@ impl Daemon {
             }
         }
         let kept = running.integrations.len();
-        // What disables one may be mended elsewhere: a destination's directory, a secret.
-        running.integrations.values().filter(|kept| kept.is_disabled()).for_each(Scheduled::nudge);
         running.start_missing();
         let started = running.assembly.config.integrations.len() - kept;
         events::ConfigReloaded { started, stopped, kept }.emit();
         Ok(())
+    }
+
+    /// Reads every secret anew.
+    async fn read_secrets(&self) {
+        self.running.lock().await.secrets_anew().await;
     }
 
     /// Lets files in flight finish; those that take longer than the grace are given back at their next batch.
@@ -329,6 +334,18 @@ impl Daemon {
 }
 
 impl Running {
+    /// Has secrets read anew by whoever keeps one, and by whom the lack of one may have disabled. Destinations read theirs
+    /// whenever they need them.
+    async fn secrets_anew(&self) {
+        self.assembly.open_outbox().await;
+        let assembly = Arc::clone(&self.assembly);
+        let renewed = tokio::spawn(async move { assembly.renew_keys().await });
+        // One that is read later still counts, and nobody waits for it.
+        drop(tokio::time::timeout(READING, renewed).await);
+        // What disables one may also have been mended elsewhere: a destination's directory.
+        self.integrations.values().filter(|kept| kept.is_disabled()).for_each(Scheduled::nudge);
+    }
+
     fn start_missing(&mut self) {
         let wanted: Vec<config::Integration> = self
             .assembly
@@ -362,7 +379,8 @@ impl Running {
         let old = &self.assembly.config;
         let same = |scheduled: &Scheduled| {
             let settings = &scheduled.settings;
-            new.integrations.get(&settings.name) == Some(settings)
+            old.vault_key == new.vault_key
+                && new.integrations.get(&settings.name) == Some(settings)
                 && old.connections.get(&settings.connection) == new.connections.get(&settings.connection)
                 && settings.destinations.iter().all(|name| old.destinations.get(name) == new.destinations.get(name))
                 && settings.mappers().all(|name| old.mappers.get(name) == new.mappers.get(name))

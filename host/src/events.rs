@@ -209,6 +209,26 @@ impl SecretWarned<'_> {
     }
 }
 
+/// The key pair of a connection could not be read anew.
+pub struct KeysKept<'a> {
+    /// Whose.
+    pub connection: &'a ConnectionKey,
+    /// Why; names the place, never the value.
+    pub problem: &'a dyn fmt::Display,
+}
+
+impl KeysKept<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        warn!(
+            event = "keys_kept",
+            connection = %self.connection,
+            problem = %self.problem,
+            "goes on with the keys that it had"
+        );
+    }
+}
+
 /// An integration waits for a person.
 pub struct IntegrationPaused<'a> {
     /// Which.

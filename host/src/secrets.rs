@@ -3,6 +3,8 @@
 //! A configuration never holds a secret, only a [`SecretReference`]: where the value stands. [`Secrets`] reads it when
 //! it is needed. This module knows nothing of S3 or of what a secret is for.
 //!
+//! `vault` keeps secrets of our own.
+//!
 //! Invariants:
 //! - A value leaves this module only inside a [`SecretString`], which neither prints nor compares, and is wiped when
 //!   dropped. The buffer it was read into is wiped as well.
@@ -26,6 +28,9 @@ use serde::{Serialize, Serializer};
 mod spelling;
 #[cfg(test)]
 mod tests;
+pub mod vault;
+
+use vault::{KeyPlace, Vault, VaultError};
 
 pub use spelling::SpellingError;
 
@@ -42,6 +47,8 @@ pub enum SecretReference {
     File(PathBuf),
     /// A variable of the daemon's environment.
     Environment(VariableName),
+    /// A secret in the vault.
+    Vault(SecretName),
 }
 
 impl fmt::Display for SecretReference {
@@ -50,6 +57,7 @@ impl fmt::Display for SecretReference {
             Self::Credential(name) => write!(f, "credential `{name}`"),
             Self::File(path) => write!(f, "file `{}`", path.display()),
             Self::Environment(name) => write!(f, "environment variable `{name}`"),
+            Self::Vault(name) => write!(f, "secret `{name}` of the vault"),
         }
     }
 }
@@ -114,6 +122,17 @@ reference_name!(
     }
 );
 
+reference_name!(
+    /// The name of a secret in the vault: lower-case letters, digits, `_`, `-` and `.`, first a letter or digit. Most keys
+    /// and tokens have capital letters, so that one in the place of its name is refused and not shown.
+    SecretName, SecretNameError,
+    "a secret's name has 1 to 255 lower-case letters, digits, `_`, `-` and `.`, and begins with a letter or digit",
+    |text| {
+        let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        text.first().is_some_and(is_plain) && text.iter().all(|byte| is_plain(byte) || b"_-.".contains(byte))
+    }
+);
+
 /// Why a secret has no value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -162,12 +181,31 @@ pub enum SecretError {
         /// The reference.
         reference: SecretReference,
     },
+    /// The configuration has no vault, or one with a problem of its own.
+    #[error("{reference} cannot be read without a vault")]
+    NoVault {
+        /// The reference.
+        reference: SecretReference,
+    },
+    /// The vault cannot be read.
+    #[error("cannot read {reference}")]
+    Vault {
+        /// The reference.
+        reference: SecretReference,
+        /// Why.
+        #[source]
+        source: VaultError,
+    },
 }
 
 impl SecretError {
     /// Whether nothing can be said of the secret from here, so that it is neither good nor bad (R14).
     pub fn is_not_checked(&self) -> bool {
-        matches!(self, Self::OutsideUnit { .. })
+        match self {
+            Self::OutsideUnit { .. } => true,
+            Self::Vault { source, .. } => source.is_not_checked(),
+            _ => false,
+        }
     }
 
     /// What a person can do about it.
@@ -180,6 +218,9 @@ impl SecretError {
             Self::Missing { reference: SecretReference::Environment(name) } => {
                 Some(format!("set it in the unit, for instance by `EnvironmentFile=` with a line `{name}=…`"))
             }
+            Self::Missing { reference: SecretReference::Vault(name) } => Some(format!("gristmill secret set {name}")),
+            Self::NoVault { .. } => Some("add the table `[vault]`, or mend it".into()),
+            Self::Vault { source, .. } => source.hint(),
             Self::Missing { .. }
             | Self::Read { .. }
             | Self::NotAFile { .. }
@@ -212,10 +253,17 @@ pub enum SecretWarning {
     },
 }
 
+/// Sees to it that this process leaves no core file, which would hold secrets, and that no other process of its user
+/// looks into its memory. Where the system refuses, the unit's `LimitCORE=0` is left.
+pub fn keep_memory_private() {
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 /// Reads secrets. Cheap to make; holds no value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secrets {
     credentials_directory: Option<PathBuf>,
+    vault: Option<Vault>,
 }
 
 impl Secrets {
@@ -226,7 +274,18 @@ impl Secrets {
 
     /// With the credentials in a directory.
     pub fn new(credentials_directory: Option<PathBuf>) -> Self {
-        Self { credentials_directory }
+        Self { credentials_directory, vault: None }
+    }
+
+    /// The same with the vault in a state directory.
+    pub fn with_vault(self, state_directory: &Path, key: KeyPlace) -> Self {
+        let vault = Vault::new(state_directory.to_owned(), key, self.credentials_directory.clone());
+        Self { vault: Some(vault), ..self }
+    }
+
+    /// The vault, if there is one.
+    pub fn vault(&self) -> Option<&Vault> {
+        self.vault.as_ref()
     }
 
     /// Reads the value anew; one line end is taken off its end. Blocks on the file system.
@@ -252,6 +311,14 @@ impl Secrets {
                 }
                 None => Err(SecretError::Missing { reference: reference.clone() }),
             },
+            SecretReference::Vault(name) => {
+                let no_vault = || SecretError::NoVault { reference: reference.clone() };
+                let value = self.vault.as_ref().ok_or_else(no_vault)?.get(name).map_err(|source| match source {
+                    VaultError::Missing { .. } => SecretError::Missing { reference: reference.clone() },
+                    source => SecretError::Vault { reference: reference.clone(), source },
+                })?;
+                Ok(Resolved { value, warning: None })
+            }
         }
     }
 }
@@ -269,10 +336,16 @@ fn read(path: &Path, reference: &SecretReference) -> Result<(SecretString, u32),
     if !metadata.is_file() {
         return Err(SecretError::NotAFile { reference: reference.clone() });
     }
+    Ok((read_value(file, reference)?, metadata.mode() & 0o777))
+}
+
+/// All that can be read of a value; one line end is taken off its end.
+pub fn read_value(input: impl Read, reference: &SecretReference) -> Result<SecretString, SecretError> {
     // Room for everything from the start: a buffer that grew would leave copies of the value behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    Ok((text(&bytes, reference)?, metadata.mode() & 0o777))
+    let read = input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|source| SecretError::Read { reference: reference.clone(), source })?;
+    text(&bytes, reference)
 }
 
 fn text(bytes: &[u8], reference: &SecretReference) -> Result<SecretString, SecretError> {

@@ -1,4 +1,4 @@
-//! No secret leaves the daemon: a run at trace level, and every byte of it searched.
+//! No secret leaves the daemon: a run at trace level, and every byte of it searched; and no core file when it crashes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,9 +7,15 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
-use gristmill_tests::process::{BUCKET, Bed, command, files_below, until};
+use gristmill_loopback_s3::{Fault, Operation};
+use gristmill_postgres_server::{DATABASE, PASSWORD, PostgresServer, USER};
+use gristmill_tests::process::{BUCKET, Bed, binary, command, files_below, until};
+use memchr::memmem;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The key that the server knows; its characters change under every encoding.
@@ -20,6 +26,17 @@ const TOKEN: &str = "tOkEn+Of/A?Session=13579%02468";
 /// What records are signed with, and the part of the receiver's address that lets in whoever has it.
 const SIGNING: &str = "sIgNiNg+Key/For?Records=24680%13579";
 const ADDRESS: &str = "aDdReSs-Of-A-Receiver.97531_08642";
+/// What is in the vault: a key that the server refuses, a password that the database refuses, the part of an address that
+/// is told of alarms, and what such notices are signed with. The vault has [`SECRET`] and [`PASSWORD`] as well.
+const IN_VAULT: [(&str, &str); 4] = [
+    ("refused", "vAuLtEd+Key/13579?24680=AbCdEfGh"),
+    ("barred", "bArReD&Password/97531%86420~zyx"),
+    ("notified", "nOtIfIeD-Of-Alarms.86420_13579"),
+    ("notices", "nOtIcEs+Signed/With=12345&abcXYZ"),
+];
+/// A key that the server refuses, and the variable that it comes in.
+const FROM_ENVIRONMENT: &str = "eNvIrOnMeNt+Key/54321?09876=QwErTy";
+const VARIABLE: &str = "REFUSED_KEY";
 /// What stands in every place that is searched, which proves that the search sees.
 const PLANTED: &str = "plAnTeD-in-every-place";
 
@@ -38,7 +55,7 @@ impl Places {
     /// The places in which a secret stands, as it is or encoded.
     fn with(&self, secret: &str) -> Vec<String> {
         let found = |form: &(&str, Vec<u8>)| {
-            let holds = |(_, bytes): &(&String, &Vec<u8>)| bytes.windows(form.1.len()).any(|part| part == form.1);
+            let holds = |(_, bytes): &(&String, &Vec<u8>)| memmem::find(bytes, &form.1).is_some();
             self.0.iter().filter(holds).map(|(place, _)| format!("{place}, {}", form.0)).collect::<Vec<_>>()
         };
         forms(secret).iter().flat_map(found).collect()
@@ -149,21 +166,8 @@ fn integration(name: &str, connection: &str, destination: &str) -> String {
     )
 }
 
-#[test]
-fn no_secret_is_in_logs_answers_files_or_arguments() {
-    let bed = Bed::with_secret(SECRET);
-    let key = format!("{PLANTED}.csv");
-    let rows = format!("Account,Name,Seats\nA,{PLANTED},7\nB,Bea,{PLANTED}\n");
-    bed.server.put(BUCKET, &key, rows).unwrap();
-    // The configuration's path stands in the arguments of every process, workers excepted.
-    let config = bed.path(PLANTED).join("gristmill.toml");
-    fs::create_dir(bed.path(PLANTED)).unwrap();
-    let address = format!("http://127.0.0.1:{}/{ADDRESS}?{PLANTED}", receiver());
-    let secrets = [("refused-key", REFUSED), ("refused-token", TOKEN), ("signing", SIGNING), ("address", &address)];
-    for (name, value) in secrets {
-        fs::write(bed.path(name), value).unwrap();
-        fs::set_permissions(bed.path(name), fs::Permissions::from_mode(0o600)).unwrap();
-    }
+/// Connections, destinations and integrations of every kind that holds a secret; some are refused.
+fn parts(bed: &Bed) -> String {
     let refused = format!(
         "[connections.refused]\nendpoint_url = \"{}\"\naccess_key = {{ access_key_id = \"loopback\", \
          secret_access_key = {{ file = \"{}\" }}, session_token = {{ file = \"{}\" }} }}\n",
@@ -176,10 +180,6 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         bed.path("address").display(),
         bed.path("signing").display()
     );
-    let issuer = bed.server.issuer();
-    issuer.trust("arn:aws:iam::123456789012:role/reader", None);
-    issuer.open_instance("123456789012");
-    issuer.grant(&format!("s3://{BUCKET}/*"));
     let obtained = |name: &str, how: &str| {
         format!(
             "[connections.{name}]\nendpoint_url = \"{endpoint}\"\n[connections.{name}.{how}\nendpoint_url = \"{endpoint}\"\n\
@@ -188,7 +188,34 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
             endpoint = bed.server.endpoint(),
         )
     };
-    let parts = [
+    let server = PostgresServer::shared();
+    let postgres = |name: &str, schema: &str| {
+        format!(
+            "[destinations.{name}.postgres]\nhost = \"localhost\"\nport = {}\ndatabase = \"{DATABASE}\"\nuser = \"{USER}\"\n\
+             password = {{ secret = \"{name}\" }}\nca_file = \"{}\"\nschema = \"{schema}\"\n",
+            server.port(),
+            server.ca_file().display()
+        )
+    };
+    let with_key = |name: &str, reference: &str| {
+        format!(
+            "[connections.{name}]\nendpoint_url = \"{}\"\n\
+             access_key = {{ access_key_id = \"loopback\", secret_access_key = {{ {reference} }} }}\n",
+            bed.server.endpoint()
+        )
+    };
+    [
+        format!("[vault]\nkey = {{ file = \"{}\" }}\n", bed.path("vault.key").display()),
+        "[notify.night]\nurl = { secret = \"notified\" }\nsecret = { secret = \"notices\" }\n".to_owned(),
+        with_key("vaulted", "secret = \"good\""),
+        with_key("vault-refused", "secret = \"refused\""),
+        with_key("environment", &format!("env = \"{VARIABLE}\"")),
+        postgres("warehouse", "searched"),
+        postgres("barred", "barred"),
+        integration("to-warehouse", "vaulted", "warehouse"),
+        integration("to-barred", "vaulted", "barred"),
+        integration("vault-denied", "vault-refused", "store"),
+        integration("environment-denied", "environment", "store"),
         hook,
         integration("to-hook", "acme", "hook"),
         "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n".to_owned(),
@@ -200,14 +227,38 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         integration("to-store", "acme", "store"),
         integration("to-lines", "acme", "lines"),
         integration("denied", "refused", "store"),
-    ];
-    bed.configure_in(&bed.state(), &config, "", &parts.concat());
+    ]
+    .concat()
+}
+
+#[test]
+fn no_secret_is_in_logs_answers_files_or_arguments() {
+    let bed = Bed::with_secret(SECRET);
+    let key = format!("{PLANTED}.csv");
+    let rows = format!("Account,Name,Seats\nA,{PLANTED},7\nB,Bea,{PLANTED}\n");
+    bed.server.put(BUCKET, &key, rows).unwrap();
+    // The configuration's path stands in the arguments of every process, workers excepted.
+    let config = bed.path(PLANTED).join("gristmill.toml");
+    fs::create_dir(bed.path(PLANTED)).unwrap();
+    let address = format!("http://127.0.0.1:{}/{ADDRESS}?{PLANTED}", receiver());
+    let key_file = bed.path("vault.key");
+    let secrets = [("refused-key", REFUSED), ("refused-token", TOKEN), ("signing", SIGNING), ("address", &address)];
+    for (name, value) in secrets {
+        fs::write(bed.path(name), value).unwrap();
+        fs::set_permissions(bed.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let issuer = bed.server.issuer();
+    issuer.trust("arn:aws:iam::123456789012:role/reader", None);
+    issuer.open_instance("123456789012");
+    issuer.grant(&format!("s3://{BUCKET}/*"));
+    bed.configure_in(&bed.state(), &config, "", &parts(&bed));
 
     let mut places = Places::default();
     let log = bed.path("log");
     let gristmill = |arguments: &[&str]| {
         let mut gristmill = command(&config, arguments);
-        gristmill.env("GRISTMILL_LOG", "trace");
+        gristmill.env("GRISTMILL_LOG", "trace").env("RUST_BACKTRACE", "full");
+        gristmill.env(VARIABLE, FROM_ENVIRONMENT).env("PLANTED", PLANTED);
         gristmill
     };
     let ask = |places: &mut Places, arguments: &[&str]| {
@@ -218,10 +269,32 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         places.add("the answers as text", &output.stdout);
         places.add("what commands say on standard error", &output.stderr);
     };
+    ask(&mut places, &["secret", "list"]);
+    ask(&mut places, &["secret", "key", key_file.to_str().unwrap()]);
+    let mut keys = vec![identity_in(&key_file)];
+    let notified = format!("http://127.0.0.1:{}/{}?{PLANTED}", receiver(), IN_VAULT[2].1);
+    let own = [("good", SECRET), ("warehouse", PASSWORD)];
+    for (name, value) in IN_VAULT.into_iter().chain(own) {
+        let value = if name == "notified" { &notified } else { value };
+        for arguments in [["secret", "set", name], ["secret", "set", name], ["secret", "rotate", name]] {
+            let output = with_input(gristmill(&arguments).arg("--json"), value);
+            places.add("the answers in JSON", &output.stdout);
+            places.add("what commands say on standard error", &output.stderr);
+        }
+    }
+    ask(&mut places, &["secret", "rekey"]);
+    keys.push(identity_in(&key_file));
+    ask(&mut places, &["secret", "list"]);
+    ask(&mut places, &["secret", "remove", "good"]);
+    ask(&mut places, &["destination", "migrate", "warehouse"]);
+    ask(&mut places, &["destination", "migrate", "barred"]);
     let once = gristmill(&["run", "--once"]).output().unwrap();
-    assert_eq!(once.status.code(), Some(1), "two integrations are refused");
+    assert_eq!(once.status.code(), Some(1), "some integrations are refused");
     let said = String::from_utf8_lossy(&once.stderr);
     assert!(said.contains("the answer was 401"), "the receiver was asked: {said}");
+    assert!(said.contains("password authentication failed"), "the database was asked: {said}");
+    let stored = PostgresServer::shared().query("searched", "SELECT count(*) FROM account_overview");
+    assert_eq!(stored, ["1"], "keys and password of the vault are good: {said}");
     places.add("the log of a pass", &once.stderr);
     places.add("the answers as text", &once.stdout);
 
@@ -230,15 +303,27 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
     let daemon = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
     let pid = Pid::from_child(&daemon);
     until("the daemon answers", || {
-        arguments_of(pid).iter().for_each(|bytes| places.add("the arguments of processes", bytes));
+        look_at_processes(&mut places, pid);
         bed.runtime().join("control.sock").exists().then_some(())
     });
     until("it says what was refused", || {
-        arguments_of(pid).iter().for_each(|bytes| places.add("the arguments of processes", bytes));
-        fs::read(&log).unwrap().windows(11).any(|part| part == b"pass_failed").then_some(())
+        look_at_processes(&mut places, pid);
+        memmem::find(&fs::read(&log).unwrap(), b"pass_failed").map(drop)
+    });
+    let slow = format!("{PLANTED}-slow.csv");
+    bed.server.faults().next_of(Operation::GetObject, &slow, 1, Fault::Slow { pause: Duration::from_secs(1) });
+    let rows = (0..9_000).fold("Account,Name\n".to_owned(), |text, row| format!("{text}S{row},{PLANTED}\n"));
+    bed.server.put(BUCKET, &slow, rows).unwrap();
+    ask(&mut places, &["poll", "to-lines"]);
+    until("a copy is in the spool", || {
+        look_at_processes(&mut places, pid);
+        let copies: Vec<_> = fs::read_dir(bed.state().join("spool")).unwrap().map_while(Result::ok).collect();
+        let copies: Vec<u8> = copies.iter().flat_map(|copy| fs::read(copy.path()).unwrap_or_default()).collect();
+        places.add("the spool", &copies);
+        memmem::find(&copies, PLANTED.as_bytes()).map(drop)
     });
     let object = format!("s3://{BUCKET}/{key}");
-    let questions: [&[&str]; 19] = [
+    let questions: [&[&str]; 23] = [
         &["status"],
         &["check"],
         &["connection", "test", "acme"],
@@ -246,6 +331,10 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         &["connection", "test", "assumed"],
         &["connection", "test", "granted"],
         &["connection", "policy", "granted"],
+        &["connection", "test", "vault-refused"],
+        &["connection", "test", "environment"],
+        &["explain", "to-barred", &key],
+        &["secret", "list"],
         &["test", "of-a-role", &object],
         &["test", "to-store", &object],
         &["test", "denied", &object],
@@ -281,20 +370,67 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
     }
     let issued = issuer.secrets();
     assert!(issued.len() >= 4, "nothing was obtained: {issued:?}");
-    for secret in issued.iter().map(String::as_str).chain([SECRET, REFUSED, TOKEN, SIGNING, ADDRESS]) {
+    let given = [SECRET, REFUSED, TOKEN, SIGNING, ADDRESS, PASSWORD, FROM_ENVIRONMENT];
+    let in_vault = IN_VAULT.iter().map(|(_, value)| *value);
+    for secret in issued.iter().chain(&keys).map(String::as_str).chain(given).chain(in_vault) {
         assert_eq!(places.with(secret), Vec::<String>::new(), "{secret} has left the daemon");
     }
 }
 
-/// The arguments of a process and of whatever it has started.
-fn arguments_of(pid: Pid) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    let mut left = vec![pid.as_raw_nonzero().get().to_string()];
+/// Adds the arguments and the environment of the daemon and of whatever it has started. The variable that a secret comes
+/// in is the daemon's own: nobody else may have it.
+fn look_at_processes(places: &mut Places, daemon: Pid) {
+    let daemon = daemon.as_raw_nonzero().get().to_string();
+    let mut left = vec![daemon.clone()];
     while let Some(pid) = left.pop() {
         // A worker may be gone by now.
-        all.extend(fs::read(format!("/proc/{pid}/cmdline")));
+        let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        places.add("the arguments of processes", &read("cmdline"));
+        for variable in read("environ").split(|byte| *byte == 0) {
+            if pid != daemon || !variable.starts_with(VARIABLE.as_bytes()) {
+                places.add("the environment of processes", variable);
+            }
+        }
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         left.extend(children.split_whitespace().map(str::to_owned));
     }
-    all
+}
+
+fn with_input(command: &mut Command, input: &str) -> std::process::Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // One that refuses before it reads has closed its end.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The secret half of a key.
+fn identity_in(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).unwrap().to_owned()
+}
+
+/// How a program ends that may leave core files of any size, and is told to leave one.
+fn crash(directory: &Path, program: &[&str], is_ready: impl Fn() -> bool) -> ExitStatus {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.arg("--core=unlimited").args(program).current_dir(directory);
+    let mut child = prlimit.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("it runs", || is_ready().then_some(()));
+    kill_process(Pid::from_child(&child), Signal::ABORT).unwrap();
+    child.wait().unwrap()
+}
+
+#[test]
+fn a_crash_leaves_no_core_file() {
+    let bed = Bed::new();
+    bed.configure("", "");
+    let directory = bed.path("");
+    let started = directory.join("started");
+    let mark = format!("touch {}; exec sleep 60", started.display());
+    let other = crash(&directory, &["sh", "-c", &mark], || started.exists());
+    assert!(other.core_dumped(), "no program leaves a core file here, so nothing is shown: {other}");
+    let (gristmill, config) = (binary(), bed.config());
+    let run = [gristmill.to_str().unwrap(), "--config", config.to_str().unwrap(), "run"];
+    let socket = bed.runtime().join("control.sock");
+    let ended = crash(&directory, &run, || socket.exists());
+    assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false));
 }

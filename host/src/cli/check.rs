@@ -41,14 +41,18 @@ impl Check {
                 parts.push((format!("destinations.{name}"), vec![Chain(&error).to_string()]));
             }
         }
-        let secrets = crate::secrets::Secrets::from_environment();
+        let secrets = config.secrets();
         let of_connections = config.connections.iter().flat_map(|(key, connection)| {
             connection.secrets().map(move |reference| (format!("connections.{key}"), reference))
         });
         let of_destinations = config.destinations.iter().flat_map(|(name, destination)| {
             destination.kind.secrets().map(move |reference| (format!("destinations.{name}"), reference))
         });
-        for (place, reference) in of_connections.chain(of_destinations) {
+        let of_notify = config
+            .notify
+            .iter()
+            .flat_map(|(name, notify)| notify.secrets().map(move |reference| (format!("notify.{name}"), reference)));
+        for (place, reference) in of_connections.chain(of_destinations).chain(of_notify) {
             match secrets.resolve(reference) {
                 Ok(_) => {}
                 Err(error) if error.is_not_checked() => note(shared, &place, &error),

@@ -29,6 +29,7 @@ mod mapper;
 mod mapping;
 mod matching;
 mod notify;
+mod vault;
 
 /// The process's environment, or another in tests.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -45,6 +46,7 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
         }
     }
     let (daemon, poll_interval) = daemon(&mut report, environment);
+    let vault_key = vault::check(&mut report);
     let connections = tables(&mut report, "connections", connection::check);
     let mappers = tables(&mut report, "mappers", mapper::check);
     let mut destinations = tables(&mut report, "destinations", |report, path, name| {
@@ -72,6 +74,7 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
     let integrations = integration::check(&mut report, &names);
     let config = Config {
         daemon,
+        vault_key,
         connections: connections.named,
         mappers: mappers.named,
         destinations: destinations.named,

@@ -15,11 +15,12 @@ use super::raw::mapping::{
     RawMetric, RawNumber, RawProduct, RawRegexReplacement, RawReplace, RawSplit, RawTransform, RawUsage, RawUser,
 };
 use super::raw::notify::RawNotify;
+use super::raw::vault::{RawVault, RawVaultKey};
 use super::raw::{Documented, KeyDocs, LATER, RawSecretReference};
 
 /// The tables at the root, in the order of the example file.
-pub(super) const SECTIONS: [&str; 7] =
-    ["daemon", "connections", "integrations", "account_fields", "mappers", "destinations", "notify"];
+pub(super) const SECTIONS: [&str; 8] =
+    ["daemon", "vault", "connections", "integrations", "account_fields", "mappers", "destinations", "notify"];
 
 /// One kind of table.
 struct Table {
@@ -45,9 +46,11 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 63] = [
+static TABLES: [Table; 65] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
+    table::<RawVault>("vault", Shown::Live("[vault]")),
+    table::<RawVaultKey>("vault.key", Shown::Inline),
     table::<RawConnection>("connections.*", Shown::Live("[connections.acme]")),
     table::<RawAccessKey>("connections.*.access_key", Shown::Live("[connections.acme.access_key]")),
     table::<RawSecretReference>("connections.*.access_key.access_key_id", Shown::Inline),
@@ -154,6 +157,12 @@ pub(super) fn is_planned(path: &TomlPath) -> bool {
     let pattern = table_round(path).map(|table| table.pattern);
     let planned = LATER.iter().find(|(table, _)| pattern == Some(table));
     planned.is_some_and(|(_, keys)| path.last_key().is_some_and(|key| keys.contains(&key)))
+}
+
+/// Whether a table says where a secret stands.
+pub(super) fn is_reference(path: &TomlPath) -> bool {
+    let keys: Vec<&str> = path.keys().collect();
+    find(&keys).is_some_and(|table| table.docs == RawSecretReference::DOCS)
 }
 
 fn table_round(path: &TomlPath) -> Option<&'static Table> {

@@ -43,6 +43,8 @@ pub enum Scope {
     Syntax,
     /// The `[daemon]` table.
     Daemon,
+    /// The vault, and whatever refers to a secret in it.
+    Vault,
     /// One connection, and the integrations that use it. The key as written, which may not be a valid one.
     Connection(String),
     /// One mapper, and the integrations that use it.
@@ -63,6 +65,7 @@ impl Scope {
         match path.segments() {
             [Segment::Key(section), Segment::Key(name), ..] => match section.as_str() {
                 "daemon" => Self::Daemon,
+                "vault" => Self::Vault,
                 "connections" => Self::Connection(name.clone()),
                 "mappers" => Self::Mapper(name.clone()),
                 "destinations" => Self::Destination(name.clone()),
@@ -72,6 +75,7 @@ impl Scope {
                 _ => Self::Syntax,
             },
             [Segment::Key(section)] if section == "daemon" => Self::Daemon,
+            [Segment::Key(section)] if section == "vault" => Self::Vault,
             _ => Self::Syntax,
         }
     }
@@ -80,7 +84,8 @@ impl Scope {
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::Syntax | Self::Daemon => true,
-            Self::Connection(_)
+            Self::Vault
+            | Self::Connection(_)
             | Self::Mapper(_)
             | Self::Destination(_)
             | Self::AccountField(_)

@@ -19,6 +19,7 @@ pub(super) mod integration;
 pub(super) mod mapper;
 pub(super) mod mapping;
 pub(super) mod notify;
+pub(super) mod vault;
 
 /// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
 /// pen.
@@ -40,7 +41,7 @@ pub(super) const LATER: [(&str, &[&str]); 15] = [
     ("destinations.*.webhook.secret", LATER_SECRETS),
 ];
 
-const LATER_SECRETS: &[&str] = &["aws_secrets_manager", "google_secret_manager", "hashicorp_vault", "secret"];
+const LATER_SECRETS: &[&str] = &["aws_secrets_manager", "google_secret_manager", "hashicorp_vault"];
 
 /// A raw struct with its documentation.
 pub(super) trait Documented {
@@ -99,6 +100,8 @@ tables! {
         file: String,
         /// The name of a variable of the daemon's environment.
         env: String,
+        /// The name of a secret in the vault, which `gristmill secret set` stores.
+        secret: String,
     }
 }
 

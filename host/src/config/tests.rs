@@ -127,6 +127,7 @@ fn every_example_beside_an_error_is_valid() {
                 !(message.starts_with("there is no connection `acme`")
                     || message.starts_with("there is no mapper `acme`")
                     || message.starts_with("there is no destination `")
+                    || *message == "there is no vault"
                     || message.starts_with("no custom mapper is named"))
             })
             .collect();
@@ -209,6 +210,39 @@ fn a_mistake_in_a_mapper_disables_the_integrations_that_use_it() {
         bucket = 'b'
         mapper = { field_mapping = 'bad' }";
     check_only_good_is_left(more, &["mappers.bad.sha256", "integrations.bad.mapper.field_mapping"]);
+}
+
+/// R15
+#[test]
+fn a_mistake_in_the_vault_disables_what_refers_to_a_secret_in_it_when_that_is_read() {
+    for vault in ["[vault]", "vault = 1", "[vault]\nkey = 'AGE-SECRET-KEY-1'", "[vault]\nkey = { file = 'a' }"] {
+        let loaded = loaded(&format!("{vault}\n{HEALTHY}"));
+        assert!(!loaded.is_fatal(), "{:?}", problems(&loaded));
+        assert_eq!((loaded.problems.len(), loaded.config.integrations.len()), (1, 1), "{:?}", problems(&loaded));
+        assert!(loaded.problems[0].scope == Scope::Vault && loaded.config.vault_key.is_none());
+        assert!(!render_problems(&loaded.problems).contains("SECRET"));
+    }
+}
+
+#[test]
+fn references_to_the_vault_are_found_wherever_they_stand() {
+    let text = "
+        [vault]
+        key = { file = '/k' }
+        [connections.off.assume_role.access_key]
+        secret_access_key = { secret = 'shared' }
+        [destinations.hook.webhook]
+        secret = { secret = 'shared' }
+        [destinations.other.webhook]
+        secret = 'shared'
+        [notify.n]
+        url = { secret = 'no name' }
+        [integrations.i.mapper.settings]
+        secret = 'shared'";
+    let found = loaded(text).vault_references;
+    let found: Vec<_> = found.iter().map(|(name, paths)| (name.as_str(), paths.join(" "))).collect();
+    let paths = "connections.off.assume_role.access_key.secret_access_key destinations.hook.webhook.secret";
+    assert_eq!(found, [("shared", paths.to_owned())]);
 }
 
 /// R15

@@ -255,6 +255,7 @@ impl Assembly {
         let workshop = Arc::new(Workshop::open(state, Launcher::this_binary())?);
         let slots = Slots::new(config.daemon.files_at_once, Keeping::Half);
         let destinations = Arc::new(Destinations::of(&config));
+        let secrets = config.secrets();
         Ok(Self {
             config,
             ledger,
@@ -264,7 +265,7 @@ impl Assembly {
             spool,
             workshop,
             destinations,
-            secrets: Secrets::from_environment(),
+            secrets,
             http: HttpClient::new(),
             opened: Arc::default(),
             renaming: Arc::default(),
@@ -277,6 +278,7 @@ impl Assembly {
         self.spool.change_limits(config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes());
         Self {
             destinations: Arc::new(self.destinations.reload(&config)),
+            secrets: config.secrets(),
             config,
             ledger: self.ledger.clone(),
             slots: self.slots.clone(),
@@ -284,7 +286,6 @@ impl Assembly {
             outbox: self.outbox.clone(),
             spool: self.spool.clone(),
             workshop: Arc::clone(&self.workshop),
-            secrets: Secrets::from_environment(),
             http: self.http.clone(),
             opened: Arc::clone(&self.opened),
             renaming: Arc::clone(&self.renaming),
@@ -438,15 +439,18 @@ impl Assembly {
     }
 
     /// Has whoever works over an open connection send the next request with the pair of keys that stands now where its secrets
-    /// are. One that cannot be read stays as it is.
+    /// are; what is under way goes on. One that cannot be read stays as it is.
     pub async fn renew_keys(self: &Arc<Self>) {
         let opened: Vec<Connection> = self.opened.lock().await.values().cloned().collect();
         for connection in opened {
-            if let Ok(settings) = self.connection_settings(connection.key()).await
-                && !connection.has_settings(&settings)
-                && connection.rotate(&settings)
-            {
-                events::KeysRotated { connection: connection.key() }.emit();
+            let key = connection.key();
+            match self.connection_settings(key).await {
+                // Whoever uses one of which more is different is started anew, with another.
+                Ok(settings) if !connection.has_settings(&settings) && connection.rotate(&settings) => {
+                    events::KeysRotated { connection: key }.emit();
+                }
+                Ok(_) | Err(PartError::Missing { .. }) => {}
+                Err(error) => events::KeysKept { connection: key, problem: &events::Chain(&error) }.emit(),
             }
         }
     }

@@ -176,6 +176,12 @@ impl Desk {
                 }
                 Ok(json!({ "reloaded": true }))
             }
+            Request::ReadSecrets => {
+                if let Place::Beside(daemon) = &self.place {
+                    daemon.read_secrets().await;
+                }
+                Ok(json!({ "read": true }))
+            }
             Request::SettleNames { integration } => {
                 let settings = known(&assembly, &integration)?;
                 self.former_name_has_left(settings).await;
@@ -367,8 +373,8 @@ async fn migrate(assembly: &Assembly, name: DestinationName) -> Result<Value, Re
         return Err(Refusal::new(format!("there is no destination `{name}`, or a problem of its own disables it"))
             .hint("gristmill check shows every problem"));
     };
-    let kind = destination.kind.clone();
-    let migrated = tokio::task::spawn_blocking(move || super::migrate(&kind)).await;
+    let (kind, secrets) = (destination.kind.clone(), assembly.config.secrets());
+    let migrated = tokio::task::spawn_blocking(move || super::migrate(&kind, &secrets)).await;
     let migrated = migrated.map_err(|_| Refusal::new("the migration ended unexpectedly"))?.map_err(|error| {
         let refusal = Refusal::new(Chain(&error));
         match error.hint() {

@@ -33,6 +33,7 @@ struct Place {
     /// The store that it resolves through.
     resolver: Option<Arc<Place>>,
     staging: PathBuf,
+    secrets: Secrets,
     open: Mutex<Option<Arc<dyn Destination>>>,
 }
 
@@ -106,7 +107,7 @@ impl Place {
     /// Whether it is that of a configuration in which nothing of it has changed.
     fn is_as(&self, other: &Self) -> bool {
         let resolver = |place: &Self| place.resolver.as_ref().map(|store| store.kind.clone());
-        self.kind == other.kind && resolver(self) == resolver(other)
+        self.kind == other.kind && self.secrets == other.secrets && resolver(self) == resolver(other)
     }
 
     fn open(&self) -> Result<Arc<dyn Destination>, DestinationError> {
@@ -115,7 +116,7 @@ impl Place {
             return Ok(Arc::clone(open));
         }
         let resolver = self.resolver.as_ref().map(|store| Resolver::through(Arc::new(Reopening(Arc::clone(store)))));
-        let opened = open_destination(&self.kind, self.staging.clone(), resolver)?;
+        let opened = open_destination(&self.kind, self.staging.clone(), resolver, &self.secrets)?;
         *open = Some(Arc::clone(&opened));
         Ok(opened)
     }
@@ -197,34 +198,41 @@ fn place(
     resolver: Option<Arc<Place>>,
 ) -> Arc<Place> {
     let staging = config.daemon.state_dir.join("staging").join(name.as_str());
-    Arc::new(Place { kind: destination.kind.clone(), resolver, staging, open: Mutex::new(None) })
+    Arc::new(Place {
+        kind: destination.kind.clone(),
+        resolver,
+        staging,
+        secrets: config.secrets(),
+        open: Mutex::new(None),
+    })
 }
 
 fn open_destination(
     kind: &DestinationKind,
     staging: PathBuf,
     resolver: Option<Resolver>,
+    secrets: &Secrets,
 ) -> Result<Arc<dyn Destination>, DestinationError> {
     Ok(match kind {
         DestinationKind::Sqlite { path } => Arc::new(SqliteDestination::open(path.clone(), staging)?),
-        DestinationKind::Postgres(settings) => Arc::new(postgres(settings)?),
+        DestinationKind::Postgres(settings) => Arc::new(postgres(settings, secrets)?),
         DestinationKind::Files { path, form } => Arc::new(FilesDestination::open(path, *form)?.resolving(resolver)),
         DestinationKind::Webhook(settings) => {
-            let opened = WebhookDestination::open(settings.clone(), Secrets::from_environment())?;
+            let opened = WebhookDestination::open(settings.clone(), secrets.clone())?;
             Arc::new(opened.resolving(resolver))
         }
     })
 }
 
 /// Contacts nobody yet.
-fn postgres(settings: &PostgresSettings) -> Result<PostgresDestination, DestinationError> {
-    PostgresDestination::new(settings.clone(), Secrets::from_environment())
+fn postgres(settings: &PostgresSettings, secrets: &Secrets) -> Result<PostgresDestination, DestinationError> {
+    PostgresDestination::new(settings.clone(), secrets.clone())
 }
 
 /// Brings a destination's schema to this version's; none where it does that by itself. Blocks.
-pub fn migrate(kind: &DestinationKind) -> Result<Option<Migrated>, DestinationError> {
+pub fn migrate(kind: &DestinationKind, secrets: &Secrets) -> Result<Option<Migrated>, DestinationError> {
     match kind {
-        DestinationKind::Postgres(settings) => postgres(settings)?.migrate().map(Some),
+        DestinationKind::Postgres(settings) => postgres(settings, secrets)?.migrate().map(Some),
         DestinationKind::Sqlite { .. } | DestinationKind::Files { .. } | DestinationKind::Webhook(_) => Ok(None),
     }
 }
@@ -238,15 +246,18 @@ pub fn destination_for_reading(
 ) -> Option<Result<Arc<dyn Destination>, DestinationError>> {
     let destination = config.destinations.get(name)?;
     let store = destination.resolve.as_ref().and_then(|store| config.destinations.get(store));
-    let resolver = store.map(|store| open_for_reading(&store.kind, &scratch.join("resolve"), None)).transpose();
+    let secrets = config.secrets();
+    let resolver =
+        store.map(|store| open_for_reading(&store.kind, &scratch.join("resolve"), None, &secrets)).transpose();
     let resolver = resolver.map(|store| store.map(Resolver::through));
-    Some(resolver.and_then(|resolver| open_for_reading(&destination.kind, scratch, resolver)))
+    Some(resolver.and_then(|resolver| open_for_reading(&destination.kind, scratch, resolver, &secrets)))
 }
 
 fn open_for_reading(
     kind: &DestinationKind,
     scratch: &Path,
     resolver: Option<Resolver>,
+    secrets: &Secrets,
 ) -> Result<Arc<dyn Destination>, DestinationError> {
     let there = |path: &PathBuf, name| if path.exists() { path.clone() } else { scratch.join(name) };
     let kind = match kind {
@@ -258,7 +269,7 @@ fn open_for_reading(
             DestinationKind::Webhook(WebhookSettings { directory, ..settings.clone() })
         }
     };
-    open_destination(&kind, scratch.join("staging"), resolver)
+    open_destination(&kind, scratch.join("staging"), resolver, secrets)
 }
 
 /// What can be seen of a destination without making or opening anything: that no file stands where its directory

@@ -8,7 +8,7 @@ use super::SecretReference;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpellingError {
     /// No such word before a colon.
-    #[error("a secret is named by where it stands: `credential:NAME`, `file:/PATH` or `env:NAME`")]
+    #[error("a secret is named by where it stands: `credential:NAME`, `secret:NAME`, `file:/PATH` or `env:NAME`")]
     Kind,
     /// The name behind it is none.
     #[error("{0}")]
@@ -25,6 +25,7 @@ impl FromStr for SecretReference {
         let (kind, place) = text.split_once(':').ok_or(SpellingError::Kind)?;
         match kind {
             "credential" => place.parse().map(Self::Credential).map_err(named),
+            "secret" => place.parse().map(Self::Vault).map_err(named),
             "env" => place.parse().map(Self::Environment).map_err(named),
             "file" if place.starts_with('/') => Ok(Self::File(place.into())),
             "file" => Err(SpellingError::Relative),
@@ -42,6 +43,7 @@ impl SecretReference {
     pub fn key_and_place(&self) -> (&'static str, String) {
         match self {
             Self::Credential(name) => ("credential", name.to_string()),
+            Self::Vault(name) => ("secret", name.to_string()),
             Self::File(path) => ("file", path.display().to_string()),
             Self::Environment(name) => ("env", name.to_string()),
         }
@@ -54,7 +56,9 @@ mod tests {
 
     #[test]
     fn a_reference_is_spelled_as_it_stands_in_the_configuration() {
-        for text in ["credential:acme-key", "file:/etc/gristmill/acme.key", "file:/a:b", "env:ACME_KEY"] {
+        for text in
+            ["credential:acme-key", "secret:acme-key", "file:/etc/gristmill/acme.key", "file:/a:b", "env:ACME_KEY"]
+        {
             let reference: SecretReference = text.parse().unwrap();
             let (key, place) = reference.key_and_place();
             assert_eq!(format!("{key}:{place}"), text);

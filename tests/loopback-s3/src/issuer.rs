@@ -76,6 +76,11 @@ impl Issuer {
         self.state().base.remove(access_key);
     }
 
+    /// Replaces the server's key pairs: what is signed with a former one is refused from now on.
+    pub fn replace_keys(&self, access_key: &str, secret_key: &str) {
+        self.state().base = HashMap::from([(access_key.to_owned(), secret_key.to_owned())]);
+    }
+
     /// Lets the server's key pair assume a role, for an hour at most; with this external id where there is one.
     pub fn trust(&self, role_arn: &str, external_id: Option<&str>) {
         let role = TrustedRole { external_id: external_id.map(str::to_owned), longest: Duration::from_secs(3_600) };

@@ -19,7 +19,7 @@ use crate::secrets::SecretReference;
 /// Add a connection.
 ///
 /// It is tried before it is written: where it is told to look, else by listing the buckets that it sees. On a terminal it
-/// asks for what the options leave open. A secret is never an option, only where it stands: `credential:NAME` (a systemd
+/// asks for what the options leave open. A secret is never an option, only where it stands: `secret:NAME` (the vault), `credential:NAME` (a systemd
 /// credential), `file:/PATH` or `env:NAME`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -173,7 +173,7 @@ impl Add {
                 questions.optional("The access key id of the identity that asks (empty for what the AWS SDK finds)")?;
         }
         if self.access_key_id.is_some() && self.secret_access_key.is_none() {
-            let question = "Where its secret access key stands (credential:NAME, file:/PATH or env:NAME)";
+            let question = "Where its secret access key stands (credential:NAME, secret:NAME, file:/PATH or env:NAME)";
             let stands = questions.ask(question, |line| reference(line).map(|_| line.to_owned()))?;
             self.secret_access_key = Some(stands);
         }

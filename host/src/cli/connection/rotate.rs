@@ -205,16 +205,21 @@ impl Files {
 
 /// The file that a secret stands in. What stands elsewhere cannot be changed from here, and how it can is said.
 fn file_of(key: &ConnectionKey, reference: &SecretReference) -> Result<PathBuf, Failed> {
+    let point = format!("gristmill connection rotate {key} --access-key-id ID --secret-access-key");
     let elsewhere = |how: String| {
         let message = format!("`{key}`: {reference} cannot be changed while the service runs");
-        let hint = format!(
-            "{how}; or put the new pair beside the old one, restart, and point to it: gristmill connection rotate {key} \
-             --access-key-id ID --secret-access-key PLACE"
-        );
+        let hint = format!("{how}; or put the new pair beside the old one, restart, and point to it: {point} PLACE");
         Err(Failed::new(UNWELL, message).hint(Some(hint)))
     };
     match reference {
         SecretReference::File(path) => Ok(path.clone()),
+        SecretReference::Vault(name) => {
+            let hint = format!(
+                "store the new one under another name, `gristmill secret set NAME`, then have it tried and taken: {point} \
+                 secret:NAME; `gristmill secret rotate {name}` replaces it untried"
+            );
+            Err(Failed::new(UNWELL, format!("`{key}`: {reference} stands in the vault")).hint(Some(hint)))
+        }
         SecretReference::Credential(name) => elsewhere(format!(
             "encrypt the new one with `systemd-creds encrypt --name={name} - /etc/credstore.encrypted/{name}`, the other half \
              likewise, then `systemctl restart gristmill`"

@@ -192,8 +192,8 @@ pub(super) fn secret(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecre
                 path,
                 "a secret must not stand in this file",
                 Advice::Hint(
-                    "name where it stands: a systemd credential, a file or an environment variable. Take this one \
-                              for known to others and have it replaced"
+                    "name where it stands: a systemd credential, the vault, a file or an environment variable. Take this \
+                              one for known to others and have it replaced"
                         .into(),
                 ),
             );
@@ -208,30 +208,37 @@ pub(super) fn reference(
     path: &TomlPath,
     raw: RawSecretReference,
 ) -> Option<SecretReference> {
-    let mut refuse = |key: &str, message: String| {
-        report.wrong(&path.key(key), message, Advice::Example);
-        None
-    };
-    match raw {
-        RawSecretReference { credential: Some(name), file: None, env: None } => match name.parse() {
-            Ok(name) => Some(SecretReference::Credential(name)),
-            Err(error) => refuse("credential", format!("this is no credential's name: {error}")),
-        },
-        RawSecretReference { credential: None, file: Some(file), env: None } => match file.starts_with('/') {
-            true => Some(SecretReference::File(file.into())),
-            false => refuse("file", "an absolute path is expected here".into()),
-        },
-        RawSecretReference { credential: None, file: None, env: Some(name) } => match name.parse() {
-            Ok(name) => Some(SecretReference::Environment(name)),
-            Err(error) => refuse("env", format!("this is no variable's name: {error}")),
-        },
-        RawSecretReference { .. } => {
-            if !report.refused_within(path) {
-                report.wrong(path, "exactly one of `credential`, `file` and `env` is expected here", Advice::Example);
-            }
-            None
+    let RawSecretReference { credential, file, env, secret } = raw;
+    let (key, found) = match (credential, file, env, secret) {
+        (Some(name), None, None, None) => {
+            let parsed = name.parse().map(SecretReference::Credential);
+            ("credential", parsed.map_err(|error| format!("this is no credential's name: {error}")))
         }
-    }
+        (None, Some(file), None, None) => match file.starts_with('/') {
+            true => ("file", Ok(SecretReference::File(file.into()))),
+            false => ("file", Err("an absolute path is expected here".to_owned())),
+        },
+        (None, None, Some(name), None) => {
+            let parsed = name.parse().map(SecretReference::Environment);
+            ("env", parsed.map_err(|error| format!("this is no variable's name: {error}")))
+        }
+        (None, None, None, Some(name)) => {
+            let vault = TomlPath::default().key("vault");
+            if report.document().get(&vault).is_none() {
+                report.leads_nowhere(&path.key("secret"), "there is no vault", Advice::Table(vault));
+            }
+            let parsed = name.parse().map(SecretReference::Vault);
+            ("secret", parsed.map_err(|error| format!("this is no secret's name: {error}")))
+        }
+        _ => {
+            if !report.refused_within(path) {
+                let expected = "exactly one of `credential`, `secret`, `file` and `env` is expected here";
+                report.wrong(path, expected, Advice::Example);
+            }
+            return None;
+        }
+    };
+    found.map_err(|message| report.wrong(&path.key(key), message, Advice::Example)).ok()
 }
 
 /// The text is repeated only where it cannot hold a password.

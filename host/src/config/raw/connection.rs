@@ -60,7 +60,7 @@ tables! {
     }
 
     /// A pair of keys. A secret never stands in this file: it is `{ credential = "NAME" }` (a systemd credential),
-    /// `{ file = "/PATH" }` or `{ env = "NAME" }`.
+    /// `{ secret = "NAME" }` (in the vault), `{ file = "/PATH" }` or `{ env = "NAME" }`.
     struct RawAccessKey {
         /// The access key id, or a reference to it. Required.
         ///
@@ -77,6 +77,7 @@ tables! {
         /// Or:
         ///
         /// ```text
+        /// secret_access_key = { secret = "acme-secret-access-key" }
         /// secret_access_key = { file = "/etc/gristmill/acme.key" }
         /// secret_access_key = { env = "ACME_SECRET_ACCESS_KEY" }
         /// ```
