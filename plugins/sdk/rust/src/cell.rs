@@ -1,6 +1,7 @@
 //! One cell of a row.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::date::{Date, moment};
 use crate::issue::Reject;
@@ -105,7 +106,7 @@ impl<'a> Cell<'a> {
     #[inline]
     pub fn decimal_as(&self, scale: u8, number: Number) -> Read<i64> {
         let read = |text: &str| self.written(number).read(text, scale);
-        self.read(read, "not_a_number", "a number that fits with its decimals")
+        self.read(read, "not_a_number", format_args!("a number with at most {scale} decimals"))
     }
 
     /// The nearest binary number.
@@ -181,7 +182,7 @@ impl<'a> Cell<'a> {
     }
 
     #[inline]
-    fn read<T>(&self, read: impl FnOnce(&str) -> Option<T>, code: &'static str, what: &str) -> Read<T> {
+    fn read<T>(&self, read: impl FnOnce(&str) -> Option<T>, code: &'static str, what: impl fmt::Display) -> Read<T> {
         let text = self.trimmed();
         if text.is_empty() {
             return Ok(None);
