@@ -18,6 +18,15 @@ pub struct Cell<'a> {
     is_typed: bool,
 }
 
+/// A text without blanks around it. Few have any, and those that begin and end in ASCII are told at a glance.
+#[inline]
+pub(crate) fn trimmed(text: &str) -> &str {
+    match (text.as_bytes().first(), text.as_bytes().last()) {
+        (Some(b'!'..=b'~'), Some(b'!'..=b'~')) | (None, _) => text,
+        _ => text.trim(),
+    }
+}
+
 /// A value, none for a blank cell, or why the row is refused.
 type Read<T> = Result<Option<T>, Reject>;
 
@@ -36,7 +45,7 @@ impl<'a> Cell<'a> {
     /// The text without blanks around it.
     #[inline]
     pub fn trimmed(&self) -> &'a str {
-        self.text.trim()
+        trimmed(self.text)
     }
 
     /// Whether there is nothing but blanks.
