@@ -30,8 +30,7 @@ impl Build {
         let path = author::build(&project).map_err(|error| Failed::of(UNWELL, &error).hint(error.hint()))?;
         let bytes = read(&path)?;
         let (host, _scratch) = host(Fuel::Uncounted)?;
-        let found =
-            host.examine(&bytes, Limit::of(project.language).limits()).map_err(|error| Failed::of(BUG, &error))?;
+        let found = host.examine(&bytes, Limit { memory: None }.of(&path)).map_err(|error| Failed::of(BUG, &error))?;
         let name = printable(&path.display().to_string());
         if let Some(problem) = found.problems.first() {
             let hint = format!("gristmill mapper check {name} says everything that is wrong with it");

@@ -59,7 +59,7 @@ impl Trial {
         let component = component(self.mapper)?;
         let settings: Arc<str> = settings(self.settings.as_deref())?;
         let (host, scratch) = host(fuel)?;
-        let limits = self.limit.limits();
+        let limits = self.limit.of(&component);
         let name = component.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = read(&component)?;
         let mapper = host.try_out(&name, &bytes, limits).map_err(|error| {
