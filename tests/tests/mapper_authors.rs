@@ -212,7 +212,7 @@ fn the_pivoted_report_comes_out_of_the_daemon_as_its_golden_lines_say() {
     let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
     let bed = Bed::new(&server.endpoint(), "loopback", "loopback-secret");
     let component = desk.place("pivoted-report/pivoted-report.wasm");
-    let reading = "decode = { csv = { header = \"none\" } }\n";
+    let reading = "csv = { header = \"none\" }\n";
     let settings = "settings = { skip = [\"Total\"] }\n";
     let configured = configuration(&component, built["sha256"].as_str().unwrap(), reading) + settings;
     bed.configure(&configured);

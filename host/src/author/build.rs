@@ -140,7 +140,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
 }
 
 fn cargo(project: &Project) -> Result<Vec<u8>, BuildError> {
-    let rustup = "install Rust 1.85 or newer: https://rustup.rs";
+    let rustup = "install Rust 1.87 or newer: https://rustup.rs";
     let cargo = find(project, &[], "cargo").ok_or_else(|| missing("cargo", rustup))?;
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
     let library = Command::new(&rustc).args(["--print", "target-libdir", "--target", RUST_TARGET]).output();
