@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import * as sdk from "./gristmill.js";
-import { Cells, Texts } from "./columns.js";
+import { bitmap, bitOf, Cells, Texts } from "./columns.js";
+import { Column } from "./values.js";
 
 const { Cell, fieldMapper, series, usageMapper } = sdk;
 
@@ -30,6 +31,15 @@ test("text survives both ways across the boundary", () => {
   for (const text of texts) out.push(text);
   assert.deepEqual(strings({ text: out.wire }), [...texts.slice(0, -1), "a\ufffdb"]);
   assert.deepEqual([...out.wire.bytes.subarray(5, 7)], [...new TextEncoder().encode("Ü")]);
+});
+
+test("bitmaps begin with the least significant bit", () => {
+  assert.deepEqual([...bitmap(10, [0, 9])], [0b1, 0b10]);
+  assert.deepEqual([0, 1, 9].map((row) => bitOf(bitmap(10, [1], true), row)), [true, false, true]);
+  const column = new Column(sdk.boolean().wire, "it");
+  for (const value of [true, null, false, true]) column.push(value);
+  assert.deepEqual(column.wire.values.val, new Uint8Array([0b1001]));
+  assert.equal(column.wire.validity[0] & 0b1111, 0b1101);
 });
 
 test("cells read as they are told to, and nothing is guessed", () => {
