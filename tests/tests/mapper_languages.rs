@@ -186,7 +186,6 @@ fn c_reads_fixed_width_codes() {
         ],
         usage: &[],
         rejects: &[
-            "4|RECORD|unknown_plan|the code of the plan is not among the settings; the plan stays as it is",
             "5|RECORD|bad_date|`0014K00004GB202302290000000{07` has no date from its 13th character on",
             "6|RECORD|bad_length|`0014K00005` is not a record of 30 characters",
             "7|RECORD|bad_revenue|`0014K00006IT20240101000012AB07` has no revenue from its 21st character on",

@@ -103,7 +103,7 @@ function ascii(bytes) {
 /** A string of UTF-8, which the host has checked. */
 function decode(bytes, start, end) {
   let text = "";
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const first = bytes[at++];
     if (first < 0x80) {
       text += String.fromCharCode(first);

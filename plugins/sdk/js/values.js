@@ -8,7 +8,9 @@ export const CLEAR = Symbol("clear");
 const type = (tag, val) => (val === undefined ? { tag } : { tag, val });
 
 // A type of the contract, and what a field says beyond it: `semantic`, `unit` and `write`. Usage ignores those.
-const make = (wire) => (options = {}) => ({ wire, options });
+const make =
+  (wire) =>
+  (options = {}) => ({ wire, options });
 
 /** Strings. @param {{semantic?: "plain" | "long_text" | "picklist" | "url" | "email" | "user", write?: "overwrite" | "if_empty"}} [options] */
 export const text = make(type("text"));
@@ -70,7 +72,7 @@ export class Column {
       throw new TypeError(`${this.what} takes values of the type ${this.tag}, and ${String(value)} is none`);
     }
     if (!isThere) this.#missing.push(this.#count);
-    const present = isThere ? value : NOTHING[this.tag] ?? 0;
+    const present = isThere ? value : (NOTHING[this.tag] ?? 0);
     if (this.tag === "text-list") {
       for (const item of present) this.values.push(item);
       this.ends.push(this.values.offsets.length - 1);
