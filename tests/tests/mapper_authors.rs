@@ -88,7 +88,7 @@ impl Desk {
 /// `[mappers.NAME]` and an integration that takes account and usage records from it.
 fn configuration(component: &Path, sha256: &str, more: &str) -> String {
     format!(
-        "[mappers.own]\npath = \"{}\"\nsha256 = \"{sha256}\"\nlimits = {{ memory = \"256MiB\" }}\n\
+        "[mappers.own]\npath = \"{}\"\nsha256 = \"{sha256}\"\n\
          [integrations.plans]\nconnection = \"main\"\nbucket = \"{BUCKET}\"\nprefix = \"plans/\"\n\
          matching = {{ on_no_match = \"create\" }}\n{more}\
          [integrations.plans.mapper]\nfield_mapping = \"own\"\nproduct_usage = \"own\"\n",

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 use super::{Failed, Shared, UNWELL};
-use crate::author::{Language, Project};
 use crate::config::ByteSize;
 use crate::mapper::{Fuel, Limits, MapperHost};
 use crate::worker::Launcher;
@@ -53,29 +52,16 @@ impl Mapper {
 /// The limits that a mapper is held to: the daemon's own.
 #[derive(Debug, Clone, Args)]
 struct Limit {
-    /// Memory of one instance, as `[mappers.NAME.limits]` would have it: 64MiB, or in a Python project the 256MiB that Python
-    /// needs.
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<ByteSize>,
+    /// Memory of one instance, where `[mappers.NAME.limits]` allows another than the default.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    memory: ByteSize,
 }
 
 impl Limit {
-    /// The limits for a component, which lies in its project's folder as a rule.
-    fn of(&self, component: &Path) -> Limits {
-        let standard = Limits::default();
-        let folder = component.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let is_python = || Project::open(folder).is_ok_and(|project| project.language == Language::Python);
-        let memory = match self.memory {
-            Some(size) => usize::try_from(size.bytes()).unwrap_or(usize::MAX),
-            None if is_python() => PYTHON,
-            None => standard.memory,
-        };
-        Limits { memory, ..standard }
+    fn limits(&self) -> Limits {
+        Limits { memory: usize::try_from(self.memory.bytes()).unwrap_or(usize::MAX), ..Limits::default() }
     }
 }
-
-/// Bytes of memory that an instance with a whole CPython needs.
-const PYTHON: usize = 256 << 20;
 
 /// A mapper host whose compiled code is kept where the user's caches are, or nowhere.
 fn host(fuel: Fuel) -> Result<(MapperHost, Option<tempfile::TempDir>), Failed> {

@@ -25,7 +25,7 @@ pub struct Check {
 impl Check {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         let bytes = read(&self.component)?;
-        let limits = self.limit.of(&self.component);
+        let limits = self.limit.limits();
         let (host, _scratch) = host(Fuel::Uncounted)?;
         let found = host.examine(&bytes, limits).map_err(|error| Failed::of(BUG, &error))?;
         if shared.json {

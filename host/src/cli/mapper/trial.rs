@@ -63,7 +63,7 @@ impl Trial {
         let component = component(self.mapper)?;
         let settings: Arc<str> = settings(self.settings.as_deref())?;
         let (host, scratch) = host(fuel)?;
-        let mut limits = self.limit.of(&component);
+        let mut limits = self.limit.limits();
         // What compiling may take is for `check` to say. A busy machine is no reason to give up here.
         limits.compile.wall = PATIENCE;
         let name = component.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
