@@ -161,7 +161,11 @@ impl Drop for S3Server {
     }
 }
 
-fn tools() -> PathBuf {
+/// Where `.ci/setup test` puts the programs that the tests start.
+///
+/// # Panics
+/// When this process has no executable.
+pub fn tools() -> PathBuf {
     if let Some(tools) = std::env::var_os("GRISTMILL_TEST_TOOLS") {
         return tools.into();
     }

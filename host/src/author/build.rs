@@ -23,6 +23,21 @@ use super::project::Project;
 
 const RUST_TARGET: &str = "wasm32-unknown-unknown";
 
+/// How C is compiled, up to the name of the module. The linker's own stack is 64 KiB, which a mapper with a buffer or two
+/// would grow into its data.
+const C_OPTIONS: [&str; 10] = [
+    "-target",
+    "wasm32-wasi",
+    "-mexec-model=reactor",
+    "-Wl,-z,stack-size=1048576",
+    "-std=c11",
+    "-O2",
+    "-s",
+    "-Wall",
+    "-Wextra",
+    "-o",
+];
+
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -125,7 +140,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
 }
 
 fn cargo(project: &Project) -> Result<Vec<u8>, BuildError> {
-    let rustup = "install Rust 1.85 or newer: https://rustup.rs";
+    let rustup = "install Rust 1.87 or newer: https://rustup.rs";
     let cargo = find(project, &[], "cargo").ok_or_else(|| missing("cargo", rustup))?;
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
     let library = Command::new(&rustc).args(["--print", "target-libdir", "--target", RUST_TARGET]).output();
@@ -154,7 +169,7 @@ fn module_of(messages: &str, package: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let artifacts =
         messages.filter(|message| message.get("reason").is_some_and(|reason| reason == "compiler-artifact"));
-    let last = artifacts.filter(of_package).last()?;
+    let last = artifacts.filter(of_package).next_back()?;
     let files = last.get("filenames")?.as_array()?.iter().filter_map(Value::as_str);
     files.map(PathBuf::from).find(|path| path.extension() == Some(OsStr::new("wasm")))
 }
@@ -165,24 +180,19 @@ fn c(project: &Project) -> Result<Vec<u8>, BuildError> {
     let module = module.map_err(failed("write into", &project.directory))?.into_temp_path();
     let hint = "python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.1, in the project; \
                 or Debian's clang, lld, wasi-libc and libclang-rt-dev-wasm32";
-    let (mut compiler, target) = if let Some(zig) = find(project, &[], "zig") {
-        (command(&zig, &["cc"]), "wasm32-wasi")
+    let mut compiler = if let Some(zig) = find(project, &[], "zig") {
+        command(&zig, &["cc"])
     } else if let Some(python) = ziglang(project) {
-        (command(&python, &["-m", "ziglang", "cc"]), "wasm32-wasi")
+        command(&python, &["-m", "ziglang", "cc"])
     } else if let Some(clang) = find(project, &[], "clang") {
-        (command(&clang, &[]), "wasm32-wasi")
+        command(&clang, &[])
     } else {
         return Err(missing("a C compiler for WebAssembly", hint));
     };
-    compiler.args(["-target", target, "-mexec-model=reactor", "-std=c11", "-O2", "-s", "-Wall", "-Wextra", "-o"]);
+    compiler.args(C_OPTIONS);
     compiler.arg(&*module).arg("mapper.c");
-    let sources =
-        fs::read_dir(project.directory.join("sdk")).map_err(failed("read", &project.directory.join("sdk")))?;
-    let mut sources: Vec<PathBuf> = sources.map_while(Result::ok).map(|entry| entry.path()).collect();
-    sources.retain(|path| path.extension() == Some(OsStr::new("c")));
-    sources.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test_")));
-    sources.sort();
-    compiler.args(sources.iter().filter_map(|path| path.strip_prefix(&project.directory).ok()));
+    let of_sdk = Language::C.parts().sdk.iter().map(|(path, _)| Path::new("sdk").join(path));
+    compiler.args(of_sdk.filter(|path| path.extension() == Some(OsStr::new("c"))));
     run(compiler, project)?;
     fs::read(&module).map_err(failed("read", &module))
 }

@@ -162,6 +162,7 @@ impl Rehearsal {
         let object = sample.object()?;
         let recipe = self.recipe(sample)?;
         let delivered = self.scratch.path().join("delivered");
+        // What an earlier sample left; where nothing did, there is nothing to remove.
         let _ = std::fs::remove_dir_all(&delivered);
         let destination = FilesDestination::open(&delivered, Form::default())?;
         let mut staging = destination.stage(delivery(&object, &recipe)?)?;
@@ -189,9 +190,7 @@ impl Rehearsal {
         let (records, counts) = golden::files_below(&delivered)
             .and_then(|files| golden::records(&files))
             .map_err(failed("read", &delivered))?;
-        let mut issues = transformed.issues.all()?;
-        // Both transforms refuse a row for the same blank identifier.
-        issues.dedup();
+        let issues = each_once(transformed.issues.all()?);
         let warnings = transformed.issues.warnings();
         let woven = Woven::weave(&transformed.tables, records, issues, again)?;
         let mut lines = woven.lines;
@@ -223,6 +222,18 @@ impl Rehearsal {
         let decode = sample.decode.clone();
         Ok(Recipe::of_mapper(named()?, decode, sample.timezone.clone(), transforms, self.launcher.clone()))
     }
+}
+
+/// Both transforms refuse a row for the same blank identifier: what was said once of a row is not said again.
+fn each_once(issues: Vec<Issue>) -> Vec<Issue> {
+    let mut kept: Vec<Issue> = Vec::with_capacity(issues.len());
+    for issue in issues {
+        let of_row = kept.iter().rev().take_while(|known| (known.table, known.row) == (issue.table, issue.row));
+        if !of_row.into_iter().any(|known| *known == issue) {
+            kept.push(issue);
+        }
+    }
+    kept
 }
 
 /// A name of ours as one of the types of names. All of them take these letters.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 use super::{Failed, Shared, UNWELL};
-use crate::author::Language;
 use crate::config::ByteSize;
 use crate::mapper::{Fuel, Limits, MapperHost};
 use crate::worker::Launcher;
@@ -53,18 +52,12 @@ impl Mapper {
 /// The limits that a mapper is held to: the daemon's own.
 #[derive(Debug, Clone, Args)]
 struct Limit {
-    /// Memory of one instance, as `[mappers.NAME.limits]` would have it; Python needs 256MiB.
+    /// Memory of one instance, where `[mappers.NAME.limits]` allows another than the default.
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     memory: ByteSize,
 }
 
 impl Limit {
-    /// What a language's mappers need.
-    fn of(language: Language) -> Self {
-        let mebibytes = if language == Language::Python { 256 } else { 64 };
-        Self { memory: ByteSize::from_bytes(mebibytes << 20) }
-    }
-
     fn limits(&self) -> Limits {
         Limits { memory: usize::try_from(self.memory.bytes()).unwrap_or(usize::MAX), ..Limits::default() }
     }

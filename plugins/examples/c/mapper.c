@@ -30,20 +30,22 @@ static void check_settings(gristmill_text settings, gristmill_problems *problems
     const gristmill_text plans = gristmill_json_member(settings, "plans");
     for (size_t place = 0; gristmill_json_name(plans, place, name, sizeof name); place++) {
         const bool is_text = gristmill_json_string(gristmill_json_member(plans, name), plan, sizeof plan);
-        if (strlen(name) != 2 || !is_text) gristmill_problem(problems, "settings", "`plans` names a text for each code of two characters");
+        if (strlen(name) == 2 && is_text) continue;
+        gristmill_problem(problems, "settings", "`plans` names a text for each code of two characters");
     }
 }
 
 static void open_records(gristmill_table *table)
 {
+    const gristmill_field_type fields[] = {
+        [COUNTRY] = {.name = "country", .type = GRISTMILL_TEXT, .semantic = GRISTMILL_PICKLIST},
+        [SINCE] = {.name = "customer_since", .type = GRISTMILL_DATE},
+        [REVENUE] = {"revenue", GRISTMILL_DECIMAL, 2, GRISTMILL_CURRENCY, GRISTMILL_OVERWRITE, "EUR"},
+        [PLAN] = {.name = "plan", .type = GRISTMILL_TEXT, .semantic = GRISTMILL_PICKLIST},
+    };
     gristmill_column(table, "RECORD");
     gristmill_identify(table, GRISTMILL_CRM_ID, NULL);
-    gristmill_field(table, (gristmill_field_type){.name = "country", .type = GRISTMILL_TEXT, .semantic = GRISTMILL_PICKLIST});
-    gristmill_field(table, (gristmill_field_type){.name = "customer_since", .type = GRISTMILL_DATE});
-    gristmill_field(table, (gristmill_field_type){
-        .name = "revenue", .type = GRISTMILL_DECIMAL, .scale = 2, .semantic = GRISTMILL_CURRENCY, .unit = "EUR",
-    });
-    gristmill_field(table, (gristmill_field_type){.name = "plan", .type = GRISTMILL_TEXT, .semantic = GRISTMILL_PICKLIST});
+    for (size_t field = 0; field < sizeof fields / sizeof *fields; field++) gristmill_field(table, fields[field]);
 }
 
 /* `{` and A to I are the digits 0 to 9 of a number above zero, `}` and J to R those of one below. */
@@ -51,7 +53,8 @@ static bool read_overpunched(gristmill_text text, int64_t *value)
 {
     static const char last[] = "{ABCDEFGHI}JKLMNOPQR";
     const char *punched = strchr(last, text.bytes[text.length - 1]);
-    if (!punched || !*punched || !gristmill_parse_decimal(gristmill_part(text, 0, text.length - 1), NULL, 0, value)) return false;
+    if (!punched || !*punched) return false;
+    if (!gristmill_parse_decimal(gristmill_part(text, 0, text.length - 1), NULL, 0, value)) return false;
     const int64_t digit = punched - last;
     *value = digit < 10 ? *value * 10 + digit : -(*value * 10 + digit - 10);
     return true;
@@ -86,7 +89,8 @@ static void map_record(const gristmill_row *row)
     if (gristmill_json_string(gristmill_json_member(plans, key), plan, sizeof plan)) {
         gristmill_set_text(row, PLAN, gristmill_text_of(plan));
     } else {
-        gristmill_warn(row, RECORD, "unknown_plan", "the code of the plan is not among the settings; the plan stays as it is");
+        gristmill_warn(row, RECORD, "unknown_plan",
+                       "the code of the plan is not among the settings; the plan stays as it is");
     }
 }
 

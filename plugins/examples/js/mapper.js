@@ -67,8 +67,14 @@ export const productUsage = usageMapper({
         for (const { month, ...counts } of attributes(row)?.usage ?? []) {
           const day = monthOf(cell, month);
           for (const [metric, count] of Object.entries(counts)) {
-            if (!Number.isSafeInteger(count)) cell.fail("count", `has a count \`${metric}\` that is not a whole number`);
-            row.usage(series(product, metric, integer(), { period: "monthly" }), row.get("Account ID").trimmed(), day, count);
+            if (!Number.isSafeInteger(count))
+              cell.fail("count", `has a count \`${metric}\` that is not a whole number`);
+            row.usage(
+              series(product, metric, integer(), { period: "monthly" }),
+              row.get("Account ID").trimmed(),
+              day,
+              count,
+            );
           }
         }
       },

@@ -166,7 +166,8 @@ static void push_value(outgoing *column, datum value)
         /* Where each list ends among the items. */
         if (column->values.length == 0) PUSH(&column->values, int32_t, 0);
         for (int64_t item = 0; item < value.integer; item++) push_text(&column->texts, value.items[item]);
-        PUSH(&column->values, int32_t, (int32_t)(column->texts.offsets.length > 0 ? column->texts.offsets.length - 1 : 0));
+        PUSH(&column->values, int32_t,
+             (int32_t)(column->texts.offsets.length > 0 ? column->texts.offsets.length - 1 : 0));
         break;
     case GRISTMILL_FLOAT:
         PUSH(&column->values, double, value.number);
@@ -208,7 +209,7 @@ static void empty_column(outgoing *column)
 static void free_column(outgoing *column)
 {
     vector *vectors[] = {
-        &column->texts.offsets, &column->texts.bytes,     &column->bits.bytes,
+        &column->texts.offsets, &column->texts.bytes,    &column->bits.bytes,
         &column->values,        &column->validity.bytes, &column->clear.bytes,
     };
     for (size_t index = 0; index < sizeof vectors / sizeof *vectors; index++) free(vectors[index]->items);
@@ -458,20 +459,24 @@ static bool is_filled(const gristmill_row *row, size_t slot, gristmill_text *tex
     return text->length > 0;
 }
 
-static gristmill_reading read_or_reject(const gristmill_row *row, size_t slot, bool is_read, const char *code, const char *what)
+static gristmill_reading read_or_reject(const gristmill_row *row, size_t slot, bool is_read, const char *code,
+                                        const char *what)
 {
     if (!is_read) gristmill_reject_cell(row, slot, code, what);
     return is_read ? GRISTMILL_READ : GRISTMILL_UNREADABLE;
 }
 
-gristmill_reading gristmill_read_integer(const gristmill_row *row, size_t slot, const gristmill_locale *locale, int64_t *value)
+gristmill_reading gristmill_read_integer(const gristmill_row *row, size_t slot, const gristmill_locale *locale,
+                                         int64_t *value)
 {
     gristmill_text text;
     if (!is_filled(row, slot, &text, &locale)) return GRISTMILL_BLANK;
-    return read_or_reject(row, slot, gristmill_parse_decimal(text, locale, 0, value), "not_an_integer", "is not a whole number");
+    return read_or_reject(row, slot, gristmill_parse_decimal(text, locale, 0, value), "not_an_integer",
+                          "is not a whole number");
 }
 
-gristmill_reading gristmill_read_decimal(const gristmill_row *row, size_t slot, const gristmill_locale *locale, uint8_t scale, int64_t *value)
+gristmill_reading gristmill_read_decimal(const gristmill_row *row, size_t slot, const gristmill_locale *locale,
+                                         uint8_t scale, int64_t *value)
 {
     gristmill_text text;
     double number;
@@ -486,7 +491,8 @@ gristmill_reading gristmill_read_decimal(const gristmill_row *row, size_t slot, 
     return read_or_reject(row, slot, false, is_number ? "too_many_decimals" : "not_a_number", what);
 }
 
-gristmill_reading gristmill_read_float(const gristmill_row *row, size_t slot, const gristmill_locale *locale, double *value)
+gristmill_reading gristmill_read_float(const gristmill_row *row, size_t slot, const gristmill_locale *locale,
+                                       double *value)
 {
     gristmill_text text;
     if (!is_filled(row, slot, &text, &locale)) return GRISTMILL_BLANK;
@@ -509,7 +515,8 @@ gristmill_reading gristmill_read_date(const gristmill_row *row, size_t slot, con
 
 /* ---- Issues ---- */
 
-static void push_issue(const gristmill_row *row, size_t slot, bool is_reject, gristmill_text code, gristmill_text message)
+static void push_issue(const gristmill_row *row, size_t slot, bool is_reject, gristmill_text code,
+                       gristmill_text message)
 {
     gristmill_table *table = row->table;
     const bool has_column = slot < table->wanted.length;
@@ -583,7 +590,8 @@ void gristmill_account(const gristmill_row *row, const gristmill_text *identifie
         misuse(table, "a usage mapper makes no account records");
         return;
     }
-    for (size_t field = 0; field < table->columns.length; field++) fill(&ITEM(table->columns, outgoing, field), table->rows.length);
+    for (size_t field = 0; field < table->columns.length; field++)
+        fill(&ITEM(table->columns, outgoing, field), table->rows.length);
     PUSH(&table->rows, uint32_t, row->number);
     push_identifiers(table, identifiers);
 }
@@ -667,9 +675,10 @@ size_t gristmill_series(gristmill_table *table, gristmill_series_type type)
     }
     for (size_t place = 0; place < table->series.length; place++) {
         const gristmill_series_type *known = &ITEM(table->series, announced, place).type;
-        if (is_same(known->product, type.product) && is_same(known->metric, type.metric) && is_same(known->unit, type.unit) &&
-            is_same(known->calendar, type.calendar) && known->type == type.type && known->scale == type.scale &&
-            known->aggregate == type.aggregate && known->period == type.period && known->repeat == type.repeat) {
+        if (is_same(known->product, type.product) && is_same(known->metric, type.metric) &&
+            is_same(known->unit, type.unit) && is_same(known->calendar, type.calendar) && known->type == type.type &&
+            known->scale == type.scale && known->aggregate == type.aggregate && known->period == type.period &&
+            known->repeat == type.repeat) {
             return place;
         }
     }
@@ -681,15 +690,16 @@ size_t gristmill_series(gristmill_table *table, gristmill_series_type type)
     }
     announced series = {
         .type = type,
-        .wire = {
-            .product = list_of_text(gristmill_text_of(type.product)),
-            .metric = list_of_text(gristmill_text_of(type.metric)),
-            .unit = {type.unit != NULL, list_of_text(gristmill_text_of(type.unit))},
-            .type = wire_type(type.type, type.scale),
-            .aggregate = (uint8_t)type.aggregate,
-            .period = {(uint8_t)type.period, list_of_text(gristmill_text_of(type.calendar))},
-            .repeat = (uint8_t)type.repeat,
-        },
+        .wire =
+            {
+                .product = list_of_text(gristmill_text_of(type.product)),
+                .metric = list_of_text(gristmill_text_of(type.metric)),
+                .unit = {type.unit != NULL, list_of_text(gristmill_text_of(type.unit))},
+                .type = wire_type(type.type, type.scale),
+                .aggregate = (uint8_t)type.aggregate,
+                .period = {(uint8_t)type.period, list_of_text(gristmill_text_of(type.calendar))},
+                .repeat = (uint8_t)type.repeat,
+            },
     };
     PUSH(&table->series, announced, series);
     return table->series.length - 1;
@@ -817,11 +827,8 @@ static gristmill_list wire_identifiers(gristmill_table *table)
 static gristmill_wire_issues wire_issues(gristmill_table *table)
 {
     return (gristmill_wire_issues){
-        list_of(&table->issue_rows),
-        list_of(&table->issue_columns),
-        list_of(&table->issue_rejects.bytes),
-        wire_text(&table->issue_codes),
-        wire_text(&table->issue_messages),
+        list_of(&table->issue_rows),    list_of(&table->issue_columns),    list_of(&table->issue_rejects.bytes),
+        wire_text(&table->issue_codes), wire_text(&table->issue_messages),
     };
 }
 
@@ -832,10 +839,14 @@ static gristmill_wire_account_batch wire_accounts(gristmill_table *table)
     for (size_t field = 0; field < count; field++) {
         outgoing *column = &ITEM(table->columns, outgoing, field);
         fill(column, table->rows.length);
-        fields[field] = (gristmill_wire_field_column){wire_column(column), wire_bits(column->is_clearing, &column->clear)};
+        fields[field] =
+            (gristmill_wire_field_column){wire_column(column), wire_bits(column->is_clearing, &column->clear)};
     }
     return (gristmill_wire_account_batch){
-        list_of(&table->rows), wire_identifiers(table), {fields, count}, wire_issues(table),
+        list_of(&table->rows),
+        wire_identifiers(table),
+        {fields, count},
+        wire_issues(table),
     };
 }
 
@@ -844,11 +855,13 @@ static gristmill_wire_usage_batch wire_usage(gristmill_table *table)
     gristmill_wire_value_block *blocks = take(&of_call, table->blocks.length * sizeof *blocks);
     for (size_t index = 0; index < table->blocks.length; index++) {
         value_block *block = &ITEM(table->blocks, value_block, index);
-        blocks[index] = (gristmill_wire_value_block){list_of(&block->entry_of), list_of(&block->series_of), wire_column(&block->values)};
+        blocks[index] = (gristmill_wire_value_block){list_of(&block->entry_of), list_of(&block->series_of),
+                                                     wire_column(&block->values)};
     }
     const size_t count = table->series.length - table->announced;
     gristmill_wire_series *series = take(&of_call, count * sizeof *series);
-    for (size_t index = 0; index < count; index++) series[index] = ITEM(table->series, announced, table->announced + index).wire;
+    for (size_t index = 0; index < count; index++)
+        series[index] = ITEM(table->series, announced, table->announced + index).wire;
     table->announced = table->series.length;
     fill(&table->users, table->rows.length);
     return (gristmill_wire_usage_batch){
@@ -901,12 +914,22 @@ static void forget(gristmill_table *table)
         free_column(&block->values);
     }
     vector *vectors[] = {
-        &table->header,     &table->wanted,        &table->keys,
-        &table->strategies, &table->fields,        &table->series,
-        &table->rows,       &table->dates,         &table->period_starts,
-        &table->blocks,     &table->issue_rows,    &table->issue_columns,
-        &table->issue_rejects.bytes,               &table->issue_codes.offsets,
-        &table->issue_codes.bytes,                 &table->issue_messages.offsets,
+        &table->header,
+        &table->wanted,
+        &table->keys,
+        &table->strategies,
+        &table->fields,
+        &table->series,
+        &table->rows,
+        &table->dates,
+        &table->period_starts,
+        &table->blocks,
+        &table->issue_rows,
+        &table->issue_columns,
+        &table->issue_rejects.bytes,
+        &table->issue_codes.offsets,
+        &table->issue_codes.bytes,
+        &table->issue_messages.offsets,
         &table->issue_messages.bytes,
     };
     for (size_t index = 0; index < sizeof vectors / sizeof *vectors; index++) free(vectors[index]->items);
@@ -917,7 +940,9 @@ static gristmill_wire_result result;
 
 static gristmill_wire_result *fault_of(const gristmill_table *table)
 {
-    result = (gristmill_wire_result){.is_fault = 1, .fault = {list_of_text(table->fault.code), list_of_text(table->fault.message), table->fault.row, {0}}};
+    result = (gristmill_wire_result){
+        .is_fault = 1,
+        .fault = {list_of_text(table->fault.code), list_of_text(table->fault.message), table->fault.row, {0}}};
     return &result;
 }
 
@@ -939,7 +964,8 @@ static gristmill_text text_of_list(gristmill_list list)
     return (gristmill_text){list.items, list.length};
 }
 
-gristmill_wire_result *gristmill_do_open(gristmill_transform transform, const gristmill_mapper *mapper, const gristmill_wire_opening *opening)
+gristmill_wire_result *gristmill_do_open(gristmill_transform transform, const gristmill_mapper *mapper,
+                                         const gristmill_wire_opening *opening)
 {
     gristmill_table *table = &tables[transform];
     forget(table);
@@ -961,7 +987,8 @@ gristmill_wire_result *gristmill_do_open(gristmill_transform transform, const gr
         strategies[index] = (gristmill_list){keys, ITEM(table->strategies, size_t, index)};
         keys += strategies[index].length;
     }
-    result = (gristmill_wire_result){.layout = {.wanted = list_of(&table->wanted), .identifiers = {strategies, table->strategies.length}}};
+    result = (gristmill_wire_result){
+        .layout = {.wanted = list_of(&table->wanted), .identifiers = {strategies, table->strategies.length}}};
     if (transform == GRISTMILL_FIELD_MAPPER) {
         result.layout.fields = list_of(&table->fields);
     } else {
@@ -971,7 +998,8 @@ gristmill_wire_result *gristmill_do_open(gristmill_transform transform, const gr
     return &result;
 }
 
-gristmill_wire_result *gristmill_do_map(gristmill_transform transform, const gristmill_mapper *mapper, gristmill_wire_batch batch)
+gristmill_wire_result *gristmill_do_map(gristmill_transform transform, const gristmill_mapper *mapper,
+                                        gristmill_wire_batch batch)
 {
     gristmill_table *table = &tables[transform];
     if (!table->is_open) misuse(table, "no table is open");
@@ -1023,8 +1051,8 @@ gristmill_list *gristmill_do_check(const gristmill_mapper *mapper, gristmill_tex
 /* ---- The log ---- */
 
 #ifdef __wasm__
-__attribute__((import_module("gristmill:mapper/log@0.1.0"), import_name("write"))) void
-gristmill_host_log(int32_t level, const char *message, size_t length);
+__attribute__((import_module("gristmill:mapper/log@0.1.0"),
+               import_name("write"))) void gristmill_host_log(int32_t level, const char *message, size_t length);
 
 void gristmill_log(gristmill_level level, const char *message)
 {

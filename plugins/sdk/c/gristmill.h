@@ -159,10 +159,13 @@ gristmill_text gristmill_cell(const gristmill_row *row, size_t slot);
 /* Whether a workbook typed the cell itself: its text is canonical, and locale and date form do not apply to it. */
 bool gristmill_is_typed(const gristmill_row *row, size_t slot);
 /* `locale` may be NULL: `.` and no groups. */
-gristmill_reading gristmill_read_integer(const gristmill_row *row, size_t slot, const gristmill_locale *locale, int64_t *value);
+gristmill_reading gristmill_read_integer(const gristmill_row *row, size_t slot, const gristmill_locale *locale,
+                                         int64_t *value);
 /* An exact number in units of its last place: with a scale of 2, `12.5` is 1250. Further digits do not read. */
-gristmill_reading gristmill_read_decimal(const gristmill_row *row, size_t slot, const gristmill_locale *locale, uint8_t scale, int64_t *value);
-gristmill_reading gristmill_read_float(const gristmill_row *row, size_t slot, const gristmill_locale *locale, double *value);
+gristmill_reading gristmill_read_decimal(const gristmill_row *row, size_t slot, const gristmill_locale *locale,
+                                         uint8_t scale, int64_t *value);
+gristmill_reading gristmill_read_float(const gristmill_row *row, size_t slot, const gristmill_locale *locale,
+                                       double *value);
 /* Days since 1970-01-01. `form` has `%Y`, `%m` and `%d` between the characters that stand there; NULL is `%Y-%m-%d`. */
 gristmill_reading gristmill_read_date(const gristmill_row *row, size_t slot, const char *form, int32_t *day);
 

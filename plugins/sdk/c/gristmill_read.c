@@ -58,7 +58,8 @@ static bool plain(gristmill_text text, const gristmill_locale *locale, plain_num
     text = gristmill_trim(text);
     *number = (plain_number){0};
     size_t at = 0;
-    if (text.length > 0 && (text.bytes[0] == '-' || text.bytes[0] == '+')) number->is_negative = text.bytes[at++] == '-';
+    if (text.length > 0 && (text.bytes[0] == '-' || text.bytes[0] == '+'))
+        number->is_negative = text.bytes[at++] == '-';
     bool has_point = false, has_groups = false;
     size_t since_group = 0;
     for (; at < text.length; at++) {
@@ -70,7 +71,8 @@ static bool plain(gristmill_text text, const gristmill_locale *locale, plain_num
         } else if (byte == point && !has_point && (!has_groups || since_group == 3)) {
             has_point = true;
             number->whole = number->length;
-        } else if (group && byte == group && !has_point && since_group <= 3 && (has_groups ? since_group == 3 : since_group > 0)) {
+        } else if (group && byte == group && !has_point && since_group <= 3 &&
+                   (has_groups ? since_group == 3 : since_group > 0)) {
             has_groups = true;
             since_group = 0;
         } else {

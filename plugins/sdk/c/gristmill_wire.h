@@ -178,54 +178,68 @@ typedef struct {
 typedef enum { GRISTMILL_FIELD_MAPPER, GRISTMILL_USAGE_MAPPER } gristmill_transform;
 
 gristmill_list *gristmill_do_check(const gristmill_mapper *mapper, gristmill_text settings);
-gristmill_wire_result *gristmill_do_open(gristmill_transform transform, const gristmill_mapper *mapper, const gristmill_wire_opening *opening);
-gristmill_wire_result *gristmill_do_map(gristmill_transform transform, const gristmill_mapper *mapper, gristmill_wire_batch batch);
+gristmill_wire_result *gristmill_do_open(gristmill_transform transform, const gristmill_mapper *mapper,
+                                         const gristmill_wire_opening *opening);
+gristmill_wire_result *gristmill_do_map(gristmill_transform transform, const gristmill_mapper *mapper,
+                                        gristmill_wire_batch batch);
 gristmill_wire_result *gristmill_do_finish(gristmill_transform transform, const gristmill_mapper *mapper);
 /* Called when the host has read what was returned. */
 void gristmill_returned(void *result);
 
 #ifdef __wasm__
 
-#define GRISTMILL_EXPORT(interface, function) __attribute__((export_name("gristmill:mapper/" interface "@0.1.0#" function)))
-#define GRISTMILL_RETURNED(interface, function) \
+#define GRISTMILL_EXPORT(interface, function)                                                                          \
+    __attribute__((export_name("gristmill:mapper/" interface "@0.1.0#" function)))
+#define GRISTMILL_RETURNED(interface, function)                                                                        \
     __attribute__((export_name("cabi_post_gristmill:mapper/" interface "@0.1.0#" function)))
 
-#define GRISTMILL_TRANSFORM(interface, name, transform, mapper)                                                          \
-    GRISTMILL_EXPORT(interface, "check") void *name##_check(const char *bytes, size_t length)                            \
-    {                                                                                                                    \
-        return gristmill_do_check(&(mapper), (gristmill_text){bytes, length});                                           \
-    }                                                                                                                    \
-    GRISTMILL_EXPORT(interface, "open") void *name##_open(const gristmill_wire_opening *opening)                         \
-    {                                                                                                                    \
-        return gristmill_do_open(transform, &(mapper), opening);                                                         \
-    }                                                                                                                    \
-    GRISTMILL_EXPORT(interface, "map-batch")                                                                             \
-    void *name##_map(uint32_t first_row, uint32_t rows, const gristmill_wire_cells *columns, size_t count)               \
-    {                                                                                                                    \
-        return gristmill_do_map(transform, &(mapper), (gristmill_wire_batch){columns, count, first_row, rows});          \
-    }                                                                                                                    \
-    GRISTMILL_EXPORT(interface, "finish") void *name##_finish(void)                                                      \
-    {                                                                                                                    \
-        return gristmill_do_finish(transform, &(mapper));                                                                \
-    }                                                                                                                    \
-    GRISTMILL_RETURNED(interface, "check") void name##_checked(void *result) { gristmill_returned(result); }             \
-    GRISTMILL_RETURNED(interface, "open") void name##_opened(void *result) { gristmill_returned(result); }               \
-    GRISTMILL_RETURNED(interface, "map-batch") void name##_mapped(void *result) { gristmill_returned(result); }          \
-    GRISTMILL_RETURNED(interface, "finish") void name##_finished(void *result) { gristmill_returned(result); }
+#define GRISTMILL_TRANSFORM(interface, name, transform, mapper)                                                        \
+    GRISTMILL_EXPORT(interface, "check") void *name##_check(const char *bytes, size_t length)                          \
+    {                                                                                                                  \
+        return gristmill_do_check(&(mapper), (gristmill_text){bytes, length});                                         \
+    }                                                                                                                  \
+    GRISTMILL_EXPORT(interface, "open") void *name##_open(const gristmill_wire_opening *opening)                       \
+    {                                                                                                                  \
+        return gristmill_do_open(transform, &(mapper), opening);                                                       \
+    }                                                                                                                  \
+    GRISTMILL_EXPORT(interface, "map-batch")                                                                           \
+    void *name##_map(uint32_t first_row, uint32_t rows, const gristmill_wire_cells *columns, size_t count)             \
+    {                                                                                                                  \
+        return gristmill_do_map(transform, &(mapper), (gristmill_wire_batch){columns, count, first_row, rows});        \
+    }                                                                                                                  \
+    GRISTMILL_EXPORT(interface, "finish") void *name##_finish(void)                                                    \
+    {                                                                                                                  \
+        return gristmill_do_finish(transform, &(mapper));                                                              \
+    }                                                                                                                  \
+    GRISTMILL_RETURNED(interface, "check") void name##_checked(void *result)                                           \
+    {                                                                                                                  \
+        gristmill_returned(result);                                                                                    \
+    }                                                                                                                  \
+    GRISTMILL_RETURNED(interface, "open") void name##_opened(void *result)                                             \
+    {                                                                                                                  \
+        gristmill_returned(result);                                                                                    \
+    }                                                                                                                  \
+    GRISTMILL_RETURNED(interface, "map-batch") void name##_mapped(void *result)                                        \
+    {                                                                                                                  \
+        gristmill_returned(result);                                                                                    \
+    }                                                                                                                  \
+    GRISTMILL_RETURNED(interface, "finish") void name##_finished(void *result)                                         \
+    {                                                                                                                  \
+        gristmill_returned(result);                                                                                    \
+    }
 
 #else
 
 /* Without a host, tests call `gristmill_do_open` and its like. */
-#define GRISTMILL_TRANSFORM(interface, name, transform, mapper) \
-    const gristmill_mapper *const name##_mapper = &(mapper);
+#define GRISTMILL_TRANSFORM(interface, name, transform, mapper) const gristmill_mapper *const name##_mapper = &(mapper);
 
 #endif
 
 /* Makes `mapper` the component's `field-mapping`. */
-#define GRISTMILL_FIELD_MAPPING(mapper) \
+#define GRISTMILL_FIELD_MAPPING(mapper)                                                                                \
     GRISTMILL_TRANSFORM("field-mapping", gristmill_field_mapping, GRISTMILL_FIELD_MAPPER, mapper)
 /* Makes `mapper` the component's `product-usage`. */
-#define GRISTMILL_PRODUCT_USAGE(mapper) \
+#define GRISTMILL_PRODUCT_USAGE(mapper)                                                                                \
     GRISTMILL_TRANSFORM("product-usage", gristmill_product_usage, GRISTMILL_USAGE_MAPPER, mapper)
 
 #endif

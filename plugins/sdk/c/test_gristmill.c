@@ -1,6 +1,6 @@
 /*
- * cc -std=c11 -Wall -Wextra -fsanitize=address,undefined -o /tmp/test_gristmill test_gristmill.c gristmill.c gristmill_read.c
- * /tmp/test_gristmill
+ * cc -std=c11 -Wall -Wextra -fsanitize=address,undefined -o /tmp/test_gristmill test_gristmill.c gristmill.c
+ * gristmill_read.c /tmp/test_gristmill
  */
 
 #include "gristmill.h"
@@ -11,14 +11,16 @@
 
 static int failures;
 
-#define CHECK(condition) \
+#define CHECK(condition)                                                                                               \
     if (!(condition)) failures++, fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition)
 
-static void check_decimal(const char *text, const gristmill_locale *locale, uint8_t scale, bool is_read, int64_t expected)
+static void check_decimal(const char *text, const gristmill_locale *locale, uint8_t scale, bool is_read,
+                          int64_t expected)
 {
     int64_t value = expected;
     const bool found = gristmill_parse_decimal(gristmill_text_of(text), locale, scale, &value);
-    if (found != is_read || value != expected) failures++, fprintf(stderr, "decimal `%s`: %d %lld\n", text, found, (long long)value);
+    if (found != is_read || value != expected)
+        failures++, fprintf(stderr, "decimal `%s`: %d %lld\n", text, found, (long long)value);
 }
 
 static void numbers(void)
@@ -72,13 +74,15 @@ static void days(void)
 
 static void settings(void)
 {
-    const gristmill_text json = gristmill_text_of("{\"a\": {\"b\": [1, \"}\"]}, \"caf\\u00e9\" :\"x\\n\\\"\\ud83e\\udd80\", \"n\":-7 , \"t\":true}");
+    const gristmill_text json = gristmill_text_of(
+        "{\"a\": {\"b\": [1, \"}\"]}, \"caf\\u00e9\" :\"x\\n\\\"\\ud83e\\udd80\", \"n\":-7 , \"t\":true}");
     char buffer[32];
     int64_t number;
     bool truth;
     CHECK(gristmill_equal(gristmill_json_member(json, "a"), "{\"b\": [1, \"}\"]}"));
     CHECK(gristmill_equal(gristmill_json_member(gristmill_json_member(json, "a"), "b"), "[1, \"}\"]"));
-    CHECK(gristmill_json_string(gristmill_json_member(json, "café"), buffer, sizeof buffer) && strcmp(buffer, "x\n\"🦀") == 0);
+    CHECK(gristmill_json_string(gristmill_json_member(json, "café"), buffer, sizeof buffer) &&
+          strcmp(buffer, "x\n\"🦀") == 0);
     CHECK(gristmill_json_integer(gristmill_json_member(json, "n"), &number) && number == -7);
     CHECK(gristmill_json_boolean(gristmill_json_member(json, "t"), &truth) && truth);
     CHECK(gristmill_json_member(json, "none").length == 0);
@@ -112,7 +116,8 @@ static gristmill_wire_batch batch(uint32_t first_row, const char *const (*rows)[
             memcpy(bytes[column] + offsets[column][row], rows[row][column], length);
             offsets[column][row + 1] = offsets[column][row] + (int32_t)length;
         }
-        columns[column].text = (gristmill_wire_text){{offsets[column], count + 1}, {bytes[column], (size_t)offsets[column][count]}};
+        columns[column].text =
+            (gristmill_wire_text){{offsets[column], count + 1}, {bytes[column], (size_t)offsets[column][count]}};
     }
     return (gristmill_wire_batch){columns, 2, first_row, count};
 }
@@ -130,7 +135,9 @@ static bool is_text(const gristmill_wire_text *text, size_t row, const char *exp
 {
     const int32_t *offsets = text->offsets.items;
     if (row + 1 >= text->offsets.length) return false;
-    return gristmill_equal((gristmill_text){(char *)text->bytes.items + offsets[row], (size_t)(offsets[row + 1] - offsets[row])}, expected);
+    return gristmill_equal(
+        (gristmill_text){(char *)text->bytes.items + offsets[row], (size_t)(offsets[row + 1] - offsets[row])},
+        expected);
 }
 
 #define AT(list, type, index) (((const type *)(list).items)[index])
@@ -144,9 +151,11 @@ static void open_accounts(gristmill_table *table)
     gristmill_identify(table, GRISTMILL_CRM_ID, NULL);
     gristmill_identify(table, GRISTMILL_NAME, NULL);
     gristmill_and(table, GRISTMILL_FIELD, "region");
-    gristmill_field(table, (gristmill_field_type){"arr", GRISTMILL_DECIMAL, 2, GRISTMILL_CURRENCY, GRISTMILL_OVERWRITE, "EUR"});
+    gristmill_field(
+        table, (gristmill_field_type){"arr", GRISTMILL_DECIMAL, 2, GRISTMILL_CURRENCY, GRISTMILL_OVERWRITE, "EUR"});
     gristmill_field(table, (gristmill_field_type){.name = "tier", .type = GRISTMILL_TEXT});
-    gristmill_field(table, (gristmill_field_type){.name = "tags", .type = GRISTMILL_TEXT_LIST, .write = GRISTMILL_APPEND});
+    gristmill_field(table,
+                    (gristmill_field_type){.name = "tags", .type = GRISTMILL_TEXT_LIST, .write = GRISTMILL_APPEND});
 }
 
 static void map_account(const gristmill_row *row)
@@ -170,14 +179,18 @@ static void accounts(void)
 {
     gristmill_wire_opening without = opening("Id", "Since");
     gristmill_wire_result *result = gristmill_do_open(GRISTMILL_FIELD_MAPPER, &accounts_mapper, &without);
-    CHECK(result->is_fault && gristmill_equal((gristmill_text){result->fault.message.items, result->fault.message.length}, "the table has no column `ARR`"));
+    CHECK(result->is_fault &&
+          gristmill_equal((gristmill_text){result->fault.message.items, result->fault.message.length},
+                          "the table has no column `ARR`"));
     gristmill_returned(result);
 
     gristmill_wire_opening with = opening("ARR", "Id");
     result = gristmill_do_open(GRISTMILL_FIELD_MAPPER, &accounts_mapper, &with);
-    CHECK(!result->is_fault && AT(result->layout.wanted, uint32_t, 0) == 2 && AT(result->layout.wanted, uint32_t, 1) == 0);
+    CHECK(!result->is_fault && AT(result->layout.wanted, uint32_t, 0) == 2 &&
+          AT(result->layout.wanted, uint32_t, 1) == 0);
     CHECK(result->layout.identifiers.length == 2 && AT(result->layout.identifiers, gristmill_list, 1).length == 2);
-    CHECK(result->layout.fields.length == 3 && AT(result->layout.fields, gristmill_wire_output_field, 0).type.scale == 2);
+    CHECK(result->layout.fields.length == 3 &&
+          AT(result->layout.fields, gristmill_wire_output_field, 0).type.scale == 2);
     gristmill_returned(result);
 
     static const char *const rows[ROWS][2] = {{"1", "12.5"}, {"2", "x"}, {"3", "0"}, {"", "-1"}};
@@ -185,26 +198,31 @@ static void accounts(void)
     /* Twice, for columns keep their memory. */
     for (uint32_t round = 0; round < 2; round++) {
         result = gristmill_do_map(GRISTMILL_FIELD_MAPPER, &accounts_mapper, batch(7 + round * ROWS, rows, ROWS));
-        CHECK(!result->is_fault && result->accounts.rows.length == 3 && AT(result->accounts.rows, uint32_t, 1) == 9 + round * ROWS);
+        CHECK(!result->is_fault && result->accounts.rows.length == 3 &&
+              AT(result->accounts.rows, uint32_t, 1) == 9 + round * ROWS);
         const gristmill_wire_text_column *ids = result->accounts.identifiers.items;
         CHECK(result->accounts.identifiers.length == 3 && is_text(&ids[0].text, 1, "3"));
         CHECK(ids[0].validity.is_some && AT(ids[0].validity.value, uint8_t, 0) == 3);
         const gristmill_wire_field_column *fields = result->accounts.fields.items;
         const gristmill_wire_values *arr = &fields[0].column.values;
         CHECK(arr->list.length == 3 && AT(arr->list, int64_t, 0) == 1250 && AT(arr->list, int64_t, 2) == -100);
-        CHECK(fields[0].column.validity.is_some && AT(fields[0].column.validity.value, uint8_t, 0) == 5 && !fields[0].clear.is_some);
+        CHECK(fields[0].column.validity.is_some && AT(fields[0].column.validity.value, uint8_t, 0) == 5 &&
+              !fields[0].clear.is_some);
         CHECK(is_text(&fields[1].column.values.text, 2, "basic"));
         CHECK(fields[1].clear.is_some && AT(fields[1].clear.value, uint8_t, 0) == 2);
         const gristmill_list *tags = fields[2].column.values.lists;
-        CHECK(tags[0].length == 4 && AT(tags[0], int32_t, 1) == 2 && AT(tags[0], int32_t, 2) == 2 && AT(tags[0], int32_t, 3) == 4 && tags[1].length == 5);
+        CHECK(tags[0].length == 4 && AT(tags[0], int32_t, 1) == 2 && AT(tags[0], int32_t, 2) == 2 &&
+              AT(tags[0], int32_t, 3) == 4 && tags[1].length == 5);
         const gristmill_wire_issues *issues = &result->accounts.issues;
-        CHECK(issues->rows.length == 2 && AT(issues->rows, uint32_t, 0) == 8 + round * ROWS && AT(issues->columns, int32_t, 0) == 0);
+        CHECK(issues->rows.length == 2 && AT(issues->rows, uint32_t, 0) == 8 + round * ROWS &&
+              AT(issues->columns, int32_t, 0) == 0);
         CHECK(AT(issues->rejects, uint8_t, 0) == 1 && is_text(&issues->codes, 1, "negative"));
         CHECK(is_text(&issues->messages, 0, "`x` is not a number"));
         gristmill_returned(result);
     }
     result = gristmill_do_map(GRISTMILL_FIELD_MAPPER, &accounts_mapper, batch(20, exact, 1));
-    CHECK(is_text(&result->accounts.issues.messages, 0, "`1.005` is not a number with at most 2 digits after the point"));
+    CHECK(
+        is_text(&result->accounts.issues.messages, 0, "`1.005` is not a number with at most 2 digits after the point"));
     gristmill_returned(result);
     result = gristmill_do_finish(GRISTMILL_FIELD_MAPPER, &accounts_mapper);
     CHECK(!result->is_fault && result->accounts.rows.length == 0 && result->accounts.identifiers.length == 3);
@@ -228,7 +246,8 @@ static void mistakes(void)
     gristmill_returned(gristmill_do_open(GRISTMILL_FIELD_MAPPER, &wrong, &with));
     gristmill_wire_result *result = gristmill_do_map(GRISTMILL_FIELD_MAPPER, &wrong, batch(5, rows, 1));
     CHECK(result->is_fault && result->fault.row.is_some && result->fault.row.value == 5);
-    CHECK(gristmill_equal((gristmill_text){result->fault.message.items, result->fault.message.length}, "a value is set of another type than its field's"));
+    CHECK(gristmill_equal((gristmill_text){result->fault.message.items, result->fault.message.length},
+                          "a value is set of another type than its field's"));
     gristmill_returned(result);
 }
 
@@ -238,7 +257,8 @@ static uint32_t last_row;
 
 static gristmill_series_type logins(void)
 {
-    return (gristmill_series_type){.product = "Core", .metric = "logins", .type = GRISTMILL_INTEGER, .period = GRISTMILL_MONTHLY};
+    return (gristmill_series_type){
+        .product = "Core", .metric = "logins", .type = GRISTMILL_INTEGER, .period = GRISTMILL_MONTHLY};
 }
 
 static void open_usage(gristmill_table *table)
@@ -256,7 +276,8 @@ static void map_usage(const gristmill_row *row)
     int64_t count;
     last_row = row->number;
     if (gristmill_read_integer(row, 1, NULL, &count) != GRISTMILL_READ) return;
-    gristmill_entry(row, (gristmill_text[1]){gristmill_cell(row, 0)}, today, gristmill_period_start(GRISTMILL_MONTHLY, today));
+    gristmill_entry(row, (gristmill_text[1]){gristmill_cell(row, 0)}, today,
+                    gristmill_period_start(GRISTMILL_MONTHLY, today));
     if (count > 3) gristmill_entry_user(row, gristmill_text_of("ada@acme.example"));
     gristmill_add_integer(row, gristmill_series(row->table, logins()), count);
     gristmill_series_type note = logins();
@@ -282,7 +303,8 @@ static void usage(void)
     gristmill_returned(result);
     for (uint32_t round = 0; round < 2; round++) {
         result = gristmill_do_map(GRISTMILL_USAGE_MAPPER, &usage_mapper, batch(round * ROWS, rows, ROWS));
-        CHECK(!result->is_fault && result->usage.rows.length == 2 && AT(result->usage.rows, uint32_t, 1) == 2 + round * ROWS);
+        CHECK(!result->is_fault && result->usage.rows.length == 2 &&
+              AT(result->usage.rows, uint32_t, 1) == 2 + round * ROWS);
         CHECK(result->usage.announced.length == (round == 0 ? 2 : 0) && result->usage.blocks.length == 2);
         const gristmill_wire_value_block *blocks = result->usage.blocks.items;
         CHECK(AT(blocks[0].entry_of, uint32_t, 1) == 1 && AT(blocks[1].series_of, uint32_t, 1) == 1);
@@ -300,7 +322,8 @@ static void usage(void)
 static void check_settings(gristmill_text settings, gristmill_problems *problems)
 {
     char name[16];
-    for (size_t place = 0; gristmill_json_name(settings, place, name, sizeof name); place++) gristmill_problem(problems, "settings", name);
+    for (size_t place = 0; gristmill_json_name(settings, place, name, sizeof name); place++)
+        gristmill_problem(problems, "settings", name);
 }
 
 int main(void)

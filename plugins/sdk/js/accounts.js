@@ -1,26 +1,28 @@
 /** Field mapping: account records. */
 
-import { Bits } from "./columns.js";
+import { bitmap } from "./columns.js";
 import { kebab, Table, transform } from "./table.js";
 import { CLEAR, Column, TextColumn } from "./values.js";
 
 /** One field's values in a batch. */
 class FieldColumn {
-  #clear = new Bits();
-  #clears = false;
+  #count = 0;
+  /** The places of those that are to be erased. */
+  #clear = [];
 
   constructor(name, wireType) {
     this.column = new Column(wireType, `the field \`${name}\``);
   }
 
   push(value) {
+    if (value === CLEAR) this.#clear.push(this.#count);
     this.column.push(value === CLEAR ? null : value);
-    this.#clear.push(value === CLEAR);
-    this.#clears ||= value === CLEAR;
+    this.#count += 1;
   }
 
   get wire() {
-    return { column: this.column.wire, clear: this.#clears ? this.#clear.wire : null };
+    const clear = this.#clear.length > 0 ? bitmap(this.#count, this.#clear) : null;
+    return { column: this.column.wire, clear };
   }
 }
 
@@ -36,8 +38,9 @@ class Accounts extends Table {
 
   account(row, identifiers, values) {
     const { output } = this;
-    const unknown = Object.keys(values).find((name) => !output.fields.has(name));
-    if (unknown !== undefined) throw new TypeError(`the layout has no field \`${unknown}\``);
+    for (const name in values) {
+      if (!output.fields.has(name)) throw new TypeError(`the layout has no field \`${name}\``);
+    }
     this.pushIdentifiers(output.identifiers, identifiers);
     for (const [name, column] of output.fields) column.push(values[name]);
     output.rows.push(row);

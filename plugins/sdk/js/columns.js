@@ -5,21 +5,11 @@ export function bitOf(bits, row) {
   return ((bits[row >> 3] >> (row & 7)) & 1) === 1;
 }
 
-/** A bitmap that grows by a bit at a time. */
-export class Bits {
-  bytes = [];
-  length = 0;
-
-  push(set) {
-    const place = this.length & 7;
-    if (place === 0) this.bytes.push(0);
-    if (set) this.bytes[this.bytes.length - 1] |= 1 << place;
-    this.length += 1;
-  }
-
-  get wire() {
-    return Uint8Array.from(this.bytes);
-  }
+/** The bitmap of so many rows in which the bits of some rows are set, or, where `others` says so, all but those. */
+export function bitmap(length, rows, others = false) {
+  const bytes = new Uint8Array((length + 7) >> 3).fill(others ? 0xff : 0);
+  for (const row of rows) bytes[row >> 3] ^= 1 << (row & 7);
+  return bytes;
 }
 
 /** Strings on their way out. */
@@ -103,18 +93,17 @@ export class Cells {
 
 /** The string of bytes that are ASCII, else null. */
 function ascii(bytes) {
-  if (bytes.some((byte) => byte >= 0x80)) return null;
   let text = "";
   for (let at = 0; at < bytes.length; at += AT_ONCE) {
     text += String.fromCharCode.apply(null, bytes.subarray(at, at + AT_ONCE));
   }
-  return text;
+  return /[\x80-\xff]/.test(text) ? null : text;
 }
 
 /** A string of UTF-8, which the host has checked. */
 function decode(bytes, start, end) {
   let text = "";
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const first = bytes[at++];
     if (first < 0x80) {
       text += String.fromCharCode(first);

@@ -6,8 +6,7 @@ const MILLISECONDS = 86_400_000;
 export function dayOf(year, month, day) {
   const moment = new Date(0);
   moment.setUTCFullYear(year, month - 1, day);
-  const exists =
-    moment.getUTCFullYear() === year && moment.getUTCMonth() === month - 1 && moment.getUTCDate() === day;
+  const exists = moment.getUTCFullYear() === year && moment.getUTCMonth() === month - 1 && moment.getUTCDate() === day;
   return exists && year >= 1 && year <= 9999 ? Math.floor(moment.getTime() / MILLISECONDS) : null;
 }
 
@@ -21,7 +20,6 @@ export function dateOf(day) {
     weekday: moment.getUTCDay() || 7,
   };
 }
-
 
 /** The first day of the period that a day is in; weeks begin on Monday. A custom period's start is the mapper's. */
 export function startOf(period, day) {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import * as sdk from "./gristmill.js";
-import { Cells, Texts } from "./columns.js";
+import { bitmap, bitOf, Cells, Texts } from "./columns.js";
+import { Column } from "./values.js";
 
 const { Cell, fieldMapper, series, usageMapper } = sdk;
 
@@ -32,10 +33,26 @@ test("text survives both ways across the boundary", () => {
   assert.deepEqual([...out.wire.bytes.subarray(5, 7)], [...new TextEncoder().encode("Ü")]);
 });
 
+test("bitmaps begin with the least significant bit", () => {
+  assert.deepEqual([...bitmap(10, [0, 9])], [0b1, 0b10]);
+  assert.deepEqual(
+    [0, 1, 9].map((row) => bitOf(bitmap(10, [1], true), row)),
+    [true, false, true],
+  );
+  const column = new Column(sdk.boolean().wire, "it");
+  for (const value of [true, null, false, true]) column.push(value);
+  assert.deepEqual(column.wire.values.val, new Uint8Array([0b1001]));
+  assert.equal(column.wire.validity[0] & 0b1111, 0b1101);
+});
+
 test("cells read as they are told to, and nothing is guessed", () => {
   const check = (text, read, expected) => assert.equal(read(new Cell(text, false, 3)), expected, text);
   const wrong = (text, read, code) =>
-    assert.throws(() => read(new Cell(text, false, 3)), (error) => error.code === code && error.column === 3, text);
+    assert.throws(
+      () => read(new Cell(text, false, 3)),
+      (error) => error.code === code && error.column === 3,
+      text,
+    );
   const german = { decimal: ",", group: "." };
   check("", (cell) => cell.number(), null);
   check(" 1.5 ", (cell) => cell.number(), 1.5);
@@ -81,29 +98,62 @@ test("a field mapper returns columns, and rejects what does not read", () => {
       columns: ["Id", "ARR"],
       optional: ["Since"],
       identifiers: ["crm_id", ["name", "field:region"]],
-      fields: { arr: sdk.decimal(2, { semantic: "currency", unit: "EUR" }), tier: sdk.text(), tags: sdk.textList({ write: "append" }) },
+      fields: {
+        arr: sdk.decimal(2, { semantic: "currency", unit: "EUR" }),
+        tier: sdk.text(),
+        tags: sdk.textList({ write: "append" }),
+      },
       map(row) {
         const arr = row.get("ARR").decimal(2);
         if (arr < 0) row.warn("negative", "ARR is below zero", "ARR");
-        row.account([row.get("Id").text, "", null], { arr, tier: arr === 0 ? sdk.CLEAR : settings.tier, tags: ["a", "b"] });
+        row.account([row.get("Id").text, "", null], {
+          arr,
+          tier: arr === 0 ? sdk.CLEAR : settings.tier,
+          tags: ["a", "b"],
+        });
         assert.equal(row.get("Since").date(), null);
       },
     }),
   });
-  assert.deepEqual(fieldMapping.check('{"tier":1}').map((fault) => fault.code), ["settings"]);
+  assert.deepEqual(
+    fieldMapping.check('{"tier":1}').map((fault) => fault.code),
+    ["settings"],
+  );
   assert.deepEqual(fieldMapping.check("{}"), []);
-  assert.throws(() => fieldMapping.open(SOURCE, ["Id"], "{}"), (fault) => fault.code === "missing_column");
+  assert.throws(
+    () => fieldMapping.open(SOURCE, ["Id"], "{}"),
+    (fault) => fault.code === "missing_column",
+  );
   const layout = fieldMapping.open(SOURCE, ["ARR", "Else", "Id"], "null");
   assert.deepEqual(layout.wanted, [2, 0]);
   assert.deepEqual(layout.identifiers, [[{ tag: "crm-id" }], [{ tag: "name" }, { tag: "field", val: "region" }]]);
   assert.deepEqual(layout.fields[0], {
-    name: "arr", valueType: { tag: "decimal", val: 2 }, semantic: "currency", unit: "EUR", writeMode: "overwrite",
+    name: "arr",
+    valueType: { tag: "decimal", val: 2 },
+    semantic: "currency",
+    unit: "EUR",
+    writeMode: "overwrite",
   });
-  const mapped = fieldMapping.mapBatch(batch(7, [["1", "12.5"], ["2", "x"], ["3", "0"], ["4", "-1"]]));
+  const mapped = fieldMapping.mapBatch(
+    batch(7, [
+      ["1", "12.5"],
+      ["2", "x"],
+      ["3", "0"],
+      ["4", "-1"],
+    ]),
+  );
   assert.deepEqual(mapped.rows, [7, 9, 10]);
-  assert.deepEqual(mapped.identifiers.map(strings), [["1", "3", "4"], [null, null, null], [null, null, null]]);
+  assert.deepEqual(mapped.identifiers.map(strings), [
+    ["1", "3", "4"],
+    [null, null, null],
+    [null, null, null],
+  ]);
   assert.deepEqual(mapped.fields[0].column, { values: { tag: "decimal", val: [1250, 0, -100] }, validity: null });
-  assert.deepEqual(strings({ text: mapped.fields[1].column.values.val, validity: mapped.fields[1].column.validity }), ["basic", null, "basic"]);
+  assert.deepEqual(strings({ text: mapped.fields[1].column.values.val, validity: mapped.fields[1].column.validity }), [
+    "basic",
+    null,
+    "basic",
+  ]);
   assert.deepEqual([...mapped.fields[1].clear], [0b010]);
   assert.deepEqual(mapped.fields[2].column.values.val.offsets, [0, 2, 4, 6]);
   assert.deepEqual([mapped.issues.rows, mapped.issues.columns, [...mapped.issues.rejects]], [[8, 10], [0, 0], [0b01]]);
@@ -122,16 +172,24 @@ test("a mapper that stumbles names its row", () => {
     }
     return null;
   };
-  assert.deepEqual(broken((row) => row.missing()), ["mapper_error", 5, "TypeError: row.missing is not a function"]);
+  assert.deepEqual(
+    broken((row) => row.missing()),
+    ["mapper_error", 5, "TypeError: row.missing is not a function"],
+  );
   assert.equal(broken((row) => row.account("1", { b: 1 }))[2], "TypeError: the layout has no field `b`");
-  assert.equal(broken((row) => row.account("1", { a: 1.5 }))[2], "TypeError: the field `a` takes values of the type integer, and 1.5 is none");
+  assert.equal(
+    broken((row) => row.account("1", { a: 1.5 }))[2],
+    "TypeError: the field `a` takes values of the type integer, and 1.5 is none",
+  );
   assert.equal(broken((row) => row.account(["1", "2"], {}))[2], "TypeError: 2 identifiers are given for 1 keys");
   assert.equal(broken((row) => row.get("Else"))[2], "TypeError: `Else` is not one of the columns that were asked for");
 });
 
 test("a value without a date rejects its row", () => {
   const metric = series("P", "m", sdk.integer());
-  const mapper = usageMapper({ open: () => ({ identifiers: "id", map: (row) => row.usage(metric, "1", row.get("Day").date(), 1) }) });
+  const mapper = usageMapper({
+    open: () => ({ identifiers: "id", map: (row) => row.usage(metric, "1", row.get("Day").date(), 1) }),
+  });
   mapper.open(SOURCE, ["Day"], "");
   assert.deepEqual(strings({ text: mapper.mapBatch(batch(0, [[""]])).issues.codes }), ["no_date"]);
 });
@@ -149,25 +207,60 @@ test("a usage mapper announces each series once, and values of one row share an 
           const who = { user: "ada@acme.com" };
           const monthly = series("Core", "logins", sdk.integer(), { period: "monthly", unit: "logins" });
           row.usage(monthly, row.get("Id").text, day, row.get("Logins").integer(), who);
-          row.usage(series("Core", "note", sdk.text(), { period: "monthly", aggregate: "last" }), row.get("Id").text, day, row.get("Note").trimmed(), who);
+          row.usage(
+            series("Core", "note", sdk.text(), { period: "monthly", aggregate: "last" }),
+            row.get("Id").text,
+            day,
+            row.get("Note").trimmed(),
+            who,
+          );
           held.push(row);
         },
         finish() {
-          for (const row of held) row.usage(series("Core", "rows", sdk.integer(), { period: { custom: "p" } }), row.get("Id").text, row.get("Day").date(), 1, { periodStart: 0 });
+          for (const row of held)
+            row.usage(
+              series("Core", "rows", sdk.integer(), { period: { custom: "p" } }),
+              row.get("Id").text,
+              row.get("Day").date(),
+              1,
+              { periodStart: 0 },
+            );
         },
       };
     },
   });
   assert.deepEqual(productUsage.open(SOURCE, ["Id", "Day", "Logins", "Note"], ""), {
-    wanted: [0, 1, 2, 3], identifiers: [[{ tag: "crm-id" }]], user: "email",
+    wanted: [0, 1, 2, 3],
+    identifiers: [[{ tag: "crm-id" }]],
+    user: "email",
   });
-  const first = productUsage.mapBatch(batch(0, [["1", "2024-10-15", "3", "x"], ["2", "2024-10-16", "", ""]]));
+  const first = productUsage.mapBatch(
+    batch(0, [
+      ["1", "2024-10-15", "3", "x"],
+      ["2", "2024-10-16", "", ""],
+    ]),
+  );
   assert.deepEqual([first.rows, first.dates, first.periodStarts], [[0], [20_011], [19_997]]);
-  assert.deepEqual(first.announced.map(({ metric, period }) => [metric, period.tag]), [["logins", "monthly"], ["note", "monthly"]]);
-  assert.deepEqual(first.blocks.map(({ entryOf, seriesOf }) => [entryOf, seriesOf]), [[[0], [0]], [[0], [1]]]);
+  assert.deepEqual(
+    first.announced.map(({ metric, period }) => [metric, period.tag]),
+    [
+      ["logins", "monthly"],
+      ["note", "monthly"],
+    ],
+  );
+  assert.deepEqual(
+    first.blocks.map(({ entryOf, seriesOf }) => [entryOf, seriesOf]),
+    [
+      [[0], [0]],
+      [[0], [1]],
+    ],
+  );
   assert.deepEqual(strings(first.user), ["ada@acme.com"]);
   const second = productUsage.mapBatch(batch(2, [["1", "2024-11-15", "4", ""]]));
   assert.deepEqual([second.announced, second.blocks[0].seriesOf], [[], [0]]);
   const last = productUsage.finish();
-  assert.deepEqual([last.rows, last.announced[0].period, last.blocks[0].seriesOf], [[0, 1, 2], { tag: "custom", val: "p" }, [2, 2, 2]]);
+  assert.deepEqual(
+    [last.rows, last.announced[0].period, last.blocks[0].seriesOf],
+    [[0, 1, 2], { tag: "custom", val: "p" }, [2, 2, 2]],
+  );
 });

@@ -1,7 +1,7 @@
 /** What the two transforms share: an open table, its columns and its issues. */
 
 import { Unreadable } from "./cell.js";
-import { Bits, Cells, Texts } from "./columns.js";
+import { bitmap, Cells, Texts } from "./columns.js";
 import { Fault, faultOf, guarded } from "./fault.js";
 import { Row } from "./row.js";
 
@@ -9,21 +9,22 @@ import { Row } from "./row.js";
 class Issues {
   rows = [];
   columns = [];
-  rejects = new Bits();
+  /** The places of those that reject their row. */
+  rejects = [];
   codes = new Texts();
   messages = new Texts();
 
   push(row, column, isReject, code, message) {
     this.rows.push(row);
     this.columns.push(column);
-    this.rejects.push(isReject);
+    if (isReject) this.rejects.push(this.rows.length - 1);
     this.codes.push(code);
     this.messages.push(String(message));
   }
 
   get wire() {
     const { rows, columns, rejects, codes, messages } = this;
-    return { rows, columns, rejects: rejects.wire, codes: codes.wire, messages: messages.wire };
+    return { rows, columns, rejects: bitmap(rows.length, rejects), codes: codes.wire, messages: messages.wire };
   }
 }
 
@@ -108,7 +109,7 @@ export class Table {
     if (list.length !== this.keys) {
       throw new TypeError(`${list.length} identifiers are given for ${this.keys} keys`);
     }
-    list.forEach((value, key) => columns[key].push(value));
+    for (let key = 0; key < list.length; key += 1) columns[key].push(list[key]);
   }
 
   account() {

@@ -1,6 +1,6 @@
 /** The types of values, and the columns that hold them. */
 
-import { Bits, Texts } from "./columns.js";
+import { bitmap, Texts } from "./columns.js";
 
 /** Given for a field's value, it erases what is stored; null and undefined leave that as it is. */
 export const CLEAR = Symbol("clear");
@@ -8,7 +8,9 @@ export const CLEAR = Symbol("clear");
 const type = (tag, val) => (val === undefined ? { tag } : { tag, val });
 
 // A type of the contract, and what a field says beyond it: `semantic`, `unit` and `write`. Usage ignores those.
-const make = (wire) => (options = {}) => ({ wire, options });
+const make =
+  (wire) =>
+  (options = {}) => ({ wire, options });
 
 /** Strings. @param {{semantic?: "plain" | "long_text" | "picklist" | "url" | "email" | "user", write?: "overwrite" | "if_empty"}} [options] */
 export const text = make(type("text"));
@@ -50,13 +52,15 @@ const NOTHING = { text: "", boolean: false, "text-list": [] };
 
 /** Values of one type, some of which may be missing. */
 export class Column {
-  #validity = new Bits();
-  #missing = false;
+  #count = 0;
+  /** The places of those that are missing. */
+  #missing = [];
 
   constructor(wireType, what) {
     this.tag = wireType.tag;
     this.what = what;
-    this.values = this.tag.startsWith("text") ? new Texts() : this.tag === "boolean" ? new Bits() : [];
+    this.fits = FITS[this.tag];
+    this.values = this.tag.startsWith("text") ? new Texts() : [];
     // Where the lists end among the items.
     this.ends = [0];
   }
@@ -64,44 +68,52 @@ export class Column {
   /** Adds a value; null and undefined are none. */
   push(value) {
     const isThere = value !== null && value !== undefined;
-    if (isThere && !FITS[this.tag](value)) {
+    if (isThere && !this.fits(value)) {
       throw new TypeError(`${this.what} takes values of the type ${this.tag}, and ${String(value)} is none`);
     }
-    this.#validity.push(isThere);
-    this.#missing ||= !isThere;
-    const present = isThere ? value : NOTHING[this.tag] ?? 0;
+    if (!isThere) this.#missing.push(this.#count);
+    const present = isThere ? value : (NOTHING[this.tag] ?? 0);
     if (this.tag === "text-list") {
       for (const item of present) this.values.push(item);
       this.ends.push(this.values.offsets.length - 1);
     } else if (this.tag === "timestamp") {
       this.values.push(Math.round(present * 1000));
+    } else if (this.tag === "boolean") {
+      // The places of those that are true.
+      if (present) this.values.push(this.#count);
     } else {
       this.values.push(present);
     }
+    this.#count += 1;
   }
 
   get wire() {
-    return { values: { tag: this.tag, val: this.#wireValues() }, validity: this.#missing ? this.#validity.wire : null };
+    const validity = this.#missing.length > 0 ? bitmap(this.#count, this.#missing, true) : null;
+    return { values: { tag: this.tag, val: this.#wireValues() }, validity };
   }
 
   #wireValues() {
     if (this.tag === "text-list") return { offsets: this.ends, items: this.values.wire };
-    return this.tag === "text" || this.tag === "boolean" ? this.values.wire : this.values;
+    if (this.tag === "boolean") return bitmap(this.#count, this.values);
+    return this.tag === "text" ? this.values.wire : this.values;
   }
 }
 
 /** A column of strings that name accounts or users; blank ones are none. */
 export class TextColumn {
-  #validity = new Bits();
+  #missing = [];
+  #count = 0;
   #texts = new Texts();
 
   push(value) {
     const isThere = value !== null && value !== undefined && value !== "";
-    this.#validity.push(isThere);
+    if (!isThere) this.#missing.push(this.#count);
     this.#texts.push(isThere ? String(value) : "");
+    this.#count += 1;
   }
 
   get wire() {
-    return { text: this.#texts.wire, validity: this.#validity.wire };
+    const validity = this.#missing.length > 0 ? bitmap(this.#count, this.#missing, true) : null;
+    return { text: this.#texts.wire, validity };
   }
 }

@@ -64,15 +64,25 @@ class Cells(unittest.TestCase):
         self.assertEqual(bitmap([True, False] * 5), bytes([0b01010101, 0b01]))
 
     def test_a_value_without_a_date_rejects_its_row(self):
-        kind = type("Usage", (gristmill.UsageMapper,), {
-            "identifiers": "id", "map": lambda self, row: row.usage(Series("P", "m", gristmill.integer()), "1", row["Day"].date(), 1),
-        })
+        kind = type(
+            "Usage",
+            (gristmill.UsageMapper,),
+            {
+                "identifiers": "id",
+                "map": lambda self, row: row.usage(Series("P", "m", gristmill.integer()), "1", row["Day"].date(), 1),
+            },
+        )
         issues = kind.begin(SOURCE, ["Day"], "").map_batch(0, 1, columns(("",)))[7]
         self.assertEqual((issues[0], issues[3].strings()), ([0], ["no_date"]))
 
     def test_periods_begin_where_they_should(self):
-        starts = [gristmill.start_of(period, date(2024, 11, 14)) for period in ("daily", "weekly", "monthly", "quarterly", "yearly")]
-        self.assertEqual(starts, [date(2024, 11, 14), date(2024, 11, 11), date(2024, 11, 1), date(2024, 10, 1), date(2024, 1, 1)])
+        starts = [
+            gristmill.start_of(period, date(2024, 11, 14))
+            for period in ("daily", "weekly", "monthly", "quarterly", "yearly")
+        ]
+        self.assertEqual(
+            starts, [date(2024, 11, 14), date(2024, 11, 11), date(2024, 11, 1), date(2024, 10, 1), date(2024, 1, 1)]
+        )
 
 
 @dataclasses.dataclass
@@ -102,7 +112,9 @@ class FieldMapping(gristmill.FieldMapper):
         if arr < 0:
             row.warn("negative", "ARR is below zero", "ARR")
         tier = gristmill.CLEAR if arr == 0 else self.settings.tier
-        row.account([row["Id"].text, "", None], {"arr": arr, "tier": tier, "tags": ["a", "b"], "seen": row["Since"].date()})
+        row.account(
+            [row["Id"].text, "", None], {"arr": arr, "tier": tier, "tags": ["a", "b"], "seen": row["Since"].date()}
+        )
 
 
 class Accounts(unittest.TestCase):
@@ -121,23 +133,36 @@ class Accounts(unittest.TestCase):
         self.assertEqual(caught.exception.message, "the table has no column `ARR`")
         table = FieldMapping.begin(SOURCE, ["ARR", "Else", "Id"], '{"tier": "basic"}')
         self.assertEqual((table.wanted, table.strategies), ([2, 0], [["crm_id"], ["name", "field:region"]]))
-        rows, identifiers, fields, issues = table.map_batch(7, 4, columns(("1", "12.5"), ("2", "x"), ("3", "0"), ("4", "-1")))
+        rows, identifiers, fields, issues = table.map_batch(
+            7, 4, columns(("1", "12.5"), ("2", "x"), ("3", "0"), ("4", "-1"))
+        )
         self.assertEqual(rows, [7, 9, 10])
-        self.assertEqual([(text.strings(), validity) for text, validity in identifiers],
-                         [(["1", "3", "4"], None), (["", "", ""], b"\0"), (["", "", ""], b"\0")])
+        self.assertEqual(
+            [(text.strings(), validity) for text, validity in identifiers],
+            [(["1", "3", "4"], None), (["", "", ""], b"\0"), (["", "", ""], b"\0")],
+        )
         (_, arr, _), (_, tier, clear), (_, tags, _), (_, seen, _) = fields
         self.assertEqual(arr, ([1250, 0, -100], None))
         self.assertEqual((tier[0].strings(), tier[1], clear), (["basic", "", "basic"], bytes([0b101]), bytes([0b010])))
         self.assertEqual((tags[0][0], tags[0][1].strings()), ([0, 2, 4, 6], ["a", "b"] * 3))
         self.assertEqual(seen, ([0, 0, 0], b"\0"))
-        self.assertEqual((issues[:3], issues[4].strings()), (([8, 10], [0, 0], bytes([0b01])), ["`x` is not a number", "ARR is below zero"]))
+        self.assertEqual(
+            (issues[:3], issues[4].strings()),
+            (([8, 10], [0, 0], bytes([0b01])), ["`x` is not a number", "ARR is below zero"]),
+        )
         self.assertEqual(table.end_table()[0], [])
 
     def test_a_mapper_that_stumbles_names_its_row(self):
         def check(map_row, expected):
-            kind = type("Broken", (gristmill.FieldMapper,), {
-                "identifiers": "id", "fields": {"a": gristmill.integer()}, "map": lambda self, row: map_row(row),
-            })
+            kind = type(
+                "Broken",
+                (gristmill.FieldMapper,),
+                {
+                    "identifiers": "id",
+                    "fields": {"a": gristmill.integer()},
+                    "map": lambda self, row: map_row(row),
+                },
+            )
             table = kind.begin(SOURCE, ["Id"], "")
             with self.assertRaises(Fault) as caught:
                 table.map_batch(5, 1, columns(("1",)))
@@ -150,14 +175,21 @@ class Accounts(unittest.TestCase):
         check(lambda row: row["Else"], "KeyError: '`Else` is not one of the columns that were asked for'")
 
     def test_values_are_of_their_fields_type(self):
-        kinds = {"integer": (1.5, True, 2**63), "date": (datetime.now(timezone.utc), "2024-10-15"), "text": (1,), "boolean": (1,)}
+        kinds = {
+            "integer": (1.5, True, 2**63),
+            "date": (datetime.now(timezone.utc), "2024-10-15"),
+            "text": (1,),
+            "boolean": (1,),
+        }
         for tag, values in kinds.items():
             for value in values:
                 with self.assertRaises(TypeError, msg=(tag, value)):
                     gristmill.Type(tag).column([value], "it")
         with self.assertRaises(ValueError):
             gristmill.decimal(2).column([Decimal("1.005")], "it")
-        self.assertEqual(gristmill.timestamp().column([datetime(1970, 1, 2, tzinfo=timezone.utc)], "it"), ([86_400_000_000], None))
+        self.assertEqual(
+            gristmill.timestamp().column([datetime(1970, 1, 2, tzinfo=timezone.utc)], "it"), ([86_400_000_000], None)
+        )
 
 
 class ProductUsage(gristmill.UsageMapper):

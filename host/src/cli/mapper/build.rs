@@ -8,9 +8,9 @@ use serde_json::json;
 use super::super::output::printable;
 use super::super::{BUG, Failed, Shared, UNWELL, output};
 use super::check::rounded;
-use super::{Limit, host, read};
+use super::{host, read};
 use crate::author::{self, Project};
-use crate::mapper::Fuel;
+use crate::mapper::{Fuel, Limits};
 
 /// Build a project's component with its language's own tool.
 ///
@@ -30,8 +30,7 @@ impl Build {
         let path = author::build(&project).map_err(|error| Failed::of(UNWELL, &error).hint(error.hint()))?;
         let bytes = read(&path)?;
         let (host, _scratch) = host(Fuel::Uncounted)?;
-        let found =
-            host.examine(&bytes, Limit::of(project.language).limits()).map_err(|error| Failed::of(BUG, &error))?;
+        let found = host.examine(&bytes, Limits::default()).map_err(|error| Failed::of(BUG, &error))?;
         let name = printable(&path.display().to_string());
         if let Some(problem) = found.problems.first() {
             let hint = format!("gristmill mapper check {name} says everything that is wrong with it");

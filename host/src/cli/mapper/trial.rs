@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -41,6 +42,9 @@ pub(super) struct Trial {
     reading: Reading,
 }
 
+/// How long compiling may take by the clock, within its processor time.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// A mapper that is ready for a sample.
 pub(super) struct Ready {
     pub(super) rehearsal: Rehearsal,
@@ -59,7 +63,9 @@ impl Trial {
         let component = component(self.mapper)?;
         let settings: Arc<str> = settings(self.settings.as_deref())?;
         let (host, scratch) = host(fuel)?;
-        let limits = self.limit.limits();
+        let mut limits = self.limit.limits();
+        // What compiling may take is for `check` to say. A busy machine is no reason to give up here.
+        limits.compile.wall = PATIENCE;
         let name = component.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = read(&component)?;
         let mapper = host.try_out(&name, &bytes, limits).map_err(|error| {

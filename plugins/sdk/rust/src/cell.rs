@@ -1,6 +1,7 @@
 //! One cell of a row.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::date::{Date, moment};
 use crate::issue::Reject;
@@ -15,6 +16,15 @@ pub struct Cell<'a> {
     text: &'a str,
     column: u32,
     is_typed: bool,
+}
+
+/// A text without blanks around it. Few have any, and those that begin and end in ASCII are told at a glance.
+#[inline]
+pub(crate) fn trimmed(text: &str) -> &str {
+    match (text.as_bytes().first(), text.as_bytes().last()) {
+        (Some(b'!'..=b'~'), Some(b'!'..=b'~')) | (None, _) => text,
+        _ => text.trim(),
+    }
 }
 
 /// A value, none for a blank cell, or why the row is refused.
@@ -35,7 +45,7 @@ impl<'a> Cell<'a> {
     /// The text without blanks around it.
     #[inline]
     pub fn trimmed(&self) -> &'a str {
-        self.text.trim()
+        trimmed(self.text)
     }
 
     /// Whether there is nothing but blanks.
@@ -105,7 +115,7 @@ impl<'a> Cell<'a> {
     #[inline]
     pub fn decimal_as(&self, scale: u8, number: Number) -> Read<i64> {
         let read = |text: &str| self.written(number).read(text, scale);
-        self.read(read, "not_a_number", "a number that fits with its decimals")
+        self.read(read, "not_a_number", format_args!("a number with at most {scale} decimals"))
     }
 
     /// The nearest binary number.
@@ -181,7 +191,7 @@ impl<'a> Cell<'a> {
     }
 
     #[inline]
-    fn read<T>(&self, read: impl FnOnce(&str) -> Option<T>, code: &'static str, what: &str) -> Read<T> {
+    fn read<T>(&self, read: impl FnOnce(&str) -> Option<T>, code: &'static str, what: impl fmt::Display) -> Read<T> {
         let text = self.trimmed();
         if text.is_empty() {
             return Ok(None);

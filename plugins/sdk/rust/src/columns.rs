@@ -4,7 +4,7 @@
 
 use std::marker::PhantomData;
 
-use crate::cell::Cell;
+use crate::cell::{Cell, trimmed};
 use crate::date::Date;
 
 /// Strings laid end to end: one offset more than there are strings.
@@ -443,7 +443,7 @@ pub trait Key {
 
 impl Key for str {
     fn text(&self) -> Option<&str> {
-        Some(self.trim()).filter(|text| !text.is_empty())
+        Some(trimmed(self)).filter(|text| !text.is_empty())
     }
 }
 
@@ -475,14 +475,14 @@ impl<K: Key> Key for Option<K> {
 /// cell where there is one, an array or a slice of them where there are several.
 pub trait Identify {
     #[doc(hidden)]
-    fn each(&self, push: &mut dyn FnMut(Option<&str>));
+    fn each(&self, push: impl FnMut(Option<&str>));
 }
 
 macro_rules! one_key {
     ($($key:ty),+) => {
         $(impl Identify for $key {
             #[inline]
-            fn each(&self, push: &mut dyn FnMut(Option<&str>)) {
+            fn each(&self, mut push: impl FnMut(Option<&str>)) {
                 push(Key::text(self));
             }
         })+
@@ -492,13 +492,13 @@ macro_rules! one_key {
 one_key!(&str, &String, &Cell<'_>, Option<&str>);
 
 impl<K: Key, const COUNT: usize> Identify for [K; COUNT] {
-    fn each(&self, push: &mut dyn FnMut(Option<&str>)) {
+    fn each(&self, mut push: impl FnMut(Option<&str>)) {
         self.iter().for_each(|key| push(key.text()));
     }
 }
 
 impl<K: Key> Identify for &[K] {
-    fn each(&self, push: &mut dyn FnMut(Option<&str>)) {
+    fn each(&self, mut push: impl FnMut(Option<&str>)) {
         self.iter().for_each(|key| push(key.text()));
     }
 }
@@ -511,7 +511,7 @@ impl<K: Key> Identify for &[K] {
 pub(crate) fn identify(columns: &mut [TextBuilder], keys: &impl Identify) {
     let expected = columns.len();
     let mut place = 0;
-    keys.each(&mut |text| {
+    keys.each(|text| {
         if let Some(column) = columns.get_mut(place) {
             column.push(text);
         }

@@ -20,7 +20,16 @@ impl Number {
     pub const FRENCH: Self = Self { decimal: ',', group: Some(' ') };
 
     /// Unscaled, with `scale` digits after the point; none if the text is not a number, or has more digits than fit.
+    #[inline]
     pub(crate) fn read(self, text: &str, scale: u8) -> Option<i64> {
+        // Most numbers are a few digits, and written the same everywhere.
+        if scale == 0 && text.len() <= 18 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(text.bytes().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')));
+        }
+        self.read_any(text, scale)
+    }
+
+    fn read_any(self, text: &str, scale: u8) -> Option<i64> {
         let (negative, digits) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
             b'+' => (false, &text[1..]),

@@ -7,14 +7,20 @@ enum { PLAN_FIELD, ARR_FIELD };
 
 static void open_accounts(gristmill_table *table)
 {
+    const gristmill_field_type plan = {.name = "plan", .type = GRISTMILL_TEXT, .semantic = GRISTMILL_PICKLIST};
+    const gristmill_field_type arr = {
+        .name = "arr",
+        .type = GRISTMILL_DECIMAL,
+        .scale = 2,
+        .semantic = GRISTMILL_CURRENCY,
+        .unit = "EUR",
+    };
     gristmill_column(table, "Account ID");
     gristmill_column(table, "Plan");
     gristmill_column(table, "ARR");
     gristmill_identify(table, GRISTMILL_CRM_ID, NULL);
-    gristmill_field(table, (gristmill_field_type){.name = "plan", .type = GRISTMILL_TEXT, .semantic = GRISTMILL_PICKLIST});
-    gristmill_field(table, (gristmill_field_type){
-        .name = "arr", .type = GRISTMILL_DECIMAL, .scale = 2, .semantic = GRISTMILL_CURRENCY, .unit = "EUR",
-    });
+    gristmill_field(table, plan);
+    gristmill_field(table, arr);
 }
 
 static void map_account(const gristmill_row *row)
@@ -44,16 +50,19 @@ static void open_usage(gristmill_table *table)
 
 static void map_usage(const gristmill_row *row)
 {
-    const size_t logins = gristmill_series(row->table, (gristmill_series_type){
-        .product = "Core", .metric = "logins", .type = GRISTMILL_INTEGER, .period = GRISTMILL_MONTHLY,
-    });
+    const gristmill_series_type logins = {
+        .product = "Core",
+        .metric = "logins",
+        .type = GRISTMILL_INTEGER,
+        .period = GRISTMILL_MONTHLY,
+    };
     int32_t day;
     int64_t count;
     if (gristmill_read_date(row, DAY, NULL, &day) != GRISTMILL_READ) return;
     if (gristmill_read_integer(row, LOGINS, NULL, &count) != GRISTMILL_READ) return;
     const gristmill_text account = gristmill_trim(gristmill_cell(row, USAGE_ACCOUNT));
     gristmill_entry(row, &account, day, gristmill_period_start(GRISTMILL_MONTHLY, day));
-    gristmill_add_integer(row, logins, count);
+    gristmill_add_integer(row, gristmill_series(row->table, logins), count);
 }
 
 static const gristmill_mapper usage = {.open = open_usage, .map = map_usage};

@@ -7,14 +7,20 @@ enum { PLAN_FIELD, ARR_FIELD };
 
 static void open_accounts(gristmill_table *table)
 {
+    const gristmill_field_type plan = {.name = "plan", .type = GRISTMILL_TEXT, .semantic = GRISTMILL_PICKLIST};
+    const gristmill_field_type arr = {
+        .name = "arr",
+        .type = GRISTMILL_DECIMAL,
+        .scale = 2,
+        .semantic = GRISTMILL_CURRENCY,
+        .unit = "EUR",
+    };
     gristmill_column(table, "Account ID");
     gristmill_column(table, "Plan");
     gristmill_column(table, "ARR");
     gristmill_identify(table, GRISTMILL_CRM_ID, NULL);
-    gristmill_field(table, (gristmill_field_type){.name = "plan", .type = GRISTMILL_TEXT, .semantic = GRISTMILL_PICKLIST});
-    gristmill_field(table, (gristmill_field_type){
-        .name = "arr", .type = GRISTMILL_DECIMAL, .scale = 2, .semantic = GRISTMILL_CURRENCY, .unit = "EUR",
-    });
+    gristmill_field(table, plan);
+    gristmill_field(table, arr);
 }
 
 static void map_account(const gristmill_row *row)

@@ -14,16 +14,19 @@ static void open_usage(gristmill_table *table)
 
 static void map_usage(const gristmill_row *row)
 {
-    const size_t logins = gristmill_series(row->table, (gristmill_series_type){
-        .product = "Core", .metric = "logins", .type = GRISTMILL_INTEGER, .period = GRISTMILL_MONTHLY,
-    });
+    const gristmill_series_type logins = {
+        .product = "Core",
+        .metric = "logins",
+        .type = GRISTMILL_INTEGER,
+        .period = GRISTMILL_MONTHLY,
+    };
     int32_t day;
     int64_t count;
     if (gristmill_read_date(row, DAY, NULL, &day) != GRISTMILL_READ) return;
     if (gristmill_read_integer(row, LOGINS, NULL, &count) != GRISTMILL_READ) return;
     const gristmill_text account = gristmill_trim(gristmill_cell(row, ACCOUNT));
     gristmill_entry(row, &account, day, gristmill_period_start(GRISTMILL_MONTHLY, day));
-    gristmill_add_integer(row, logins, count);
+    gristmill_add_integer(row, gristmill_series(row->table, logins), count);
 }
 
 static const gristmill_mapper usage = {.open = open_usage, .map = map_usage};

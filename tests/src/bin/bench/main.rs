@@ -8,12 +8,14 @@
 //! | `postgres` | usage records staged and merged in PostgreSQL, against SQLite |
 //! | `similar-names` | misspelt names against a store of accounts |
 //! | `big-file` | a file larger than memory should ever be, and the memory it takes |
+//! | `authors` | the row API of the Rust SDK, against the bare columns of the contract |
 //!
 //! What is compared runs in turns, round by round, and a ratio is the median of the rounds' own ratios: what else the
 //! machine does then meets both sides alike. A smaller scale is for trying things; its figures count for nothing.
 
 use std::process::ExitCode;
 
+mod authors;
 mod bed;
 mod big_file;
 mod csv;
@@ -42,13 +44,14 @@ impl Scale {
 }
 
 type Part = fn(Scale) -> Result<()>;
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("csv", csv::run),
     ("small-files", small_files::run),
     ("known-objects", known_objects::run),
     ("postgres", postgres::run),
     ("similar-names", similar_names::run),
     ("big-file", big_file::run),
+    ("authors", authors::run),
 ];
 
 fn main() -> ExitCode {
@@ -56,7 +59,7 @@ fn main() -> ExitCode {
         Ok(wanted) => wanted,
         Err(problem) => {
             eprintln!(
-                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [postgres] [similar-names] [big-file]"
+                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [postgres] [similar-names] [big-file] [authors]"
             );
             return ExitCode::from(64);
         }
