@@ -158,9 +158,8 @@ impl Edit {
         if file.has(section, name) { Ok(file.path.clone()) } else { Err(unusual()) }
     }
 
-    /// Sets `key` to another name in every table of the section where it is this one. How many those are.
-    pub fn repoint(&mut self, section: &'static str, key: &str, (from, to): (&str, &str)) -> Result<usize, EditError> {
-        let mut count = 0;
+    /// Sets `key` to another name in every table of the section where it is this one.
+    pub fn repoint(&mut self, section: &'static str, key: &str, (from, to): (&str, &str)) -> Result<(), EditError> {
         for name in self.names(section) {
             let of_it: Vec<usize> = (0..self.files.len())
                 .filter(|at| self.files.get(*at).is_some_and(|file| file.text_of(section, &name, key) == Some(from)))
@@ -169,11 +168,10 @@ impl Edit {
                 self.touch(at);
                 if let Some(file) = self.files.get_mut(at) {
                     TableEdit { file, section, name: name.clone() }.set(key, to)?;
-                    count += 1;
                 }
             }
         }
-        Ok(count)
+        Ok(())
     }
 
     /// The names of all tables of a section.

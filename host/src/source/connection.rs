@@ -414,3 +414,41 @@ impl Source for S3Source {
         super::fetch::fetch(&self.connection, object, reservation, beat).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn settings(region: &str, secret: &str) -> ConnectionSettings {
+        let pair = KeyPair { id: "ID".to_owned(), secret: SecretString::from(secret), session_token: None };
+        let role = RoleSettings {
+            role_arn: "arn:aws:iam::123456789012:role/reader".to_owned(),
+            external_id: None,
+            session_name: "gristmill".to_owned(),
+            duration: Duration::from_secs(3_600),
+            endpoint_url: None,
+        };
+        ConnectionSettings {
+            region: region.to_owned(),
+            endpoint_url: None,
+            force_path_style: false,
+            credentials: Credentials::Role { role, base: BaseIdentity::KeyPair(pair) },
+        }
+    }
+
+    #[tokio::test]
+    async fn another_pair_of_keys_is_everybodys_and_nothing_else_is_changed_in_place() {
+        let (key, clock): (ConnectionKey, Arc<dyn Clock>) = ("acme".parse().unwrap(), Arc::new(SystemClock));
+        let connection = Connection::open(key, &settings("r-1", "old"), &HttpClient::new(), &clock).await;
+        let shared = connection.clone().recorded_as("former".parse().unwrap());
+        assert!(connection.rotate(&settings("r-1", "old")), "it has these");
+        assert!(connection.rotate(&settings("r-1", "new")));
+        assert!(shared.has_settings(&settings("r-1", "new")));
+        assert!(!connection.rotate(&settings("r-2", "newer")));
+        assert!(shared.has_settings(&settings("r-1", "new")));
+        let chain =
+            ConnectionSettings { credentials: Credentials::Own(BaseIdentity::DefaultChain), ..settings("r-1", "") };
+        assert!(!connection.rotate(&chain));
+    }
+}

@@ -32,13 +32,13 @@ impl Rename {
         let config = load(&shared.config)?.config;
         let mut edit = Edit::open(&shared.config).map_err(|error| not_edited(&error))?;
         let is_begun = is_begun(&mut edit, from, to);
-        // What was renamed by hand and not begun yet comes first: the file has place for one former key.
         let key = if is_begun { to } else { from };
         let integrations: Vec<IntegrationName> =
             users_of(shared, key)?.iter().filter_map(|user| user.integration.parse().ok()).collect();
-        let in_order = integrations.iter().filter(|name| config.integration(name).is_some());
-        let settled: Vec<&IntegrationName> = in_order.collect();
-        for integration in &settled {
+        let in_order = || integrations.iter().filter(|name| config.integration(name).is_some());
+        let has_former = config.connections.get(key).is_some_and(|connection| connection.renamed_from.is_some());
+        for integration in in_order().filter(|_| has_former) {
+            // What was renamed by hand and not begun yet comes first: the file has place for one former key.
             settle(shared, integration)?;
         }
         let edited = (|| {
@@ -58,8 +58,12 @@ impl Rename {
             error => not_edited(&error),
         })?;
         reload(&config)?;
-        for integration in settled {
-            settle(shared, integration)?;
+        for integration in in_order() {
+            settle(shared, integration).map_err(|failed| {
+                let hint = failed.hint.clone().map(|hint| format!("{hint}; ")).unwrap_or_default();
+                failed
+                    .hint(Some(format!("{hint}the files are written; the rest is done by itself when this is mended")))
+            })?;
         }
         match shared.json {
             true => output::print_json(&json!({

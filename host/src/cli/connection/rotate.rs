@@ -12,7 +12,7 @@ use super::show::targets_of;
 use super::{not_edited, parse_target, reload, taken};
 use crate::cli::{Failed, Shared, UNWELL, USAGE, load, output};
 use crate::config::edit::Edit;
-use crate::config::{AccessKeyId, Auth, Connection, KeyPair};
+use crate::config::{AccessKeyId, Auth, Config, Connection, KeyPair};
 use crate::control::Target;
 use crate::object::ConnectionKey;
 use crate::replace::{Next, ReplaceError};
@@ -77,7 +77,11 @@ impl Rotate {
                 self.point(&mut edit, place, pair, (id, secret))?;
                 Vec::new()
             }
-            (None, None) if self.session_token.is_none() => Files::of(key, pair)?.beside(&mut edit, key, place)?,
+            (None, None) if self.session_token.is_none() => {
+                let files = Files::of(key, pair)?;
+                let sharers = sharers(&config, connection, pair)?;
+                files.beside(&mut edit, &sharers)?
+            }
             _ => return Err(Failed::new(USAGE, "a pair of keys has two halves, and both are expected")),
         };
         edit.checked().map_err(|error| not_edited(&error))?;
@@ -87,8 +91,8 @@ impl Rotate {
             let mut trial = edit.clone();
             let mut table = trial.table("connections", key.as_str()).map_err(|error| not_edited(&error))?;
             for file in &files {
-                let aside = SecretReference::File(file.next.path().to_owned());
-                table.set(&format!("{place}.{}", file.part), value_of(&aside)).map_err(|error| not_edited(&error))?;
+                let (path, aside) = (format!("{place}.{}.file", file.part), file.next.path().display().to_string());
+                table.set(&path, aside).map_err(|error| not_edited(&error))?;
             }
             tested = Some(try_it(shared, &config, key, table.text(), targets)?);
         }
@@ -150,6 +154,32 @@ fn place_of(connection: &Connection) -> Option<&'static str> {
     }
 }
 
+/// A connection that has the pair, and the table in which it has it.
+type Sharer<'a> = (&'a ConnectionKey, &'static str);
+
+/// Every connection that has this pair. One that has a file of it in another pair would be left with two halves that do not
+/// belong together.
+fn sharers<'a>(config: &'a Config, connection: &Connection, pair: &KeyPair) -> Result<Vec<Sharer<'a>>, Failed> {
+    let mut sharers = Vec::new();
+    for (key, other) in &config.connections {
+        match (other.key_pair(), place_of(other)) {
+            (Some(same), Some(place)) if same == pair => sharers.push((key, place)),
+            _ => {
+                if let Some(shared) =
+                    other.secrets().find(|reference| connection.secrets().any(|own| own == *reference))
+                {
+                    return Err(Failed::new(
+                        UNWELL,
+                        format!("{shared} is a half of the pair of `{key}`, too, which is another"),
+                    )
+                    .hint(Some("give one of the two a file of its own".to_owned())));
+                }
+            }
+        }
+    }
+    Ok(sharers)
+}
+
 /// The files in which a pair of keys stands.
 struct Files {
     /// None where the id stands in the configuration.
@@ -180,7 +210,7 @@ impl Files {
     }
 
     /// Reads the new pair and writes it beside the old one, in this order: the secrets, then the id.
-    fn beside(self, edit: &mut Edit, key: &ConnectionKey, place: &str) -> Result<Vec<NextPart>, Failed> {
+    fn beside(self, edit: &mut Edit, sharers: &[Sharer<'_>]) -> Result<Vec<NextPart>, Failed> {
         let pair = NewPair::read(self.session_token.is_some())?;
         let not_written = |error: ReplaceError| Failed::of(UNWELL, &error);
         let next = |part: &'static str, file: &PathBuf, value: &str| {
@@ -194,9 +224,12 @@ impl Files {
         match &self.id {
             Some(file) => parts.push(next("access_key_id", file, &pair.id)?),
             None => {
-                let table = edit.table("connections", key.as_str());
-                let set = table.and_then(|mut table| table.set(&format!("{place}.access_key_id"), pair.id.as_str()));
-                set.map_err(|error| not_edited(&error))?;
+                for (key, place) in sharers {
+                    let table = edit.table("connections", key.as_str());
+                    let set =
+                        table.and_then(|mut table| table.set(&format!("{place}.access_key_id"), pair.id.as_str()));
+                    set.map_err(|error| not_edited(&error))?;
+                }
             }
         }
         Ok(parts)
