@@ -194,7 +194,7 @@ pub enum SecretError {
         reference: SecretReference,
         /// Why.
         #[source]
-        source: VaultError,
+        source: Box<VaultError>,
     },
 }
 
@@ -315,7 +315,7 @@ impl Secrets {
                 let no_vault = || SecretError::NoVault { reference: reference.clone() };
                 let value = self.vault.as_ref().ok_or_else(no_vault)?.get(name).map_err(|source| match source {
                     VaultError::Missing { .. } => SecretError::Missing { reference: reference.clone() },
-                    source => SecretError::Vault { reference: reference.clone(), source },
+                    source => SecretError::Vault { reference: reference.clone(), source: Box::new(source) },
                 })?;
                 Ok(Resolved { value, warning: None })
             }

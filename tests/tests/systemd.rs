@@ -162,21 +162,75 @@ TimeoutAbortSec=3s
 RestartSec=100ms
 ";
 
-#[test]
-fn the_unit_starts_reloads_is_restarted_when_it_hangs_and_stops() {
-    let bed = Bed::new();
-    bed.server.put(BUCKET, "first/a.csv", "Account,Name\nA,Ann\n").unwrap();
+/// A machine with the unit as it is shipped, more lines for it, and a configuration.
+fn installed(drop_in: &str, config: &str) -> Machine {
     let machine = Machine::boot(|files| {
         let dist = repository().join("host/dist");
         lay(files, "usr/bin/gristmill", b"");
         fs::copy(binary(), files.join("usr/bin/gristmill")).unwrap();
         lay(files, "etc/systemd/system/gristmill.service", fs::read(dist.join("gristmill.service")).unwrap());
         lay(files, "usr/lib/sysusers.d/gristmill.conf", fs::read(dist.join("gristmill.sysusers")).unwrap());
-        lay(files, "etc/systemd/system/gristmill.service.d/test.conf", DROP_IN);
-        lay(files, "etc/gristmill/gristmill.toml", config(&bed, &["first"]));
+        lay(files, "etc/systemd/system/gristmill.service.d/test.conf", drop_in);
+        lay(files, "etc/gristmill/gristmill.toml", config);
     });
     machine.run(&["systemd-sysusers"]);
     machine.run(&["mkdir", "--parents", "--mode=700", "/etc/credstore.encrypted"]);
+    machine
+}
+
+/// R14: root stores secrets where the key cannot be read, and the service reads them.
+#[test]
+fn the_vault_has_its_key_from_a_credential_which_is_replaced_while_the_service_works() {
+    const OTHER: &str = "another-secret-of-loopback";
+    let bed = Bed::new();
+    let put = |key: &str| drop(bed.server.put(BUCKET, key, format!("Account,Name\n{key},Ann\n")).unwrap());
+    let in_vault = config(&bed, &["first"]).replace("credential = \"acme-secret\"", "secret = \"acme\"");
+    let credential = "vault-key:/etc/credstore.encrypted/vault-key";
+    let drop_in = format!("[Service]\nLoadCredentialEncrypted={credential}\n");
+    let machine = installed(&drop_in, &format!("{in_vault}[vault]\nkey = {{ credential = \"vault-key\" }}\n"));
+    let seal = |key: &str| {
+        let encrypt = ["systemd-creds", "encrypt", "--with-key=host", "--name=vault-key"];
+        machine.run(&[&encrypt[..], &[key, "/etc/credstore.encrypted/vault-key"]].concat());
+    };
+    machine.run(&["gristmill", "secret", "key", "/root/vault.key"]);
+    seal("/root/vault.key");
+    machine.run(&["rm", "/root/vault.key"]);
+    machine.run_with(&["gristmill", "secret", "set", "acme"], SECRET.as_bytes());
+    let checked = machine.run(&["gristmill", "check"]);
+    assert!(checked.contains("connections.acme: not checked: cannot read secret `acme` of the vault"), "{checked}");
+    put("first/a.csv");
+    machine.run(&["systemctl", "start", "gristmill.service"]);
+    until("a file is taken with the secret of the vault", || (machine.completed() == 1).then_some(()));
+
+    let owner = || machine.run(&["stat", "--format=%u %a", "/var/lib/private/gristmill/vault.json"]);
+    let service = owner();
+    assert!(!service.starts_with("0 ") && service.ends_with(" 600"), "{service}");
+    bed.server.issuer().replace_keys("loopback", OTHER);
+    machine.run_with(&["gristmill", "secret", "rotate", "acme"], OTHER.as_bytes());
+    assert_eq!(owner(), service, "what root writes belongs to the service");
+    put("first/b.csv");
+    until("a file is taken with the new secret", || (machine.completed() == 2).then_some(()));
+
+    machine.run(&["gristmill", "secret", "key", "/root/new.key"]);
+    let property = format!("LoadCredentialEncrypted={credential}");
+    let rekey =
+        ["systemd-run", "--pipe", "--wait", "-p", &property, "gristmill", "secret", "rekey", "--to", "/root/new.key"];
+    assert!(machine.run(&rekey).contains(" and age1"), "the vault is encrypted to both keys");
+    seal("/root/new.key");
+    machine.run(&["systemctl", "restart", "gristmill.service"]);
+    assert!(!machine.run(&rekey).contains(" and "), "the vault is encrypted to the new key alone");
+    machine.run(&["systemctl", "restart", "gristmill.service"]);
+    put("first/c.csv");
+    until("a file is taken with the new key", || (machine.completed() == 3).then_some(()));
+    let journal = machine.run(&["journalctl", "--no-pager"]);
+    assert!(!journal.contains(SECRET) && !journal.contains(OTHER) && !journal.contains("AGE-SECRET-KEY"), "{journal}");
+}
+
+#[test]
+fn the_unit_starts_reloads_is_restarted_when_it_hangs_and_stops() {
+    let bed = Bed::new();
+    bed.server.put(BUCKET, "first/a.csv", "Account,Name\nA,Ann\n").unwrap();
+    let machine = installed(DROP_IN, &config(&bed, &["first"]));
     let encrypt = ["systemd-creds", "encrypt", "--with-key=host", "--name=acme-secret", "-"];
     machine.run_with(&[&encrypt[..], &["/etc/credstore.encrypted/acme-secret"]].concat(), SECRET.as_bytes());
     let sealed = machine.try_run(&["cat", "/etc/credstore.encrypted/acme-secret"]).stdout;

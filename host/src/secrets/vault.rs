@@ -303,8 +303,9 @@ impl Sealed {
         set: Timestamp,
     ) -> Result<Self, VaultError> {
         let all = recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
-        let encryptor = Encryptor::with_recipients(all).map_err(VaultError::Encrypt)?;
-        let failed = |error| VaultError::Encrypt(EncryptError::Io(error));
+        let failed = |error| VaultError::Encrypt(Box::new(error));
+        let encryptor = Encryptor::with_recipients(all).map_err(failed)?;
+        let failed = |error| failed(EncryptError::Io(error));
         let mut writer = encryptor.wrap_output(Vec::new()).map_err(failed)?;
         for part in [name.as_str().as_bytes(), &[0], value.expose_secret().as_bytes()] {
             writer.write_all(part).map_err(failed)?;

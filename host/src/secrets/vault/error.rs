@@ -77,7 +77,7 @@ pub enum VaultError {
     NotReplaceable,
     /// Nothing could be encrypted.
     #[error("cannot encrypt")]
-    Encrypt(#[source] EncryptError),
+    Encrypt(#[source] Box<EncryptError>),
 }
 
 impl VaultError {
