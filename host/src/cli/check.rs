@@ -49,8 +49,8 @@ impl Check {
             destination.kind.secrets().map(move |reference| (format!("destinations.{name}"), reference))
         });
         for (place, reference) in of_connections.chain(of_destinations) {
-            match secrets.resolve(reference) {
-                Ok(_) => {}
+            match secrets.look(reference) {
+                Ok(()) => {}
                 Err(error) if error.is_not_checked() => note(shared, &place, &error),
                 Err(error) => parts.push((place, vec![Chain(&error).to_string()])),
             }

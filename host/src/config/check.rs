@@ -29,6 +29,7 @@ mod mapper;
 mod mapping;
 mod matching;
 mod notify;
+mod secrets;
 
 /// The process's environment, or another in tests.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -45,6 +46,7 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
         }
     }
     let (daemon, poll_interval) = daemon(&mut report, environment);
+    secrets::check(&mut report);
     let connections = tables(&mut report, "connections", connection::check);
     let mappers = tables(&mut report, "mappers", mapper::check);
     let mut destinations = tables(&mut report, "destinations", |report, path, name| {

@@ -53,6 +53,8 @@ pub enum Scope {
     AccountField(String),
     /// One webhook that would be told of alarms.
     Notify(String),
+    /// One service that keeps secrets, and whoever needs one of them.
+    Secrets(String),
     /// One integration.
     Integration(String),
 }
@@ -68,6 +70,7 @@ impl Scope {
                 "destinations" => Self::Destination(name.clone()),
                 "account_fields" => Self::AccountField(name.clone()),
                 "notify" => Self::Notify(name.clone()),
+                "secrets" => Self::Secrets(name.clone()),
                 "integrations" => Self::Integration(name.clone()),
                 _ => Self::Syntax,
             },
@@ -85,6 +88,7 @@ impl Scope {
             | Self::Destination(_)
             | Self::AccountField(_)
             | Self::Notify(_)
+            | Self::Secrets(_)
             | Self::Integration(_) => false,
         }
     }

@@ -19,6 +19,7 @@ pub(super) mod integration;
 pub(super) mod mapper;
 pub(super) mod mapping;
 pub(super) mod notify;
+pub(super) mod secrets;
 
 /// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
 /// pen.
@@ -41,7 +42,7 @@ pub(super) const LATER: [(&str, &[&str]); 16] = [
     ("destinations.*.webhook.secret", LATER_SECRETS),
 ];
 
-const LATER_SECRETS: &[&str] = &["aws_secrets_manager", "google_secret_manager", "hashicorp_vault", "secret"];
+const LATER_SECRETS: &[&str] = &["secret"];
 
 /// A raw struct with its documentation.
 pub(super) trait Documented {
@@ -100,6 +101,37 @@ tables! {
         file: String,
         /// The name of a variable of the daemon's environment.
         env: String,
+        /// A secret of AWS Secrets Manager.
+        aws_secrets_manager: Box<secrets::RawAwsSecret>,
+        /// A secret of Google Cloud Secret Manager.
+        google_secret_manager: Box<secrets::RawGoogleSecret>,
+        /// A secret of HashiCorp Vault.
+        hashicorp_vault: Box<secrets::RawHashicorpSecret>,
+    }
+}
+
+/// One key of a reference.
+pub(super) enum Given {
+    Credential(String),
+    File(String),
+    Env(String),
+    Aws(Box<secrets::RawAwsSecret>),
+    Google(Box<secrets::RawGoogleSecret>),
+    Hashicorp(Box<secrets::RawHashicorpSecret>),
+}
+
+impl RawSecretReference {
+    /// The keys that are there.
+    pub(super) fn given(self) -> Vec<Given> {
+        let keys = [
+            self.credential.map(Given::Credential),
+            self.file.map(Given::File),
+            self.env.map(Given::Env),
+            self.aws_secrets_manager.map(Given::Aws),
+            self.google_secret_manager.map(Given::Google),
+            self.hashicorp_vault.map(Given::Hashicorp),
+        ];
+        keys.into_iter().flatten().collect()
     }
 }
 

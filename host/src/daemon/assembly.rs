@@ -421,8 +421,10 @@ impl Assembly {
         }
     }
 
-    /// A connection that knows nothing yet of what was obtained or refused. Nothing is sent.
+    /// A connection that knows nothing yet of what was obtained or refused, with its secrets as they are now. Nothing is
+    /// sent to its server.
     pub async fn new_connection(self: &Arc<Self>, key: &ConnectionKey) -> Result<Connection, PartError> {
+        self.secrets.forget();
         let settings = self.connection_settings(key).await?;
         Ok(self.open_connection(key, &settings).await)
     }

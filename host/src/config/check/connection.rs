@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::secrets;
 use crate::config::path::TomlPath;
 use crate::config::raw::connection::{RawAccessGrants, RawAccessKey, RawAssumeRole, RawConnection, RawDefaultChain};
-use crate::config::raw::{RawSecret, RawSecretReference, RawText};
+use crate::config::raw::{Given, RawSecret, RawSecretReference, RawText};
 use crate::config::report::{Advice, Report};
 use crate::config::{AccessGrants, AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
 use crate::secrets::SecretReference;
@@ -161,8 +162,8 @@ pub(super) fn secret(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecre
                 path,
                 "a secret must not stand in this file",
                 Advice::Hint(
-                    "name where it stands: a systemd credential, a file or an environment variable. Take this one \
-                              for known to others and have it replaced"
+                    "name where it stands: a systemd credential, a file, an environment variable or a service that keeps \
+                     secrets. Take this one for known to others and have it replaced"
                         .into(),
                 ),
             );
@@ -181,22 +182,27 @@ pub(super) fn reference(
         report.wrong(&path.key(key), message, Advice::Example);
         None
     };
-    match raw {
-        RawSecretReference { credential: Some(name), file: None, env: None } => match name.parse() {
+    let mut given = raw.given();
+    match (given.pop(), given.is_empty()) {
+        (Some(Given::Credential(name)), true) => match name.parse() {
             Ok(name) => Some(SecretReference::Credential(name)),
             Err(error) => refuse("credential", format!("this is no credential's name: {error}")),
         },
-        RawSecretReference { credential: None, file: Some(file), env: None } => match file.starts_with('/') {
+        (Some(Given::File(file)), true) => match file.starts_with('/') {
             true => Some(SecretReference::File(file.into())),
             false => refuse("file", "an absolute path is expected here".into()),
         },
-        RawSecretReference { credential: None, file: None, env: Some(name) } => match name.parse() {
+        (Some(Given::Env(name)), true) => match name.parse() {
             Ok(name) => Some(SecretReference::Environment(name)),
             Err(error) => refuse("env", format!("this is no variable's name: {error}")),
         },
-        RawSecretReference { .. } => {
+        (Some(Given::Aws(raw)), true) => secrets::aws_secret(report, &path.key("aws_secrets_manager"), *raw),
+        (Some(Given::Google(raw)), true) => secrets::google_secret(report, &path.key("google_secret_manager"), *raw),
+        (Some(Given::Hashicorp(raw)), true) => secrets::hashicorp_secret(report, &path.key("hashicorp_vault"), *raw),
+        (Some(_), false) | (None, _) => {
             if !report.refused_within(path) {
-                report.wrong(path, "exactly one of `credential`, `file` and `env` is expected here", Advice::Example);
+                let message = format!("exactly one of {} is expected here", secrets::ways());
+                report.wrong(path, message, Advice::Example);
             }
             None
         }
@@ -220,9 +226,9 @@ fn endpoint(report: &mut Report<'_, '_>, path: &TomlPath, text: String) -> Optio
 
 #[derive(Debug, thiserror::Error)]
 #[error("a region has lower-case letters, digits and `-`")]
-struct NotARegion;
+pub(super) struct NotARegion;
 
-fn region(text: &str) -> Result<String, NotARegion> {
+pub(super) fn region(text: &str) -> Result<String, NotARegion> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || !text.bytes().all(allowed) { Err(NotARegion) } else { Ok(text.to_owned()) }
 }
@@ -247,7 +253,7 @@ fn role_arn(text: &str) -> Result<String, NotARole> {
 }
 
 /// Whether it has the twelve digits of an account.
-fn is_account(text: &str) -> bool {
+pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -278,6 +284,6 @@ fn session_name(text: &str) -> Result<String, NotASessionName> {
 }
 
 /// Whether there is nothing in it but letters, digits and these.
-fn is_of(text: &str, others: &[u8]) -> bool {
+pub(super) fn is_of(text: &str, others: &[u8]) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }

@@ -53,7 +53,7 @@ tables! {
     }
 
     /// A pair of keys. A secret never stands in this file: it is `{ credential = "NAME" }` (a systemd credential),
-    /// `{ file = "/PATH" }` or `{ env = "NAME" }`.
+    /// `{ file = "/PATH" }`, `{ env = "NAME" }`, or one that a service keeps (see `secrets`).
     struct RawAccessKey {
         /// The access key id, or a reference to it. Required.
         ///
@@ -72,6 +72,9 @@ tables! {
         /// ```text
         /// secret_access_key = { file = "/etc/gristmill/acme.key" }
         /// secret_access_key = { env = "ACME_SECRET_ACCESS_KEY" }
+        /// secret_access_key = { aws_secrets_manager = { secret = "gristmill/acme", key = "secret_access_key" } }
+        /// secret_access_key = { google_secret_manager = { secret = "projects/acme-prod/secrets/gristmill" } }
+        /// secret_access_key = { hashicorp_vault = { path = "gristmill/acme", field = "secret_access_key" } }
         /// ```
         secret_access_key: RawSecret,
         /// A reference to a session token, for temporary keys.
