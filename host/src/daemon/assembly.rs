@@ -150,6 +150,11 @@ pub enum PartError {
 }
 
 impl PartError {
+    /// Whether it may be put together later although nobody mends anything.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Secret { source, .. } if source.may_pass())
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
