@@ -24,6 +24,7 @@ mod assembly;
 mod desk;
 mod destinations;
 mod notify;
+mod receivers;
 mod schedule;
 mod standstill;
 mod status;
@@ -90,7 +91,7 @@ pub async fn run(config_path: PathBuf, loaded: Loaded, log: Box<dyn ChangesLog>)
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
     let problems = say_problems(&loaded);
     let assembly = open(loaded.config).await?;
-    assembly.open_outbox().await;
+    assembly.open_outbox();
     let runtime_directory = assembly.config.daemon.runtime_dir.clone();
     let (stall_after, allowed) = watch::channel(assembly.config.daemon.stall_after);
     let watch = Watch::default();
@@ -134,7 +135,7 @@ pub async fn run_once(
 ) -> Result<Vec<(IntegrationName, Result<PassReport, OnceError>)>, DaemonError> {
     say_problems(&loaded);
     let assembly = open(loaded.config).await?;
-    assembly.open_outbox().await;
+    assembly.open_outbox();
     let (_stall_after, allowed) = watch::channel(assembly.config.daemon.stall_after);
     let stalls = tokio::spawn(notify::look_for_stalls(oversight.watch.clone(), allowed));
     let mut passes = tokio::task::JoinSet::new();
@@ -275,7 +276,7 @@ impl Daemon {
         self.stall_after.send_replace(assembly.config.daemon.stall_after);
         let changed = running.changed(&assembly.config);
         running.assembly = Arc::new(assembly);
-        running.assembly.open_outbox().await;
+        running.assembly.open_outbox();
         running.deferred = self.log.change(&running.assembly.config.daemon.log);
         for key in &running.deferred {
             events::ConfigDeferred { key }.emit();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::destinations::Destinations;
+use super::receivers;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
@@ -13,10 +14,9 @@ use crate::events;
 use crate::ingest::{DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Ledger, LedgerError, Place};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
-use crate::notify::{Outbox, Webhook};
+use crate::notify::Outbox;
 use crate::object::{ConnectionKey, DestinationName, IntegrationName};
 use crate::pass::{Keeping, Slots};
-use crate::post::{self, Receiver};
 use crate::renames::{self, RenameError};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
 use crate::source::{
@@ -283,50 +283,10 @@ impl Assembly {
         }
     }
 
-    /// Begins to tell whom the configuration names. One whose address or secret cannot be read is left out, loudly.
-    pub async fn open_outbox(self: &Arc<Self>) {
-        let assembly = Arc::clone(self);
-        // A secret may stand on a slow or hanging file system.
-        let webhooks = tokio::task::spawn_blocking(move || assembly.webhooks()).await.unwrap_or_default();
-        self.outbox.open(webhooks);
-    }
-
-    fn webhooks(&self) -> Vec<Webhook> {
-        let mut webhooks = Vec::new();
-        for (name, settings) in &self.config.notify {
-            let part = format!("notify.{name}");
-            let secret = |reference: &SecretReference| match self.secrets.resolve(reference) {
-                Ok(resolved) => Some(resolved.value),
-                Err(error) => {
-                    events::PartDisabled { part: &part, problem: &events::Chain(&error) }.emit();
-                    None
-                }
-            };
-            let url = match &settings.url {
-                post::Address::Text(text) => Some(SecretString::from(text.clone())),
-                post::Address::Reference(reference) => secret(reference),
-            };
-            let Some(url) = url else { continue };
-            if !post::is_allowed(url.expose_secret()) {
-                let problem = &"its address does not begin with `https://`, nor with `http://` for this machine";
-                events::PartDisabled { part: &part, problem }.emit();
-                continue;
-            }
-            // Not without the signature that was asked for.
-            let signed_with = match &settings.secret {
-                Some(reference) => match secret(reference) {
-                    Some(value) => Some(value),
-                    None => continue,
-                },
-                None => None,
-            };
-            webhooks.push(Webhook {
-                name: name.to_string(),
-                tenant: settings.tenant.clone(),
-                receiver: Receiver { url, secret: signed_with },
-            });
-        }
-        webhooks
+    /// Begins to tell whom the configuration names. Needs the async runtime.
+    pub fn open_outbox(&self) {
+        let webhook = |(name, settings)| receivers::webhook(name, settings, &self.secrets);
+        self.outbox.open(self.config.notify.iter().map(webhook).collect());
     }
 
     /// Where mappers are compiled.
