@@ -161,7 +161,7 @@ impl Drop for S3Server {
     }
 }
 
-fn tools() -> PathBuf {
+pub(crate) fn tools() -> PathBuf {
     if let Some(tools) = std::env::var_os("GRISTMILL_TEST_TOOLS") {
         return tools.into();
     }

@@ -10,6 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use gristmill_tests::process::{BUCKET, Bed, command, files_below, until};
+use gristmill_tests::servers::{Program, S3Server};
+use gristmill_tests::services::{GoogleServices, OpenBao, keep_in_aws};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The key that the server knows; its characters change under every encoding.
@@ -20,6 +22,9 @@ const TOKEN: &str = "tOkEn+Of/A?Session=13579%02468";
 /// What records are signed with, and the part of the receiver's address that lets in whoever has it.
 const SIGNING: &str = "sIgNiNg+Key/For?Records=24680%13579";
 const ADDRESS: &str = "aDdReSs-Of-A-Receiver.97531_08642";
+/// What AWS Secrets Manager and HashiCorp Vault are asked with. Google's is the token of the double's machine.
+const AWS_KEY: &str = "aWsKeY+Of/The?Daemon=8642%0";
+const VAULT_TOKEN: &str = "vAuLt-Token-Of-The-Daemon_86420";
 /// What stands in every place that is searched, which proves that the search sees.
 const PLANTED: &str = "plAnTeD-in-every-place";
 
@@ -149,9 +154,51 @@ fn integration(name: &str, connection: &str, destination: &str) -> String {
     )
 }
 
+/// What the services are that keep the server's key, and a connection for each.
+fn kept(bed: &Bed, aws: &S3Server, vault: &OpenBao, google: &GoogleServices) -> String {
+    let pair = serde_json::json!({ "key": SECRET });
+    keep_in_aws(&aws.endpoint(), "CreateSecret", "mill", &pair.to_string());
+    google.keep("projects/p/secrets/mill/versions/latest", Some(SECRET));
+    vault.root("", "POST", "secret/data/mill", &serde_json::json!({ "data": pair }));
+    let policy = "path \"secret/data/mill\" { capabilities = [\"read\"] }";
+    vault.root("", "POST", "sys/policies/acl/mill", &serde_json::json!({ "policy": policy }));
+    let token = serde_json::json!({ "id": VAULT_TOKEN, "policies": ["mill"] });
+    vault.root("", "POST", "auth/token/create", &token);
+    fs::write(bed.path("vault-token"), VAULT_TOKEN).unwrap();
+    let connection = |name: &str, reference: &str| {
+        format!(
+            "[connections.{name}]\nendpoint_url = \"{}\"\naccess_key = {{ access_key_id = \"loopback\", \
+             secret_access_key = {{ {reference} }} }}\n",
+            bed.server.endpoint()
+        )
+    };
+    let services = format!(
+        "[secrets.aws_secrets_manager]\nregion = \"eu-central-1\"\nendpoint_url = \"{}\"\n\
+         [secrets.google_secret_manager]\nendpoint_url = \"http://{}\"\n\
+         [secrets.hashicorp_vault]\naddress = \"{}\"\nca_file = \"{}\"\ntoken = {{ file = \"{}\" }}\n",
+        aws.endpoint(),
+        google.host(),
+        vault.address(),
+        vault.authorities().display(),
+        bed.path("vault-token").display()
+    );
+    [
+        services,
+        connection("of-aws", "aws_secrets_manager = { secret = \"mill\", key = \"key\" }"),
+        connection("of-google", "google_secret_manager = { secret = \"projects/p/secrets/mill\" }"),
+        connection("of-vault", "hashicorp_vault = { path = \"mill\", field = \"key\" }"),
+        integration("by-aws", "of-aws", "lines"),
+        integration("by-google", "of-google", "lines"),
+        integration("by-vault", "of-vault", "lines"),
+    ]
+    .concat()
+}
+
 #[test]
 fn no_secret_is_in_logs_answers_files_or_arguments() {
     let bed = Bed::with_secret(SECRET);
+    let aws = tokio::runtime::Runtime::new().unwrap().block_on(S3Server::start(Program::Moto));
+    let (vault, google) = (OpenBao::start(), GoogleServices::start());
     let key = format!("{PLANTED}.csv");
     let rows = format!("Account,Name,Seats\nA,{PLANTED},7\nB,Bea,{PLANTED}\n");
     bed.server.put(BUCKET, &key, rows).unwrap();
@@ -189,6 +236,7 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         )
     };
     let parts = [
+        kept(&bed, &aws, &vault, &google),
         hook,
         integration("to-hook", "acme", "hook"),
         "[destinations.store]\nsqlite = {}\n[destinations.lines]\nfiles = { path = \"lines\" }\n".to_owned(),
@@ -207,7 +255,8 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
     let log = bed.path("log");
     let gristmill = |arguments: &[&str]| {
         let mut gristmill = command(&config, arguments);
-        gristmill.env("GRISTMILL_LOG", "trace");
+        gristmill.env("GRISTMILL_LOG", "trace").env("GCE_METADATA_HOST", google.host());
+        gristmill.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", AWS_KEY);
         gristmill
     };
     let ask = |places: &mut Places, arguments: &[&str]| {
@@ -238,13 +287,16 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         fs::read(&log).unwrap().windows(11).any(|part| part == b"pass_failed").then_some(())
     });
     let object = format!("s3://{BUCKET}/{key}");
-    let questions: [&[&str]; 19] = [
+    let questions: [&[&str]; 22] = [
         &["status"],
         &["check"],
         &["connection", "test", "acme"],
         &["connection", "test", "refused"],
         &["connection", "test", "assumed"],
         &["connection", "test", "granted"],
+        &["connection", "test", "of-aws"],
+        &["connection", "test", "of-google"],
+        &["connection", "test", "of-vault"],
         &["connection", "policy", "granted"],
         &["test", "of-a-role", &object],
         &["test", "to-store", &object],
@@ -260,6 +312,10 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         &["poll", PLANTED],
     ];
     questions.iter().for_each(|arguments| ask(&mut places, arguments));
+    for connection in ["of-aws", "of-google", "of-vault"] {
+        let tested = gristmill(&["connection", "test", connection]).output().unwrap();
+        assert!(tested.status.success(), "the server's key was not read: {tested:?}");
+    }
     kill_process(pid, Signal::TERM).unwrap();
     let ended = daemon.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0));
@@ -281,7 +337,8 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
     }
     let issued = issuer.secrets();
     assert!(issued.len() >= 4, "nothing was obtained: {issued:?}");
-    for secret in issued.iter().map(String::as_str).chain([SECRET, REFUSED, TOKEN, SIGNING, ADDRESS]) {
+    let known = [SECRET, REFUSED, TOKEN, SIGNING, ADDRESS, AWS_KEY, VAULT_TOKEN, GoogleServices::TOKEN];
+    for secret in issued.iter().map(String::as_str).chain(known) {
         assert_eq!(places.with(secret), Vec::<String>::new(), "{secret} has left the daemon");
     }
 }
