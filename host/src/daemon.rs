@@ -25,6 +25,7 @@ mod credentials;
 mod desk;
 mod destinations;
 mod notify;
+mod receivers;
 mod schedule;
 mod standstill;
 mod status;
@@ -94,7 +95,7 @@ pub async fn run(config_path: PathBuf, loaded: Loaded, log: Box<dyn ChangesLog>)
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
     let problems = say_problems(&loaded);
     let assembly = open(loaded.config).await?;
-    assembly.open_outbox().await;
+    assembly.open_outbox();
     let runtime_directory = assembly.config.daemon.runtime_dir.clone();
     let (stall_after, allowed) = watch::channel(assembly.config.daemon.stall_after);
     let watch = Watch::default();
@@ -138,7 +139,7 @@ pub async fn run_once(
 ) -> Result<Vec<(IntegrationName, Result<PassReport, OnceError>)>, DaemonError> {
     say_problems(&loaded);
     let assembly = open(loaded.config).await?;
-    assembly.open_outbox().await;
+    assembly.open_outbox();
     let (_stall_after, allowed) = watch::channel(assembly.config.daemon.stall_after);
     let stalls = tokio::spawn(notify::look_for_stalls(oversight.watch.clone(), allowed));
     let mut passes = tokio::task::JoinSet::new();
@@ -337,7 +338,7 @@ impl Running {
     /// Has secrets read anew by whoever keeps one, and by whom the lack of one may have disabled. Destinations read theirs
     /// whenever they need them.
     async fn secrets_anew(&self) {
-        self.assembly.open_outbox().await;
+        self.assembly.open_outbox();
         let assembly = Arc::clone(&self.assembly);
         let renewed = tokio::spawn(async move { assembly.renew_keys().await });
         // One that is read later still counts, and nobody waits for it.

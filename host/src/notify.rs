@@ -11,13 +11,16 @@
 //!
 //! Neither the address nor the secret stands in an event or an error: either may let in whoever has it.
 
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Sender, channel};
 use tokio::task::JoinHandle;
 
@@ -119,14 +122,13 @@ impl Notice {
 }
 
 /// Who is told.
-#[derive(Debug, Clone)]
 pub struct Webhook {
     /// Its name in the configuration.
     pub name: String,
     /// The only tenant whose integrations it is told of; none for all (R13).
     pub tenant: Option<TenantName>,
-    /// Where its notices are posted to.
-    pub receiver: Receiver,
+    /// Where its notices are posted to, once that is known; none where it cannot be known. Notices wait for that.
+    pub receiver: Pin<Box<dyn Future<Output = Option<Receiver>> + Send>>,
 }
 
 /// Where notices are put. A clone is the same outbox; an empty one tells nobody.
@@ -158,7 +160,8 @@ impl Outbox {
     pub fn tell(&self, notice: &Notice) {
         for post in self.posts().iter() {
             let concerns = post.tenant.as_ref().is_none_or(|tenant| *tenant == notice.tenant);
-            if concerns && post.queue.try_send(notice.clone()).is_err() {
+            // A queue that is closed is that of somebody who cannot be told, which was said.
+            if concerns && let Err(TrySendError::Full(_)) = post.queue.try_send(notice.clone()) {
                 events::NoticeLost { notify: &post.name, notice, reason: "too many wait already" }.emit();
             }
         }
@@ -180,19 +183,35 @@ impl Outbox {
 }
 
 async fn work(webhook: Webhook, mut notices: mpsc::Receiver<Notice>) {
+    let Webhook { name, mut receiver, .. } = webhook;
+    let mut first = None;
+    let receiver = loop {
+        tokio::select! {
+            receiver = &mut receiver => break receiver,
+            notice = notices.recv(), if first.is_none() => match notice {
+                Some(notice) => first = Some(notice),
+                // There is nothing to tell, and there will be nothing.
+                None => return,
+            },
+        }
+    };
+    let Some(receiver) = receiver else { return };
     let poster = Poster::new(ANSWER);
+    if let Some(notice) = first {
+        deliver(&poster, (&name, &receiver), &notice).await;
+    }
     while let Some(notice) = notices.recv().await {
-        deliver(&poster, &webhook, &notice).await;
+        deliver(&poster, (&name, &receiver), &notice).await;
     }
 }
 
-async fn deliver(poster: &Poster, webhook: &Webhook, notice: &Notice) {
-    let lost = |reason: &str| events::NoticeLost { notify: &webhook.name, notice, reason }.emit();
+async fn deliver(poster: &Poster, (name, receiver): (&str, &Receiver), notice: &Notice) {
+    let lost = |reason: &str| events::NoticeLost { notify: name, notice, reason }.emit();
     let Ok(body) = serde_json::to_vec(notice) else { return lost("it cannot be written as JSON") };
     let body = Bytes::from(body);
     for attempt in 1..=ATTEMPTS {
-        let refused = match poster.post(&webhook.receiver, &notice.id, &body).await {
-            Ok(()) => return events::NoticeTold { notify: &webhook.name, notice, attempt }.emit(),
+        let refused = match poster.post(receiver, &notice.id, &body).await {
+            Ok(()) => return events::NoticeTold { notify: name, notice, attempt }.emit(),
             Err(refused) => refused,
         };
         let soon = || match retry::next_step(ErrorClass::Network, attempt, crate::pass::random()) {

@@ -1,7 +1,8 @@
 //! Secret references to secret values.
 //!
 //! A configuration never holds a secret, only a [`SecretReference`]: where the value stands. [`Secrets`] reads it when
-//! it is needed. This module knows nothing of S3 or of what a secret is for.
+//! it is needed: here what this machine has, in `remote` what services keep. This module knows nothing of S3 or of what a
+//! secret is for.
 //!
 //! `vault` keeps secrets of our own.
 //!
@@ -10,6 +11,8 @@
 //!   dropped. The buffer it was read into is wiped as well.
 //! - An error or a warning names the reference, never a part of the value.
 //! - At most [`MAX_BYTES`] are read.
+//! - Reading blocks, on the file system or until a service has answered, so nobody reads on an async thread. Looking
+//!   ([`Secrets::look`]) asks no service.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -25,6 +28,11 @@ use secrecy::zeroize::Zeroizing;
 pub use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
 
+use remote::Remote;
+
+mod failure;
+mod part;
+mod remote;
 mod spelling;
 #[cfg(test)]
 mod tests;
@@ -33,6 +41,10 @@ pub mod vault;
 use vault::{KeyPlace, Vault, VaultError};
 
 pub use spelling::SpellingError;
+
+pub use failure::{Failure, FailureKind};
+pub use part::PartProblem;
+pub use remote::{AwsSecret, GoogleSecret, HashicorpLogin, HashicorpSecret, HashicorpServer, KEPT, RemoteReference};
 
 /// The largest value that is read, in bytes. Keys, tokens and certificates are far smaller; a reference to a log file
 /// or a device is a mistake.
@@ -49,6 +61,14 @@ pub enum SecretReference {
     Environment(VariableName),
     /// A secret in the vault.
     Vault(SecretName),
+    /// What a service keeps.
+    Remote(Box<RemoteReference>),
+}
+
+impl From<&RemoteReference> for SecretReference {
+    fn from(reference: &RemoteReference) -> Self {
+        Self::Remote(Box::new(reference.clone()))
+    }
 }
 
 impl fmt::Display for SecretReference {
@@ -58,6 +78,7 @@ impl fmt::Display for SecretReference {
             Self::File(path) => write!(f, "file `{}`", path.display()),
             Self::Environment(name) => write!(f, "environment variable `{name}`"),
             Self::Vault(name) => write!(f, "secret `{name}` of the vault"),
+            Self::Remote(reference) => write!(f, "{reference}"),
         }
     }
 }
@@ -196,16 +217,51 @@ pub enum SecretError {
         #[source]
         source: Box<VaultError>,
     },
+    /// A service keeps it, and that is not asked only to look.
+    #[error("{reference} is read from its service when it is needed")]
+    NotAsked {
+        /// The reference.
+        reference: SecretReference,
+    },
+    /// The service is left out of this build.
+    #[error("this build has no {service}")]
+    NotBuilt {
+        /// The service.
+        service: &'static str,
+    },
+    /// The service did not give it.
+    #[error("cannot read {reference}")]
+    Service {
+        /// The reference.
+        reference: SecretReference,
+        /// What the service said, or what kept it from saying anything.
+        #[source]
+        failure: Box<Failure>,
+    },
+    /// The service gave a secret without the part that is meant.
+    #[error("cannot take {reference}")]
+    Part {
+        /// The reference.
+        reference: SecretReference,
+        /// What is wrong with it.
+        #[source]
+        problem: PartProblem,
+    },
 }
 
 impl SecretError {
     /// Whether nothing can be said of the secret from here, so that it is neither good nor bad (R14).
     pub fn is_not_checked(&self) -> bool {
         match self {
-            Self::OutsideUnit { .. } => true,
+            Self::OutsideUnit { .. } | Self::NotAsked { .. } => true,
             Self::Vault { source, .. } => source.is_not_checked(),
             _ => false,
         }
+    }
+
+    /// Whether it may be read later although nobody mends anything.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Service { failure, .. } if failure.kind.may_pass())
     }
 
     /// What a person can do about it.
@@ -221,7 +277,14 @@ impl SecretError {
             Self::Missing { reference: SecretReference::Vault(name) } => Some(format!("gristmill secret set {name}")),
             Self::NoVault { .. } => Some("add the table `[vault]`, or mend it".into()),
             Self::Vault { source, .. } => source.hint(),
-            Self::Missing { .. }
+            Self::NotAsked { .. } => Some("`gristmill connection test` reads it".into()),
+            Self::NotBuilt { .. } => Some("run a build with it; the released ones have every service".into()),
+            Self::Service { reference: SecretReference::Remote(reference), failure } => {
+                remote::hint(reference, failure.kind)
+            }
+            Self::Service { .. }
+            | Self::Part { .. }
+            | Self::Missing { .. }
             | Self::Read { .. }
             | Self::NotAFile { .. }
             | Self::TooLong { .. }
@@ -259,11 +322,13 @@ pub fn keep_memory_private() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Reads secrets. Cheap to make; holds no value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Reads secrets. Cheap to make. It holds no value but what services gave, for as long as [`KEPT`] says; clones share
+/// that.
+#[derive(Debug, Clone)]
 pub struct Secrets {
     credentials_directory: Option<PathBuf>,
     vault: Option<Vault>,
+    remote: Remote,
 }
 
 impl Secrets {
@@ -274,7 +339,7 @@ impl Secrets {
 
     /// With the credentials in a directory.
     pub fn new(credentials_directory: Option<PathBuf>) -> Self {
-        Self { credentials_directory, vault: None }
+        Self { credentials_directory, vault: None, remote: Remote::new(KEPT) }
     }
 
     /// The same with the vault in a state directory.
@@ -288,7 +353,23 @@ impl Secrets {
         self.vault.as_ref()
     }
 
-    /// Reads the value anew; one line end is taken off its end. Blocks on the file system.
+    /// Lets services be asked anew for everything.
+    pub fn forget(&self) {
+        self.remote.forget();
+    }
+
+    /// Whether the value can be read, as far as that can be said without asking a service. Blocks on the file system.
+    pub fn look(&self, reference: &SecretReference) -> Result<(), SecretError> {
+        match reference {
+            SecretReference::Remote(reference) => self.remote.look(reference, self),
+            SecretReference::Credential(_)
+            | SecretReference::Vault(_)
+            | SecretReference::File(_)
+            | SecretReference::Environment(_) => self.resolve(reference).map(drop),
+        }
+    }
+
+    /// Reads the value; one line end is taken off its end. Blocks on the file system, or until a service has answered.
     pub fn resolve(&self, reference: &SecretReference) -> Result<Resolved, SecretError> {
         match reference {
             SecretReference::Credential(name) => match &self.credentials_directory {
@@ -319,6 +400,7 @@ impl Secrets {
                 })?;
                 Ok(Resolved { value, warning: None })
             }
+            SecretReference::Remote(reference) => self.remote.resolve(reference, self),
         }
     }
 }

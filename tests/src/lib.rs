@@ -4,3 +4,4 @@ pub mod daemon;
 pub mod demo;
 pub mod process;
 pub mod servers;
+pub mod services;

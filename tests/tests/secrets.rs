@@ -15,6 +15,8 @@ use std::time::Duration;
 use gristmill_loopback_s3::{Fault, Operation};
 use gristmill_postgres_server::{DATABASE, PASSWORD, PostgresServer, USER};
 use gristmill_tests::process::{BUCKET, Bed, binary, command, files_below, until};
+use gristmill_tests::servers::{Program, S3Server};
+use gristmill_tests::services::{GoogleServices, OpenBao, keep_in_aws};
 use memchr::memmem;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -37,6 +39,9 @@ const IN_VAULT: [(&str, &str); 4] = [
 /// A key that the server refuses, and the variable that it comes in.
 const FROM_ENVIRONMENT: &str = "eNvIrOnMeNt+Key/54321?09876=QwErTy";
 const VARIABLE: &str = "REFUSED_KEY";
+/// What AWS Secrets Manager and HashiCorp Vault are asked with. Google's is the token of the double's machine.
+const AWS_KEY: &str = "aWsKeY+Of/The?Daemon=8642%0";
+const VAULT_TOKEN: &str = "vAuLt-Token-Of-The-Daemon_86420";
 /// What stands in every place that is searched, which proves that the search sees.
 const PLANTED: &str = "plAnTeD-in-every-place";
 
@@ -231,9 +236,51 @@ fn parts(bed: &Bed) -> String {
     .concat()
 }
 
+/// What the services are that keep the server's key, and a connection for each.
+fn kept(bed: &Bed, aws: &S3Server, vault: &OpenBao, google: &GoogleServices) -> String {
+    let pair = serde_json::json!({ "key": SECRET });
+    keep_in_aws(&aws.endpoint(), "CreateSecret", "mill", &pair.to_string());
+    google.keep("projects/p/secrets/mill/versions/latest", Some(SECRET));
+    vault.root("", "POST", "secret/data/mill", &serde_json::json!({ "data": pair }));
+    let policy = "path \"secret/data/mill\" { capabilities = [\"read\"] }";
+    vault.root("", "POST", "sys/policies/acl/mill", &serde_json::json!({ "policy": policy }));
+    let token = serde_json::json!({ "id": VAULT_TOKEN, "policies": ["mill"] });
+    vault.root("", "POST", "auth/token/create", &token);
+    fs::write(bed.path("vault-token"), VAULT_TOKEN).unwrap();
+    let connection = |name: &str, reference: &str| {
+        format!(
+            "[connections.{name}]\nendpoint_url = \"{}\"\naccess_key = {{ access_key_id = \"loopback\", \
+             secret_access_key = {{ {reference} }} }}\n",
+            bed.server.endpoint()
+        )
+    };
+    let services = format!(
+        "[secrets.aws_secrets_manager]\nregion = \"eu-central-1\"\nendpoint_url = \"{}\"\n\
+         [secrets.google_secret_manager]\nendpoint_url = \"http://{}\"\n\
+         [secrets.hashicorp_vault]\naddress = \"{}\"\nca_file = \"{}\"\ntoken = {{ file = \"{}\" }}\n",
+        aws.endpoint(),
+        google.host(),
+        vault.address(),
+        vault.authorities().display(),
+        bed.path("vault-token").display()
+    );
+    [
+        services,
+        connection("of-aws", "aws_secrets_manager = { secret = \"mill\", key = \"key\" }"),
+        connection("of-google", "google_secret_manager = { secret = \"projects/p/secrets/mill\" }"),
+        connection("of-vault", "hashicorp_vault = { path = \"mill\", field = \"key\" }"),
+        integration("by-aws", "of-aws", "lines"),
+        integration("by-google", "of-google", "lines"),
+        integration("by-vault", "of-vault", "lines"),
+    ]
+    .concat()
+}
+
 #[test]
 fn no_secret_is_in_logs_answers_files_or_arguments() {
     let bed = Bed::with_secret(SECRET);
+    let aws = tokio::runtime::Runtime::new().unwrap().block_on(S3Server::start(Program::Moto));
+    let (vault, google) = (OpenBao::start(), GoogleServices::start());
     let key = format!("{PLANTED}.csv");
     let rows = format!("Account,Name,Seats\nA,{PLANTED},7\nB,Bea,{PLANTED}\n");
     bed.server.put(BUCKET, &key, rows).unwrap();
@@ -251,14 +298,16 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
     issuer.trust("arn:aws:iam::123456789012:role/reader", None);
     issuer.open_instance("123456789012");
     issuer.grant(&format!("s3://{BUCKET}/*"));
-    bed.configure_in(&bed.state(), &config, "", &parts(&bed));
+    let parts = parts(&bed) + &kept(&bed, &aws, &vault, &google);
+    bed.configure_in(&bed.state(), &config, "", &parts);
 
     let mut places = Places::default();
     let log = bed.path("log");
     let gristmill = |arguments: &[&str]| {
         let mut gristmill = command(&config, arguments);
         gristmill.env("GRISTMILL_LOG", "trace").env("RUST_BACKTRACE", "full");
-        gristmill.env(VARIABLE, FROM_ENVIRONMENT).env("PLANTED", PLANTED);
+        gristmill.env(VARIABLE, FROM_ENVIRONMENT).env("PLANTED", PLANTED).env("GCE_METADATA_HOST", google.host());
+        gristmill.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", AWS_KEY);
         gristmill
     };
     let ask = |places: &mut Places, arguments: &[&str]| {
@@ -323,13 +372,16 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         memmem::find(&copies, PLANTED.as_bytes()).map(drop)
     });
     let object = format!("s3://{BUCKET}/{key}");
-    let questions: [&[&str]; 23] = [
+    let questions: [&[&str]; 26] = [
         &["status"],
         &["check"],
         &["connection", "test", "acme"],
         &["connection", "test", "refused"],
         &["connection", "test", "assumed"],
         &["connection", "test", "granted"],
+        &["connection", "test", "of-aws"],
+        &["connection", "test", "of-google"],
+        &["connection", "test", "of-vault"],
         &["connection", "policy", "granted"],
         &["connection", "test", "vault-refused"],
         &["connection", "test", "environment"],
@@ -349,6 +401,10 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
         &["poll", PLANTED],
     ];
     questions.iter().for_each(|arguments| ask(&mut places, arguments));
+    for connection in ["of-aws", "of-google", "of-vault"] {
+        let tested = gristmill(&["connection", "test", connection]).output().unwrap();
+        assert!(tested.status.success(), "the server's key was not read: {tested:?}");
+    }
     kill_process(pid, Signal::TERM).unwrap();
     let ended = daemon.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0));
@@ -371,6 +427,7 @@ fn no_secret_is_in_logs_answers_files_or_arguments() {
     let issued = issuer.secrets();
     assert!(issued.len() >= 4, "nothing was obtained: {issued:?}");
     let given = [SECRET, REFUSED, TOKEN, SIGNING, ADDRESS, PASSWORD, FROM_ENVIRONMENT];
+    let given = given.into_iter().chain([AWS_KEY, VAULT_TOKEN, GoogleServices::TOKEN]);
     let in_vault = IN_VAULT.iter().map(|(_, value)| *value);
     for secret in issued.iter().chain(&keys).map(String::as_str).chain(given).chain(in_vault) {
         assert_eq!(places.with(secret), Vec::<String>::new(), "{secret} has left the daemon");
@@ -387,7 +444,8 @@ fn look_at_processes(places: &mut Places, daemon: Pid) {
         let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         places.add("the arguments of processes", &read("cmdline"));
         for variable in read("environ").split(|byte| *byte == 0) {
-            if pid != daemon || !variable.starts_with(VARIABLE.as_bytes()) {
+            let is_own = [VARIABLE, "AWS_SECRET_ACCESS_KEY"].iter().any(|own| variable.starts_with(own.as_bytes()));
+            if pid != daemon || !is_own {
                 places.add("the environment of processes", variable);
             }
         }

@@ -53,8 +53,8 @@ impl Check {
             .iter()
             .flat_map(|(name, notify)| notify.secrets().map(move |reference| (format!("notify.{name}"), reference)));
         for (place, reference) in of_connections.chain(of_destinations).chain(of_notify) {
-            match secrets.resolve(reference) {
-                Ok(_) => {}
+            match secrets.look(reference) {
+                Ok(()) => {}
                 Err(error) if error.is_not_checked() => note(shared, &place, &error),
                 Err(error) => parts.push((place, vec![Chain(&error).to_string()])),
             }

@@ -29,6 +29,7 @@ mod mapper;
 mod mapping;
 mod matching;
 mod notify;
+mod secrets;
 mod vault;
 
 /// The process's environment, or another in tests.
@@ -47,6 +48,7 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
     }
     let (daemon, poll_interval) = daemon(&mut report, environment);
     let vault_key = vault::check(&mut report);
+    secrets::check(&mut report);
     let connections = tables(&mut report, "connections", connection::check);
     let mappers = tables(&mut report, "mappers", mapper::check);
     let mut destinations = tables(&mut report, "destinations", |report, path, name| {

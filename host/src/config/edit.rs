@@ -134,6 +134,25 @@ impl Edit {
         }
     }
 
+    /// A table, with where secrets are kept, as a configuration of its own.
+    pub fn alone(&self, section: &'static str, name: &str) -> String {
+        let mut alone = DocumentMut::new();
+        for file in &self.files {
+            for kept in ["vault", "secrets"] {
+                if let Some(item) = file.document.get(kept) {
+                    alone.insert(kept, item.clone());
+                }
+            }
+            if let Some(item) = file.item(section, name) {
+                let mut tables = Table::new();
+                tables.set_implicit(true);
+                tables.insert(name, item.clone());
+                alone.insert(section, Item::Table(tables));
+            }
+        }
+        alone.to_string()
+    }
+
     /// Puts a new table, given as a text with its headers, behind the last of its kind: into the main file, or into
     /// another, which is made where it is not there.
     pub fn insert(
@@ -296,18 +315,6 @@ impl TableEdit<'_> {
     /// The file in which it stands.
     pub fn file(&self) -> &Path {
         &self.file.path
-    }
-
-    /// The table alone, as a configuration of its own.
-    pub fn text(&self) -> String {
-        let mut tables = Table::new();
-        tables.set_implicit(true);
-        if let Some(item) = self.file.item(self.section, &self.name) {
-            tables.insert(&self.name, item.clone());
-        }
-        let mut alone = DocumentMut::new();
-        alone.insert(self.section, Item::Table(tables));
-        alone.to_string()
     }
 
     /// Whether a key of it is set.

@@ -15,12 +15,25 @@ use super::raw::mapping::{
     RawMetric, RawNumber, RawProduct, RawRegexReplacement, RawReplace, RawSplit, RawTransform, RawUsage, RawUser,
 };
 use super::raw::notify::RawNotify;
+use super::raw::secrets::{
+    RawAppRole, RawAwsSecret, RawAwsSecretsManager, RawGoogleSecret, RawGoogleSecretManager, RawHashicorpSecret,
+    RawHashicorpVault, RawSecrets,
+};
 use super::raw::vault::{RawVault, RawVaultKey};
-use super::raw::{Documented, KeyDocs, LATER, RawSecretReference};
+use super::raw::{Documented, KeyDocs, RawSecretReference};
 
 /// The tables at the root, in the order of the example file.
-pub(super) const SECTIONS: [&str; 8] =
-    ["daemon", "vault", "connections", "integrations", "account_fields", "mappers", "destinations", "notify"];
+pub(super) const SECTIONS: [&str; 9] = [
+    "daemon",
+    "vault",
+    "connections",
+    "integrations",
+    "account_fields",
+    "mappers",
+    "destinations",
+    "notify",
+    "secrets",
+];
 
 /// One kind of table.
 struct Table {
@@ -46,7 +59,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 65] = [
+static TABLES: [Table; 73] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawVault>("vault", Shown::Live("[vault]")),
@@ -112,6 +125,21 @@ static TABLES: [Table; 65] = [
     table::<RawNotify>("notify.*", Shown::Live("[notify.night-shift]")),
     table::<RawSecretReference>("notify.*.url", Shown::Inline),
     table::<RawSecretReference>("notify.*.secret", Shown::Inline),
+    table::<RawSecrets>("secrets", Shown::Inline),
+    table::<RawAwsSecretsManager>("secrets.aws_secrets_manager", Shown::Live("[secrets.aws_secrets_manager]")),
+    table::<RawGoogleSecretManager>("secrets.google_secret_manager", Shown::Live("[secrets.google_secret_manager]")),
+    table::<RawSecretReference>("secrets.google_secret_manager.service_account", Shown::Inline),
+    table::<RawHashicorpVault>("secrets.hashicorp_vault", Shown::Live("[secrets.hashicorp_vault]")),
+    table::<RawSecretReference>("secrets.hashicorp_vault.token", Shown::Inline),
+    table::<RawAppRole>("secrets.hashicorp_vault.app_role", Shown::Inline),
+    table::<RawSecretReference>("secrets.hashicorp_vault.app_role.secret_id", Shown::Inline),
+];
+
+/// The tables inside a [`RawSecretReference`], wherever that stands, by their keys.
+static OF_REFERENCES: [Table; 3] = [
+    table::<RawAwsSecret>("aws_secrets_manager", Shown::Inline),
+    table::<RawGoogleSecret>("google_secret_manager", Shown::Inline),
+    table::<RawHashicorpSecret>("hashicorp_vault", Shown::Inline),
 ];
 
 /// TOML that would be valid at a path: the manual's example of that key or table, else that of what is nearest round it.
@@ -152,13 +180,6 @@ pub(super) fn siblings(path: &TomlPath) -> Vec<&'static str> {
     table_round(path).map(|table| table.keys.iter().map(KeyDocs::name).collect()).unwrap_or_default()
 }
 
-/// Whether a later version will know the key at a path.
-pub(super) fn is_planned(path: &TomlPath) -> bool {
-    let pattern = table_round(path).map(|table| table.pattern);
-    let planned = LATER.iter().find(|(table, _)| pattern == Some(table));
-    planned.is_some_and(|(_, keys)| path.last_key().is_some_and(|key| keys.contains(&key)))
-}
-
 /// Whether a table says where a secret stands.
 pub(super) fn is_reference(path: &TomlPath) -> bool {
     let keys: Vec<&str> = path.keys().collect();
@@ -171,9 +192,14 @@ fn table_round(path: &TomlPath) -> Option<&'static Table> {
 }
 
 fn find(keys: &[&str]) -> Option<&'static Table> {
-    TABLES.iter().find(|table| {
+    let found = TABLES.iter().find(|table| {
         table.pattern.split('.').count() == keys.len()
             && table.pattern.split('.').zip(keys).all(|(pattern, key)| pattern == "*" || pattern == *key)
+    });
+    found.or_else(|| {
+        let (last, round) = keys.split_last()?;
+        let inner = OF_REFERENCES.iter().find(|table| table.pattern == *last)?;
+        find(round)?.keys.iter().any(|key| key.name() == *last).then_some(inner)
     })
 }
 

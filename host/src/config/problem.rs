@@ -55,6 +55,8 @@ pub enum Scope {
     AccountField(String),
     /// One webhook that would be told of alarms.
     Notify(String),
+    /// One service that keeps secrets, and whoever needs one of them.
+    Secrets(String),
     /// One integration.
     Integration(String),
 }
@@ -71,6 +73,7 @@ impl Scope {
                 "destinations" => Self::Destination(name.clone()),
                 "account_fields" => Self::AccountField(name.clone()),
                 "notify" => Self::Notify(name.clone()),
+                "secrets" => Self::Secrets(name.clone()),
                 "integrations" => Self::Integration(name.clone()),
                 _ => Self::Syntax,
             },
@@ -90,6 +93,7 @@ impl Scope {
             | Self::Destination(_)
             | Self::AccountField(_)
             | Self::Notify(_)
+            | Self::Secrets(_)
             | Self::Integration(_) => false,
         }
     }

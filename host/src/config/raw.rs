@@ -19,29 +19,8 @@ pub(super) mod integration;
 pub(super) mod mapper;
 pub(super) mod mapping;
 pub(super) mod notify;
+pub(super) mod secrets;
 pub(super) mod vault;
-
-/// Keys that are planned, by the table they belong to. They are refused like unknown ones, but not taken for a slip of the
-/// pen.
-pub(super) const LATER: [(&str, &[&str]); 15] = [
-    ("connections.*.access_key.access_key_id", LATER_SECRETS),
-    ("connections.*.access_key.secret_access_key", LATER_SECRETS),
-    ("connections.*.access_key.session_token", LATER_SECRETS),
-    ("connections.*.access_grants.access_key.access_key_id", LATER_SECRETS),
-    ("connections.*.access_grants.access_key.secret_access_key", LATER_SECRETS),
-    ("connections.*.access_grants.access_key.session_token", LATER_SECRETS),
-    ("connections.*.assume_role.access_key.access_key_id", LATER_SECRETS),
-    ("connections.*.assume_role.access_key.secret_access_key", LATER_SECRETS),
-    ("connections.*.assume_role.access_key.session_token", LATER_SECRETS),
-    ("notify.*.url", LATER_SECRETS),
-    ("notify.*.secret", LATER_SECRETS),
-    ("destinations.*.postgres.password", LATER_SECRETS),
-    ("destinations.*.postgres.url", LATER_SECRETS),
-    ("destinations.*.webhook.url", LATER_SECRETS),
-    ("destinations.*.webhook.secret", LATER_SECRETS),
-];
-
-const LATER_SECRETS: &[&str] = &["aws_secrets_manager", "google_secret_manager", "hashicorp_vault"];
 
 /// A raw struct with its documentation.
 pub(super) trait Documented {
@@ -102,6 +81,39 @@ tables! {
         env: String,
         /// The name of a secret in the vault, which `gristmill secret set` stores.
         secret: String,
+        /// A secret of AWS Secrets Manager.
+        aws_secrets_manager: Box<secrets::RawAwsSecret>,
+        /// A secret of Google Cloud Secret Manager.
+        google_secret_manager: Box<secrets::RawGoogleSecret>,
+        /// A secret of HashiCorp Vault.
+        hashicorp_vault: Box<secrets::RawHashicorpSecret>,
+    }
+}
+
+/// One key of a reference.
+pub(super) enum Given {
+    Credential(String),
+    File(String),
+    Env(String),
+    Secret(String),
+    Aws(Box<secrets::RawAwsSecret>),
+    Google(Box<secrets::RawGoogleSecret>),
+    Hashicorp(Box<secrets::RawHashicorpSecret>),
+}
+
+impl RawSecretReference {
+    /// The keys that are there.
+    pub(super) fn given(self) -> Vec<Given> {
+        let keys = [
+            self.credential.map(Given::Credential),
+            self.file.map(Given::File),
+            self.env.map(Given::Env),
+            self.secret.map(Given::Secret),
+            self.aws_secrets_manager.map(Given::Aws),
+            self.google_secret_manager.map(Given::Google),
+            self.hashicorp_vault.map(Given::Hashicorp),
+        ];
+        keys.into_iter().flatten().collect()
     }
 }
 

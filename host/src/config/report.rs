@@ -180,11 +180,7 @@ impl<'d, 't> Report<'d, 't> {
         if message.starts_with("unknown field") {
             let key = path.last_key().unwrap_or_default().to_owned();
             let known = manual::siblings(path);
-            return if manual::is_planned(path) {
-                self.wrong(path, "this version does not support it", Advice::HintOnly(what_may_stand(&known)))
-            } else {
-                self.wrong(path, "there is no such key", Advice::HintOnly(meant(&key, &known)))
-            };
+            return self.wrong(path, "there is no such key", Advice::HintOnly(meant(&key, &known)));
         }
         let found = self.document.get(path).map_or("value", |value| value.get_ref().type_str());
         let message = match expected {

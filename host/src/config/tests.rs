@@ -4,6 +4,7 @@ use std::path::Path;
 use super::path::TomlPath;
 use super::*;
 use crate::destination::files::{Compression, Format};
+use crate::secrets::{HashicorpLogin, HashicorpServer, RemoteReference};
 
 /// Rewrites the golden files and the example file instead of comparing them.
 const REWRITE: &str = "GRISTMILL_REWRITE";
@@ -128,6 +129,7 @@ fn every_example_beside_an_error_is_valid() {
                     || message.starts_with("there is no mapper `acme`")
                     || message.starts_with("there is no destination `")
                     || *message == "there is no vault"
+                    || message.starts_with("there is no table `secrets.hashicorp_vault`")
                     || message.starts_with("no custom mapper is named"))
             })
             .collect();
@@ -448,6 +450,41 @@ fn a_connection_names_every_secret_that_it_needs() {
     let secrets: Vec<_> =
         loaded.config.connections.values().next().unwrap().secrets().map(ToString::to_string).collect();
     assert_eq!(secrets, ["file `/id`", "environment variable `KEY`", "credential `token`"]);
+}
+
+#[test]
+fn a_reference_to_a_service_knows_how_it_is_spoken_to() {
+    let text = std::fs::read_to_string(repository().join("tests/config/secret-services.toml")).unwrap();
+    let loaded = loaded(&text);
+    assert_eq!(problems(&loaded), [""; 0]);
+    let secrets = |name: &str| -> Vec<RemoteReference> {
+        let connection = &loaded.config.connections[&name.parse().unwrap()];
+        let remote = |reference: &SecretReference| match reference {
+            SecretReference::Remote(reference) => Some((**reference).clone()),
+            _ => None,
+        };
+        connection.secrets().filter_map(remote).collect()
+    };
+    let regions = secrets("aws").into_iter().map(|reference| match reference {
+        RemoteReference::Aws(secret) => secret.region,
+        other => panic!("{other}"),
+    });
+    let regions: Vec<_> = regions.collect();
+    assert_eq!(regions, [Some("eu-west-1".to_owned()), None, Some("us-east-1".to_owned())], "an ARN names its own");
+    let [RemoteReference::Google(google), _] = &secrets("google")[..] else { panic!() };
+    assert_eq!(google.service_account.as_ref().unwrap().to_string(), "credential `google`");
+    let [_, RemoteReference::Hashicorp(vault)] = &secrets("vault")[..] else { panic!() };
+    let server = HashicorpServer {
+        address: "https://vault.example.com:8200/".to_owned(),
+        namespace: Some("team/a".to_owned()),
+        ca_file: Some("/etc/vault.pem".into()),
+        login: HashicorpLogin::AppRole {
+            mount: "team/approle".to_owned(),
+            role_id: "reader".to_owned(),
+            secret_id: SecretReference::File("/etc/secret-id".into()),
+        },
+    };
+    assert_eq!((&vault.server, &*vault.mount, &*vault.path), (&server, "kv/team", "acme"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::credentials;
 use super::destinations::Destinations;
+use super::receivers;
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
@@ -14,12 +15,11 @@ use crate::events;
 use crate::ingest::{Breakers, DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Control, Ledger, LedgerError, Place};
 use crate::mapper::{CompileLimits, ComponentFile, Fault, Figures, Limits, Mapper, MapperError, MapperHost, Signed};
-use crate::notify::{Outbox, Webhook};
+use crate::notify::Outbox;
 use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
-use crate::post::{self, Receiver};
 use crate::renames::{self, RenameError};
-use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
+use crate::secrets::{SecretError, Secrets};
 use crate::source::{Connection, ConnectionSettings, HttpClient, Mark, S3Source};
 use crate::spool::{Spool, SpoolError};
 use crate::worker::Launcher;
@@ -150,6 +150,11 @@ pub enum PartError {
 }
 
 impl PartError {
+    /// Whether it may be put together later although nobody mends anything.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Secret { source, .. } if source.may_pass())
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -292,50 +297,10 @@ impl Assembly {
         }
     }
 
-    /// Begins to tell whom the configuration names. One whose address or secret cannot be read is left out, loudly.
-    pub async fn open_outbox(self: &Arc<Self>) {
-        let assembly = Arc::clone(self);
-        // A secret may stand on a slow or hanging file system.
-        let webhooks = tokio::task::spawn_blocking(move || assembly.webhooks()).await.unwrap_or_default();
-        self.outbox.open(webhooks);
-    }
-
-    fn webhooks(&self) -> Vec<Webhook> {
-        let mut webhooks = Vec::new();
-        for (name, settings) in &self.config.notify {
-            let part = format!("notify.{name}");
-            let secret = |reference: &SecretReference| match self.secrets.resolve(reference) {
-                Ok(resolved) => Some(resolved.value),
-                Err(error) => {
-                    events::PartDisabled { part: &part, problem: &events::Chain(&error) }.emit();
-                    None
-                }
-            };
-            let url = match &settings.url {
-                post::Address::Text(text) => Some(SecretString::from(text.clone())),
-                post::Address::Reference(reference) => secret(reference),
-            };
-            let Some(url) = url else { continue };
-            if !post::is_allowed(url.expose_secret()) {
-                let problem = &"its address does not begin with `https://`, nor with `http://` for this machine";
-                events::PartDisabled { part: &part, problem }.emit();
-                continue;
-            }
-            // Not without the signature that was asked for.
-            let signed_with = match &settings.secret {
-                Some(reference) => match secret(reference) {
-                    Some(value) => Some(value),
-                    None => continue,
-                },
-                None => None,
-            };
-            webhooks.push(Webhook {
-                name: name.to_string(),
-                tenant: settings.tenant.clone(),
-                receiver: Receiver { url, secret: signed_with },
-            });
-        }
-        webhooks
+    /// Begins to tell whom the configuration names. Needs the async runtime.
+    pub fn open_outbox(&self) {
+        let webhook = |(name, settings)| receivers::webhook(name, settings, &self.secrets);
+        self.outbox.open(self.config.notify.iter().map(webhook).collect());
     }
 
     /// Where mappers are compiled.
@@ -441,6 +406,7 @@ impl Assembly {
     /// Has whoever works over an open connection send the next request with the pair of keys that stands now where its secrets
     /// are; what is under way goes on. One that cannot be read stays as it is.
     pub async fn renew_keys(self: &Arc<Self>) {
+        self.secrets.forget();
         let opened: Vec<Connection> = self.opened.lock().await.values().cloned().collect();
         for connection in opened {
             let key = connection.key();
@@ -455,8 +421,10 @@ impl Assembly {
         }
     }
 
-    /// A connection that knows nothing yet of what was obtained or refused. Nothing is sent.
+    /// A connection that knows nothing yet of what was obtained or refused, with its secrets as they are now. Nothing is
+    /// sent to its server.
     pub async fn new_connection(self: &Arc<Self>, key: &ConnectionKey) -> Result<Connection, PartError> {
+        self.secrets.forget();
         let settings = self.connection_settings(key).await?;
         Ok(self.open_connection(key, &settings).await)
     }

@@ -194,7 +194,7 @@ impl Desk {
                 self.test_connection(&assembly, connection, target, items).await
             }
             Request::ConnectionTry { connection, table, targets } => {
-                try_connection(connection, table, targets, items).await
+                try_connection(connection, table, targets, assembly.config.secrets(), items).await
             }
             Request::ConnectionBuckets { connection } => {
                 let opened = self.opened(&assembly, &connection).await?;

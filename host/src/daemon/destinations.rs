@@ -107,7 +107,7 @@ impl Place {
     /// Whether it is that of a configuration in which nothing of it has changed.
     fn is_as(&self, other: &Self) -> bool {
         let resolver = |place: &Self| place.resolver.as_ref().map(|store| store.kind.clone());
-        self.kind == other.kind && self.secrets == other.secrets && resolver(self) == resolver(other)
+        self.kind == other.kind && self.secrets.vault() == other.secrets.vault() && resolver(self) == resolver(other)
     }
 
     fn open(&self) -> Result<Arc<dyn Destination>, DestinationError> {

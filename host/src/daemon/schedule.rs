@@ -86,9 +86,10 @@ impl Scheduled {
         }
     }
 
-    /// Whether a mistake in its own part keeps it from being put together.
+    /// Whether something keeps it from being put together.
     pub fn is_disabled(&self) -> bool {
-        self.board.read().activity == Activity::Disabled
+        let activity = self.board.read().activity;
+        activity == Activity::Disabled || (activity == Activity::Failing && self.pipeline.borrow().is_none())
     }
 
     /// Asks it to begin no more objects and to end.
@@ -224,8 +225,18 @@ impl Schedule {
             attempts += 1;
             let hint = error.hint();
             events::PartDisabled { part: &part, problem: &events::Chain(&error) }.emit();
-            self.blocked(Activity::Disabled, Obstacle::Lasting, events::Chain(&error).to_string(), hint);
-            self.rest(AGAIN.saturating_mul(attempts).min(AGAIN_AT_MOST).mul_f64(0.5 + random() / 2.0)).await;
+            let reason = events::Chain(&error).to_string();
+            let pause = match error.may_pass() {
+                true => {
+                    self.blocked(Activity::Failing, Obstacle::Failures(attempts), reason, hint);
+                    self.pause_after(attempts)
+                }
+                false => {
+                    self.blocked(Activity::Disabled, Obstacle::Lasting, reason, hint);
+                    AGAIN.saturating_mul(attempts).min(AGAIN_AT_MOST).mul_f64(0.5 + random() / 2.0)
+                }
+            };
+            self.rest(pause).await;
             if self.oversight.stop.asked() {
                 return None;
             }
@@ -256,16 +267,23 @@ impl Schedule {
             self.blocked(Activity::Halted, Obstacle::Lasting, error.to_string(), hint);
             return self.settings.poll_interval;
         }
-        let retry_in = match (error, retry::next_step(ErrorClass::Network, failures, random())) {
-            (PassError::MapperFails(suspended), _) => suspended.until.duration_since(SystemClock.now()).unsigned_abs(),
-            (_, Step::Retry { after }) => after,
-            (_, Step::Forget | Step::Quarantine | Step::Stop) => self.settings.poll_interval,
+        let retry_in = match error {
+            PassError::MapperFails(suspended) => suspended.until.duration_since(SystemClock.now()).unsigned_abs(),
+            _ => self.pause_after(failures),
         };
         let retry_in = retry_in.max(Duration::from_secs(1));
         let integration = &self.settings.name;
         events::PassFailed { integration, error, hint: hint.clone(), retry_in }.emit();
         self.blocked(Activity::Failing, Obstacle::Failures(failures), events::Chain(error).to_string(), hint);
         retry_in
+    }
+
+    /// How long until the next attempt, where the cause may pass by itself.
+    fn pause_after(&self, failures: u32) -> Duration {
+        match retry::next_step(ErrorClass::Network, failures, random()) {
+            Step::Retry { after } => after.max(Duration::from_secs(1)),
+            Step::Forget | Step::Quarantine | Step::Stop => self.settings.poll_interval,
+        }
     }
 
     /// Says that nothing is taken, to whoever looks and to whoever should know.

@@ -36,15 +36,14 @@ fn receiver(answers: &'static [&'static str]) -> (String, mpsc::Receiver<Got>) {
     (url, got)
 }
 
+fn receiver_at(url: &str) -> Option<Receiver> {
+    let secret = Some(SecretString::from("shared".to_owned()));
+    Some(Receiver { url: SecretString::from(url.to_owned()), secret })
+}
+
 fn webhook(url: &str, tenant: Option<&str>) -> Webhook {
-    Webhook {
-        name: "night".into(),
-        tenant: tenant.map(|tenant| tenant.parse().unwrap()),
-        receiver: Receiver {
-            url: SecretString::from(url.to_owned()),
-            secret: Some(SecretString::from("shared".to_owned())),
-        },
-    }
+    let tenant = tenant.map(|tenant| tenant.parse().unwrap());
+    Webhook { name: "night".into(), tenant, receiver: Box::pin(std::future::ready(receiver_at(url))) }
 }
 
 fn notice(about: &str) -> Notice {
@@ -95,4 +94,31 @@ async fn a_redirect_is_not_followed_and_not_tried_again() {
     let ids: Vec<serde_json::Value> = got.iter().map(|(_, body)| serde_json::from_str(&body).unwrap()).collect();
     assert_eq!(ids[0]["id"], notice("one").id);
     assert_eq!(ids[1]["id"], notice("two").id);
+}
+
+#[tokio::test]
+async fn a_notice_waits_for_an_address_that_is_still_read() {
+    let (url, got) = receiver(&["200 OK"]);
+    let (read, reading) = tokio::sync::oneshot::channel();
+    let outbox = Outbox::default();
+    let receiver = Box::pin(async { reading.await.unwrap() });
+    outbox.open(vec![Webhook { receiver, ..webhook(&url, None) }]);
+    outbox.tell(&notice("one"));
+    let drained = tokio::spawn({
+        let outbox = outbox.clone();
+        async move { outbox.drain(Duration::from_secs(60)).await }
+    });
+    read.send(receiver_at(&url)).unwrap();
+    drained.await.unwrap();
+    assert_eq!(got.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_address_when_there_is_nothing_to_tell() {
+    let outbox = Outbox::default();
+    let receiver = Box::pin(std::future::pending());
+    outbox.open(vec![Webhook { receiver, ..webhook("http://127.0.0.1:1/", None) }]);
+    let began = std::time::Instant::now();
+    outbox.drain(Duration::from_secs(600)).await;
+    assert!(began.elapsed() < Duration::from_secs(300));
 }

@@ -39,14 +39,15 @@ fn named(error: impl ToString) -> SpellingError {
 }
 
 impl SecretReference {
-    /// Its key in the configuration, and the value of that key.
-    pub fn key_and_place(&self) -> (&'static str, String) {
-        match self {
+    /// Its key in the configuration, and the value of that key; none of what a service keeps, which has no such spelling.
+    pub fn key_and_place(&self) -> Option<(&'static str, String)> {
+        Some(match self {
+            Self::Remote(_) => return None,
             Self::Credential(name) => ("credential", name.to_string()),
             Self::Vault(name) => ("secret", name.to_string()),
             Self::File(path) => ("file", path.display().to_string()),
             Self::Environment(name) => ("env", name.to_string()),
-        }
+        })
     }
 }
 
@@ -60,7 +61,7 @@ mod tests {
             ["credential:acme-key", "secret:acme-key", "file:/etc/gristmill/acme.key", "file:/a:b", "env:ACME_KEY"]
         {
             let reference: SecretReference = text.parse().unwrap();
-            let (key, place) = reference.key_and_place();
+            let (key, place) = reference.key_and_place().unwrap();
             assert_eq!(format!("{key}:{place}"), text);
         }
     }

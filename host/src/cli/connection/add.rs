@@ -99,7 +99,10 @@ impl Add {
         edit.checked().map_err(|error| not_edited(&error))?;
         let tested = match self.no_test {
             true => None,
-            false => Some(try_it(shared, &config, key, text, self.target.into_iter().collect())?),
+            false => {
+                let alone = edit.alone("connections", key.as_str());
+                Some(try_it(shared, &config, key, alone, self.target.into_iter().collect())?)
+            }
         };
         edit.write().map_err(|error| not_edited(&error))?;
         let reloaded = reload(&config)?;
@@ -280,9 +283,10 @@ pub(super) fn id_value(text: &str) -> Result<toml_edit::Value, String> {
 
 /// A reference as it stands in the file.
 pub(super) fn value_of(reference: &SecretReference) -> toml_edit::Value {
-    let (key, place) = reference.key_and_place();
     let mut table = toml_edit::InlineTable::new();
-    table.insert(key, place.into());
+    if let Some((key, place)) = reference.key_and_place() {
+        table.insert(key, place.into());
+    }
     table.into()
 }
 

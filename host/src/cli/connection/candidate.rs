@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::control::{Client, Refusal, Reply, Request, Target};
 use crate::daemon::try_connection;
 use crate::object::ConnectionKey;
+use crate::secrets::Secrets;
 
 /// Tries it, given as a configuration of its own; what was found at each place.
 pub(super) fn try_it(
@@ -29,7 +30,7 @@ pub(super) fn try_it(
             let request = Request::ConnectionTry { connection: connection.clone(), table, targets };
             client.ask(&request, found).map_err(Failed::from)
         }
-        None => try_here(connection.clone(), table, targets, found),
+        None => try_here(connection.clone(), table, targets, config.secrets(), found),
     };
     let unwritten = "nothing is written; `--no-test` writes it untested";
     let answer = tried.map_err(|failed| {
@@ -54,11 +55,12 @@ fn try_here(
     connection: ConnectionKey,
     table: String,
     targets: Vec<Target>,
+    secrets: Secrets,
     mut found: impl FnMut(Value),
 ) -> Result<Value, Failed> {
     let tried: Result<Value, Refusal> = runtime()?.block_on(async {
         let (reply, mut replies) = tokio::sync::mpsc::channel(64);
-        let tried = tokio::spawn(async move { try_connection(connection, table, targets, &reply).await });
+        let tried = tokio::spawn(async move { try_connection(connection, table, targets, secrets, &reply).await });
         while let Some(reply) = replies.recv().await {
             if let Reply::Item(probe) = reply {
                 found(probe);

@@ -54,7 +54,7 @@ impl Edit {
         let mut edit = edit::Edit::open(&shared.config).map_err(|error| not_edited(&error))?;
         let mut table = edit.table("connections", key.as_str()).map_err(|error| not_edited(&error))?;
         self.apply(&mut table)?;
-        let text = table.text();
+        let text = edit.alone("connections", key.as_str());
         let after = edit.checked().map_err(|error| not_edited(&error))?;
         let (was, is) = (before.connections.get(key), after.connections.get(key));
         let mut tested = None;

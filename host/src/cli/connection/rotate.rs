@@ -94,7 +94,7 @@ impl Rotate {
                 let (path, aside) = (format!("{place}.{}.file", file.part), file.next.path().display().to_string());
                 table.set(&path, aside).map_err(|error| not_edited(&error))?;
             }
-            tested = Some(try_it(shared, &config, key, table.text(), targets)?);
+            tested = Some(try_it(shared, &config, key, trial.alone("connections", key.as_str()), targets)?);
         }
         let written = replace(files, edit)?;
         let reloaded = reload(&config)?;
@@ -246,6 +246,13 @@ fn file_of(key: &ConnectionKey, reference: &SecretReference) -> Result<PathBuf, 
     };
     match reference {
         SecretReference::File(path) => Ok(path.clone()),
+        SecretReference::Remote(_) => {
+            let hint = format!(
+                "replace the pair at the service; it is read by a reload, and after five minutes by whoever reads it anew. Or have \
+                 another tried and taken: {point} PLACE"
+            );
+            Err(Failed::new(UNWELL, format!("`{key}`: {reference} is kept by a service")).hint(Some(hint)))
+        }
         SecretReference::Vault(name) => {
             let hint = format!(
                 "store the new one under another name, `gristmill secret set NAME`, then have it tried and taken: {point} \

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::secrets;
 use crate::config::path::TomlPath;
 use crate::config::raw::connection::{RawAccessGrants, RawAccessKey, RawAssumeRole, RawConnection, RawDefaultChain};
-use crate::config::raw::{RawSecret, RawSecretReference, RawText};
+use crate::config::raw::{Given, RawSecret, RawSecretReference, RawText};
 use crate::config::report::{Advice, Report};
 use crate::config::{AccessGrants, AccessKeyId, Addressing, AssumeRole, Auth, BaseIdentity, Connection, KeyPair};
 use crate::object::ConnectionKey;
@@ -192,8 +193,8 @@ pub(super) fn secret(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawSecre
                 path,
                 "a secret must not stand in this file",
                 Advice::Hint(
-                    "name where it stands: a systemd credential, the vault, a file or an environment variable. Take this \
-                              one for known to others and have it replaced"
+                    "name where it stands: a systemd credential, the vault, a file, an environment variable or a service that \
+                     keeps secrets. Take this one for known to others and have it replaced"
                         .into(),
                 ),
             );
@@ -208,37 +209,45 @@ pub(super) fn reference(
     path: &TomlPath,
     raw: RawSecretReference,
 ) -> Option<SecretReference> {
-    let RawSecretReference { credential, file, env, secret } = raw;
-    let (key, found) = match (credential, file, env, secret) {
-        (Some(name), None, None, None) => {
-            let parsed = name.parse().map(SecretReference::Credential);
-            ("credential", parsed.map_err(|error| format!("this is no credential's name: {error}")))
+    if raw.secret.is_some() {
+        let vault = TomlPath::default().key("vault");
+        if report.document().get(&vault).is_none() {
+            report.leads_nowhere(&path.key("secret"), "there is no vault", Advice::Table(vault));
         }
-        (None, Some(file), None, None) => match file.starts_with('/') {
-            true => ("file", Ok(SecretReference::File(file.into()))),
-            false => ("file", Err("an absolute path is expected here".to_owned())),
-        },
-        (None, None, Some(name), None) => {
-            let parsed = name.parse().map(SecretReference::Environment);
-            ("env", parsed.map_err(|error| format!("this is no variable's name: {error}")))
-        }
-        (None, None, None, Some(name)) => {
-            let vault = TomlPath::default().key("vault");
-            if report.document().get(&vault).is_none() {
-                report.leads_nowhere(&path.key("secret"), "there is no vault", Advice::Table(vault));
-            }
-            let parsed = name.parse().map(SecretReference::Vault);
-            ("secret", parsed.map_err(|error| format!("this is no secret's name: {error}")))
-        }
-        _ => {
-            if !report.refused_within(path) {
-                let expected = "exactly one of `credential`, `secret`, `file` and `env` is expected here";
-                report.wrong(path, expected, Advice::Example);
-            }
-            return None;
-        }
+    }
+    let mut refuse = |key: &str, message: String| {
+        report.wrong(&path.key(key), message, Advice::Example);
+        None
     };
-    found.map_err(|message| report.wrong(&path.key(key), message, Advice::Example)).ok()
+    let mut given = raw.given();
+    match (given.pop(), given.is_empty()) {
+        (Some(Given::Credential(name)), true) => match name.parse() {
+            Ok(name) => Some(SecretReference::Credential(name)),
+            Err(error) => refuse("credential", format!("this is no credential's name: {error}")),
+        },
+        (Some(Given::File(file)), true) => match file.starts_with('/') {
+            true => Some(SecretReference::File(file.into())),
+            false => refuse("file", "an absolute path is expected here".into()),
+        },
+        (Some(Given::Secret(name)), true) => match name.parse() {
+            Ok(name) => Some(SecretReference::Vault(name)),
+            Err(error) => refuse("secret", format!("this is no secret's name: {error}")),
+        },
+        (Some(Given::Env(name)), true) => match name.parse() {
+            Ok(name) => Some(SecretReference::Environment(name)),
+            Err(error) => refuse("env", format!("this is no variable's name: {error}")),
+        },
+        (Some(Given::Aws(raw)), true) => secrets::aws_secret(report, &path.key("aws_secrets_manager"), *raw),
+        (Some(Given::Google(raw)), true) => secrets::google_secret(report, &path.key("google_secret_manager"), *raw),
+        (Some(Given::Hashicorp(raw)), true) => secrets::hashicorp_secret(report, &path.key("hashicorp_vault"), *raw),
+        (Some(_), false) | (None, _) => {
+            if !report.refused_within(path) {
+                let message = format!("exactly one of {} is expected here", secrets::ways());
+                report.wrong(path, message, Advice::Example);
+            }
+            None
+        }
+    }
 }
 
 /// The text is repeated only where it cannot hold a password.
@@ -258,9 +267,9 @@ fn endpoint(report: &mut Report<'_, '_>, path: &TomlPath, text: String) -> Optio
 
 #[derive(Debug, thiserror::Error)]
 #[error("a region has lower-case letters, digits and `-`")]
-struct NotARegion;
+pub(super) struct NotARegion;
 
-fn region(text: &str) -> Result<String, NotARegion> {
+pub(super) fn region(text: &str) -> Result<String, NotARegion> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || !text.bytes().all(allowed) { Err(NotARegion) } else { Ok(text.to_owned()) }
 }
@@ -285,7 +294,7 @@ fn role_arn(text: &str) -> Result<String, NotARole> {
 }
 
 /// Whether it has the twelve digits of an account.
-fn is_account(text: &str) -> bool {
+pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -316,6 +325,6 @@ fn session_name(text: &str) -> Result<String, NotASessionName> {
 }
 
 /// Whether there is nothing in it but letters, digits and these.
-fn is_of(text: &str, others: &[u8]) -> bool {
+pub(super) fn is_of(text: &str, others: &[u8]) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }

@@ -60,7 +60,8 @@ tables! {
     }
 
     /// A pair of keys. A secret never stands in this file: it is `{ credential = "NAME" }` (a systemd credential),
-    /// `{ secret = "NAME" }` (in the vault), `{ file = "/PATH" }` or `{ env = "NAME" }`.
+    /// `{ secret = "NAME" }` (in the vault), `{ file = "/PATH" }`, `{ env = "NAME" }`, or one that a service keeps (see
+    /// `secrets`).
     struct RawAccessKey {
         /// The access key id, or a reference to it. Required.
         ///
@@ -80,6 +81,9 @@ tables! {
         /// secret_access_key = { secret = "acme-secret-access-key" }
         /// secret_access_key = { file = "/etc/gristmill/acme.key" }
         /// secret_access_key = { env = "ACME_SECRET_ACCESS_KEY" }
+        /// secret_access_key = { aws_secrets_manager = { secret = "gristmill/acme", key = "secret_access_key" } }
+        /// secret_access_key = { google_secret_manager = { secret = "projects/acme-prod/secrets/gristmill" } }
+        /// secret_access_key = { hashicorp_vault = { path = "gristmill/acme", field = "secret_access_key" } }
         /// ```
         secret_access_key: RawSecret,
         /// A reference to a session token, for temporary keys.

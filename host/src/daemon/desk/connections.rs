@@ -18,10 +18,11 @@ pub async fn try_connection(
     connection: ConnectionKey,
     table: String,
     targets: Vec<Target>,
+    secrets: Secrets,
     items: &Items,
 ) -> Result<Value, Refusal> {
     let settings = config::connection_in(&table, &connection).map_err(Refusal::new)?;
-    let opened = open_candidate(Secrets::from_environment(), &HttpClient::new(), &connection, settings).await;
+    let opened = open_candidate(secrets, &HttpClient::new(), &connection, settings).await;
     probe(&opened.map_err(|error| part_refused(&error))?, targets, items).await
 }
 
