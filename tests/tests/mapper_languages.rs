@@ -104,8 +104,10 @@ fn check_example(example: &str, transforms: &str, expected: &Expected<'_>) {
         Sha256::digest(fs::read(&component).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
     let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
     let bed = Bed::new(&server.endpoint(), "loopback", "loopback-secret");
+    // CPython takes long to compile where much else runs.
+    let limits = "limits = { compile_time = \"10m\", compile_cpu = \"2m\" }";
     bed.configure(&format!(
-        "[mappers.own]\npath = \"{}\"\nsha256 = \"{sha256}\"\n\
+        "[mappers.own]\npath = \"{}\"\nsha256 = \"{sha256}\"\n{limits}\n\
          [integrations.example]\nconnection = \"main\"\nbucket = \"{BUCKET}\"\n\
          matching = {{ on_no_match = \"create\" }}\n[integrations.example.mapper]\n{transforms}\n",
         component.display()

@@ -30,7 +30,7 @@ gristmill_text gristmill_part(gristmill_text text, size_t from, size_t length);
 gristmill_text gristmill_trim(gristmill_text text);
 bool gristmill_equal(gristmill_text text, const char *string);
 
-/* An open table. `state` is the mapper's own, from `open` on; `finish` frees it. */
+/* An open table. */
 typedef struct gristmill_table gristmill_table;
 /* A row of the open table. In `finish` there is none: `gristmill_earlier` gives one for records that were held back. */
 typedef struct {
@@ -133,6 +133,7 @@ size_t gristmill_field(gristmill_table *table, gristmill_field_type field);
 /* Says that usage is kept by user. In a usage mapper. */
 void gristmill_by_user(gristmill_table *table, gristmill_user_key key);
 
+/* The mapper's own state of the table, which its `finish` frees. */
 void gristmill_set_state(gristmill_table *table, void *state);
 void *gristmill_state(const gristmill_table *table);
 
