@@ -55,7 +55,7 @@ const FILE: &str = "vault.json";
 const FORMAT: &str = "gristmill-vault";
 /// The version this program writes, and the newest it reads.
 const VERSION: u64 = 1;
-/// The largest file that is read, in bytes: more than a hundred secrets of the largest size.
+/// The largest file that is read or written, in bytes: more than a hundred secrets of the largest size.
 const LARGEST: u64 = 16 << 20;
 
 /// What the file holds.
@@ -240,7 +240,10 @@ impl Vault {
     fn write(&self, contents: &Contents) -> Result<(), VaultError> {
         let path = self.file();
         let text = serde_json::to_vec_pretty(contents).map_err(|_| VaultError::NotAVault { path: path.clone() })?;
-        replace(&path, &text)
+        match text.len() as u64 {
+            0..=LARGEST => replace(&path, &text),
+            _ => Err(VaultError::Full),
+        }
     }
 
     /// Keeps other writers out for as long as it is held.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use age::EncryptError;
 
-use super::VERSION;
+use super::{LARGEST, VERSION};
 use crate::secrets::{SecretError, SecretName, SecretReference};
 
 /// Why the vault could not be read or changed.
@@ -72,6 +72,9 @@ pub enum VaultError {
         /// Its name.
         name: SecretName,
     },
+    /// It would be larger than is read.
+    #[error("the vault would have more than {LARGEST} bytes")]
+    Full,
     /// A new key must be made where the configured one stands, and that is not ours to write.
     #[error("the key is a systemd credential, which cannot be replaced from here")]
     NotReplaceable,
@@ -119,6 +122,7 @@ impl VaultError {
                  it goes on"
                     .to_owned(),
             ),
+            Self::Full => Some("remove what nobody refers to: gristmill secret list".to_owned()),
             Self::Exposed { .. } | Self::Io { .. } | Self::Encrypt(_) => None,
         }
     }

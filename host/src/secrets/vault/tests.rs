@@ -192,6 +192,16 @@ fn a_file_that_is_no_vault_is_left_alone() {
 }
 
 #[test]
+fn what_would_be_too_large_to_be_read_is_not_written() {
+    let place = Place::new();
+    put(&place.vault(), "acme", CANARY);
+    let mut contents = place.vault().load().unwrap().unwrap();
+    contents.secrets.insert("more".to_owned(), Sealed { set: now(), age: "x".repeat(LARGEST as usize) });
+    assert!(matches!(place.vault().write(&contents), Err(VaultError::Full)));
+    assert_eq!(value(&place.vault(), "acme"), CANARY);
+}
+
+#[test]
 fn a_new_key_takes_the_place_of_the_old_one() {
     let place = Place::new();
     put(&place.vault(), "acme", CANARY);
