@@ -61,6 +61,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// What a status means, where the service says nothing better.
+    #[cfg(any(feature = "aws-secrets-manager", feature = "google-secret-manager", feature = "hashicorp-vault"))]
     pub(super) fn of_status(status: u16) -> Self {
         match status {
             401 => Self::Credentials,
