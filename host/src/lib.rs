@@ -63,6 +63,7 @@ pub mod post;
 pub mod reconcile;
 pub mod rejects;
 pub mod renames;
+pub mod replace;
 pub mod retry;
 pub mod secrets;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{CONFIGURATION, Failed, Shared, UNWELL, load, output};
-use crate::config::edit::{EditError, TableEdit};
+use crate::config::edit::{Edit, EditError};
 use crate::control::{Client, Request};
 use crate::object::IntegrationName;
 
@@ -45,10 +45,12 @@ fn rename(shared: &Shared, from: &IntegrationName, to: &IntegrationName) -> Resu
     // What was renamed by hand and not begun yet comes first: the file has place for one former name.
     settle(shared, from)?;
     let by_hand = || format!("by hand: name the table `[integrations.{to}]` and add `renamed_from = \"{from}\"` to it");
-    let edited = TableEdit::find(&shared.config, "integrations", from.as_str()).and_then(|mut edit| {
-        edit.rename(to.as_str())?;
-        edit.set("renamed_from", from.as_str())?;
-        edit.write()
+    let edited = Edit::open(&shared.config).and_then(|mut edit| {
+        let mut table = edit.table("integrations", from.as_str())?;
+        table.rename(to.as_str())?;
+        table.set("renamed_from", from.as_str())?;
+        let file = table.file().to_owned();
+        edit.write().map(|_| file)
     });
     let file = edited.map_err(|error| {
         let hint = match &error {
@@ -56,7 +58,10 @@ fn rename(shared: &Shared, from: &IntegrationName, to: &IntegrationName) -> Resu
             EditError::Missing { .. } | EditError::Taken { .. } | EditError::Refused(_) => {
                 Some("gristmill check".to_owned())
             }
-            EditError::Config(_) | EditError::Syntax { .. } => None,
+            EditError::Config(_)
+            | EditError::Syntax { .. }
+            | EditError::Elsewhere { .. }
+            | EditError::Changed { .. } => None,
         };
         Failed::of(if error.is_write() { UNWELL } else { CONFIGURATION }, &error).hint(hint)
     })?;

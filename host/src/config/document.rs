@@ -58,13 +58,14 @@ impl Sources {
         self.0.iter().map(|file| (file.path.as_path(), file.text.as_str()))
     }
 
-    /// The same with another text in one of the files.
-    pub(super) fn replace(&mut self, path: &Path, text: &str) {
+    /// Has another text stand in one of the files, or in one more.
+    pub(super) fn put(&mut self, path: &Path, text: &str) {
+        match self.0.iter_mut().find(|file| file.path == path) {
+            Some(file) => text.clone_into(&mut file.text),
+            None => self.0.push(SourceFile { path: path.to_owned(), text: text.to_owned(), start: 0 }),
+        }
         let mut start = 0;
         for file in &mut self.0 {
-            if file.path == path {
-                text.clone_into(&mut file.text);
-            }
             file.start = start;
             start += file.text.len() + 1;
         }
