@@ -112,8 +112,13 @@ pub enum Request {
     },
     /// Take the configuration as it stands in the files now. Without a daemon every command does.
     Reload,
-    /// See that the ledger and the destinations have what is an integration's under the name it has now (R17). Waits for
-    /// files that are at work under a former name.
+    /// Where an integration last was allowed to look for its files (R17).
+    Whereabouts {
+        /// Whose.
+        integration: IntegrationName,
+    },
+    /// See that the ledger and the destinations have what is an integration's under the name and in the place that it has
+    /// now (R17). Waits for files that are at work under a former name or in a former place.
     SettleNames {
         /// Whose.
         integration: IntegrationName,

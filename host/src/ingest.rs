@@ -20,7 +20,7 @@ use crate::mapper::{Blame, Mapper, MapperError};
 use crate::notify::Outbox;
 use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
 use crate::oversight::Oversight;
-use crate::rejects::{self, IssueLog, RejectsError};
+use crate::rejects::{self, Former, IssueLog, RejectsError};
 use crate::retry::ErrorClass;
 use crate::source::{Mark, Source, SourceError};
 use crate::spool::{Spool, SpoolError, SpooledObject};
@@ -98,8 +98,8 @@ pub struct Recipe {
     pub account_fields: AccountFields,
     /// How workers are started.
     pub launcher: Launcher,
-    /// Names that the integration had before: reject files may have them (R17).
-    pub former_names: Vec<IntegrationName>,
+    /// What the integration was known by before: reject files may have it (R17).
+    pub former: Former,
     digest: MappingDigest,
 }
 
@@ -135,7 +135,7 @@ impl Recipe {
                 }
             },
             launcher,
-            former_names: Vec::new(),
+            former: Former::default(),
             digest: MappingDigest::from_bytes([0; 32]),
         };
         recipe.digest = recipe.make_digest();

@@ -1,11 +1,17 @@
 //! `gristmill integration`: changing an integration's table, and what goes along with it.
 
-use clap::{Args, Subcommand};
+use std::path::Path;
 
-use super::{CONFIGURATION, Failed, Shared, UNWELL, load, output};
-use crate::config::edit::{Edit, EditError};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::{CONFIGURATION, Failed, Shared, UNWELL};
+use crate::config::edit::EditError;
 use crate::control::{Client, Request};
 use crate::object::IntegrationName;
+
+mod rename;
+mod repoint;
 
 /// Change an integration.
 #[derive(Debug, Args)]
@@ -30,57 +36,50 @@ reload or start the daemon: that does the same.")]
         /// The name that it gets.
         to: IntegrationName,
     },
+    /// Say that its files were copied or moved to another bucket, prefix or connection, with the same names behind the
+    /// prefix. What it has taken goes along, and nothing is taken again.
+    ///
+    /// The table in the configuration gets the new place and `moved_from`, the former one; everything else in the file stays
+    /// as it is. By that the ledger, the destinations and the reject files follow: now, or at the next start if this is cut
+    /// off. Where the place was changed by hand already, the name alone is enough.
+    #[command(after_help = "\
+Where the file cannot be written, give the table the new `connection`, `bucket` and `prefix` by hand, add
+`moved_from = { connection = \"…\", bucket = \"…\", prefix = \"…\" }`, and reload or start the daemon: that does the same.")]
+    Repoint(repoint::Repoint),
 }
 
 impl Integration {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         match self.command {
-            Command::Rename { from, to } => rename(shared, &from, &to),
+            Command::Rename { from, to } => rename::rename(shared, &from, &to),
+            Command::Repoint(wish) => repoint::repoint(shared, wish),
         }
     }
 }
 
-fn rename(shared: &Shared, from: &IntegrationName, to: &IntegrationName) -> Result<(), Failed> {
-    let runtime_directory = load(&shared.config)?.config.daemon.runtime_dir;
-    // What was renamed by hand and not begun yet comes first: the file has place for one former name.
-    settle(shared, from)?;
-    let by_hand = || format!("by hand: name the table `[integrations.{to}]` and add `renamed_from = \"{from}\"` to it");
-    let edited = Edit::open(&shared.config).and_then(|mut edit| {
-        let mut table = edit.table("integrations", from.as_str())?;
-        table.rename(to.as_str())?;
-        table.set("renamed_from", from.as_str())?;
-        let file = table.file().to_owned();
-        edit.write().map(|_| file)
-    });
-    let file = edited.map_err(|error| {
-        let hint = match &error {
-            EditError::Write { .. } | EditError::Unusual { .. } => Some(by_hand()),
-            EditError::Missing { .. } | EditError::Taken { .. } | EditError::Refused(_) => {
-                Some("gristmill check".to_owned())
-            }
-            EditError::Config(_)
-            | EditError::Syntax { .. }
-            | EditError::Elsewhere { .. }
-            | EditError::Changed { .. } => None,
-        };
-        Failed::of(if error.is_write() { UNWELL } else { CONFIGURATION }, &error).hint(hint)
-    })?;
-    // A daemon takes the file first, as it would by a reload.
-    if let Some(client) = Client::connect(&runtime_directory)? {
+/// Takes the file that was written into a daemon, as a reload would.
+fn reload(runtime_directory: &Path) -> Result<(), Failed> {
+    if let Some(client) = Client::connect(runtime_directory)? {
         client.ask(&Request::Reload, |_| {})?;
-    }
-    let settled = settle(shared, to).map_err(|failed| {
-        let hint = failed.hint.clone().unwrap_or_default();
-        let later = "the table has its name already; the rest is finished by itself when this is mended";
-        failed.hint(Some(if hint.is_empty() { later.to_owned() } else { format!("{hint}; {later}") }))
-    })?;
-    match shared.json {
-        true => output::print_json(&settled),
-        false => output::print(format!("`{from}` is `{to}` now, in `{}` and in all that it has taken", file.display())),
     }
     Ok(())
 }
 
-fn settle(shared: &Shared, integration: &IntegrationName) -> Result<serde_json::Value, Failed> {
+/// Has the ledger, the destinations and the reject files follow.
+fn settle(shared: &Shared, integration: &IntegrationName) -> Result<Value, Failed> {
     super::ask(shared, Request::SettleNames { integration: integration.clone() }, |_| {})
+}
+
+/// Why the file was left as it is, and how the same is done by hand where the command cannot.
+fn complaint(error: &EditError, by_hand: impl FnOnce() -> String) -> Failed {
+    let hint = match error {
+        EditError::Write { .. } | EditError::Unusual { .. } => Some(by_hand()),
+        EditError::Missing { .. } | EditError::Taken { .. } | EditError::Refused(_) => {
+            Some("gristmill check".to_owned())
+        }
+        EditError::Config(_) | EditError::Syntax { .. } | EditError::Elsewhere { .. } | EditError::Changed { .. } => {
+            None
+        }
+    };
+    Failed::of(if error.is_write() { UNWELL } else { CONFIGURATION }, error).hint(hint)
 }

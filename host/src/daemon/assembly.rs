@@ -11,12 +11,13 @@ use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::events;
 use crate::ingest::{DestinationSet, Pipeline, Recipe, Transform};
-use crate::ledger::{Ledger, LedgerError, Place};
+use crate::ledger::{Control, Ledger, LedgerError, Place};
 use crate::mapper::{CompileLimits, Fault, Limits, Mapper, MapperError, MapperHost};
 use crate::notify::{Outbox, Webhook};
-use crate::object::{ConnectionKey, DestinationName, IntegrationName};
+use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
 use crate::post::{self, Receiver};
+use crate::rejects::Former;
 use crate::renames::{self, RenameError};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};
 use crate::source::{
@@ -42,7 +43,7 @@ pub struct Assembly {
     secrets: Secrets,
     http: HttpClient,
     opened: Arc<OpenedConnections>,
-    /// Held while destinations follow to another name.
+    /// Held while destinations follow to another name or place.
     renaming: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -331,7 +332,7 @@ impl Assembly {
 
     /// Puts one integration together.
     pub async fn pipeline(self: &Arc<Self>, settings: &Integration) -> Result<Arc<Pipeline<S3Source>>, PartError> {
-        let former_names = self.settle_names(settings).await?;
+        let former = self.settle_names(settings).await?;
         let source = self.source(settings).await?;
         let (mut recipe, destinations) = {
             let (assembly, settings) = (Arc::clone(self), settings.clone());
@@ -342,7 +343,7 @@ impl Assembly {
             .await
             .unwrap_or(Err(PartError::Panicked))?
         };
-        recipe.former_names = former_names;
+        recipe.former = former;
         Ok(Arc::new(Pipeline {
             settings: settings.clone(),
             place: self.place(settings)?,
@@ -359,11 +360,16 @@ impl Assembly {
         }))
     }
 
-    /// Sees that the ledger and the destinations have what is an integration's under the name it has now (R17). Its former
-    /// names.
-    pub async fn settle_names(self: &Arc<Self>, settings: &Integration) -> Result<Vec<IntegrationName>, PartError> {
-        let mut control = renames::in_ledger(&self.ledger, settings).await?;
-        if !control.to_follow.is_empty() {
+    /// Sees that the ledger knows what is an integration's under the name and in the place that it has now (R17).
+    pub async fn settle_in_ledger(&self, settings: &Integration) -> Result<Control, RenameError> {
+        // One without a connection looks nowhere.
+        renames::in_ledger(&self.ledger, settings, self.place(settings).ok().as_ref()).await
+    }
+
+    /// The same for the destinations, too. What it was known by before.
+    pub async fn settle_names(self: &Arc<Self>, settings: &Integration) -> Result<Former, PartError> {
+        let mut control = self.settle_in_ledger(settings).await?;
+        if !control.to_follow.is_empty() || !control.to_move.is_empty() {
             let _one_at_a_time = self.renaming.lock().await;
             control = self.ledger.control(&settings.name).await.map_err(RenameError::from)?;
             let destinations = {
@@ -373,9 +379,9 @@ impl Assembly {
                     .unwrap_or(Err(PartError::Panicked))?
             };
             let rejects = self.rejects_directory();
-            renames::follow(&self.ledger, settings, control.to_follow, destinations, rejects).await?;
+            renames::follow(&self.ledger, settings, &control, destinations, rejects).await?;
         }
-        Ok(control.former_names)
+        Ok(Former { names: control.former_names, moves: control.moves })
     }
 
     fn rejects_directory(&self) -> PathBuf {
