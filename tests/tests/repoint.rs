@@ -214,6 +214,26 @@ fn the_command_waits_for_files_that_are_at_work_in_the_former_place() {
     assert_eq!(daemon.stop(), 0);
 }
 
+/// R8, R17: a copy has the time of the copying, and a replay puts nothing into another period for it.
+#[test]
+fn a_replay_after_the_move_lands_in_the_periods_of_the_first_time() {
+    let (server, bed) = ground();
+    let monthly = |place: &str| integration(place).replace("date = { column = \"day\" }\n", "");
+    bed.configure(&monthly("bucket = \"exports\"\n"));
+    let file = "id,calls\n1,5\n";
+    server.put(OLD, "usage.csv", file).unwrap();
+    let spring = SystemTime::UNIX_EPOCH + Duration::from_secs(1_710_000_000);
+    server.set_last_modified(OLD, "usage.csv", spring).unwrap();
+    assert_eq!(bed.once().counts(NAME), [1, 0, 1, 0, 0, 0]);
+    let periods = "SELECT period_start, value FROM usage_records";
+    assert_eq!(bed.rows(periods), ["2024-02-01|5"]);
+    server.put(NEW, "usage.csv", file).unwrap();
+    assert_eq!(bed.command(["integration", "repoint", NAME, "--bucket", NEW]).code, 0);
+    assert_eq!(bed.command(["replay", NAME, "--prefix", ""]).code, 0);
+    assert_eq!(bed.once().counts(NAME), [1, 0, 1, 0, 0, 0]);
+    assert_eq!(bed.rows(periods), ["2024-02-01|5"]);
+}
+
 /// R15, R17
 #[test]
 fn a_former_place_that_cannot_be_meant_disables_the_integration_and_takes_nothing() {
