@@ -142,6 +142,22 @@ pub enum Request {
         /// The bucket.
         bucket: BucketName,
     },
+    /// The newest files that an integration would take there.
+    NewestObjects {
+        /// Over which connection.
+        connection: ConnectionKey,
+        /// Where.
+        target: Target,
+    },
+    /// The bytes of an object, for a person who wants to see how it is read.
+    Sample {
+        /// Over which connection.
+        connection: ConnectionKey,
+        /// Its bucket.
+        bucket: BucketName,
+        /// Its key.
+        key: ObjectKey,
+    },
     /// Bring a destination's schema to this version's.
     DestinationMigrate {
         /// Which.

@@ -10,10 +10,18 @@ use crate::config::edit::EditError;
 use crate::control::{Client, Request};
 use crate::object::IntegrationName;
 
+use change::Switch;
+
+mod add;
+mod change;
+mod draft;
+mod look;
+mod questions;
 mod rename;
 mod repoint;
+mod sample;
 
-/// Change an integration.
+/// Look at integrations, and change them.
 #[derive(Debug, Args)]
 pub struct Integration {
     #[command(subcommand)]
@@ -22,6 +30,45 @@ pub struct Integration {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make one: from a sample file to a table that was tried before it is written.
+    ///
+    /// At a terminal it asks for what no flag says, and the sample proposes answers. Without one nothing is guessed. The
+    /// sample is tried as `gristmill test` does, the table is shown, and only then it is written.
+    #[command(after_help = "\
+In a script:
+  gristmill integration add acme --bucket acme-exports --prefix daily/ --sample newest \\
+    --identifier \"Account ID=crm_id\" --field \"ARR=arr:currency\" \\
+    --product Core --period monthly --date Month --metric \"API calls=api_calls:sum\" --yes
+
+What has no flag is written by hand afterwards: /usr/share/doc/gristmill/gristmill.toml has every key.")]
+    Add(Box<add::Add>),
+    /// List all integrations: where each looks, and what it is doing while a daemon runs.
+    List,
+    /// Show one: how it is written, what holds for it, what it is doing, and what can be done with it.
+    Show {
+        /// Its name.
+        integration: IntegrationName,
+    },
+    /// Change keys of its table. Comments and order stay, and nothing is written that would be refused.
+    Edit(change::Change),
+    /// Switch it off: `enabled = false` in its table. `pause` does without the configuration.
+    Disable {
+        /// Its name.
+        integration: IntegrationName,
+    },
+    /// Switch it on again.
+    Enable {
+        /// Its name.
+        integration: IntegrationName,
+    },
+    /// Take its table out of the configuration. What it has taken is kept, in the ledger and in the destinations.
+    Delete {
+        /// Its name.
+        integration: IntegrationName,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Give it another name. What it has taken goes along, and nothing is taken again.
     ///
     /// The table in the configuration gets the name, everything else in the file stays as it is, and `renamed_from` is
@@ -51,6 +98,13 @@ Where the file cannot be written, give the table the new `connection`, `bucket` 
 impl Integration {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         match self.command {
+            Command::Add(wish) => add::add(shared, *wish),
+            Command::List => look::list(shared),
+            Command::Show { integration } => look::show(shared, &integration),
+            Command::Edit(wish) => change::edit(shared, wish),
+            Command::Disable { integration } => change::switch(shared, &integration, Switch::Off),
+            Command::Enable { integration } => change::switch(shared, &integration, Switch::On),
+            Command::Delete { integration, yes } => change::delete(shared, &integration, yes),
             Command::Rename { from, to } => rename::rename(shared, &from, &to),
             Command::Repoint(wish) => repoint::repoint(shared, wish),
         }

@@ -298,6 +298,12 @@ impl TableEdit<'_> {
         &self.file.path
     }
 
+    /// Whether a key stands in it.
+    pub fn has(&self, key: &str) -> bool {
+        let table = self.file.item(self.section, &self.name).and_then(Item::as_table_like);
+        table.is_some_and(|table| table.contains_key(key))
+    }
+
     /// The table alone, as a configuration of its own.
     pub fn text(&self) -> String {
         let mut tables = Table::new();

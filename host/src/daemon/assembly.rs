@@ -325,6 +325,11 @@ impl Assembly {
         webhooks
     }
 
+    /// Where local copies lie.
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
     /// Where mappers are compiled.
     pub fn workshop(&self) -> &Arc<Workshop> {
         &self.workshop

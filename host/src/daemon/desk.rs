@@ -202,6 +202,14 @@ impl Desk {
                 let (prefixes, has_more) = (found.prefixes, found.has_more);
                 Ok(json!({ "connection": connection, "bucket": bucket, "prefixes": prefixes, "has_more": has_more }))
             }
+            Request::NewestObjects { connection, target } => {
+                let opened = self.opened(&assembly, &connection).await?;
+                connections::newest_objects(&opened.source(target.bucket, target.prefix), items).await
+            }
+            Request::Sample { connection, bucket, key } => {
+                let opened = self.opened(&assembly, &connection).await?;
+                connections::sample(&assembly, &opened.source(bucket, key.as_str()), &key, items).await
+            }
             Request::DestinationMigrate { destination } => migrate(&assembly, destination).await,
             Request::Test { integration, bucket, key } => {
                 let pipeline = self.pipeline(&assembly, &integration).await?;

@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(moved(&relocation, "old/daily/a.csv").unwrap(), "new/acme/daily/a.csv");
         assert_eq!(moved(&relocation, "old/weekly/a.csv"), None);
         assert_eq!(moved(&relocation, "older/daily/a.csv"), None);
-        assert_eq!(relocation.steps(), [relocation.clone()]);
+        assert_eq!(relocation.steps(), std::slice::from_ref(&relocation));
         let too_long = format!("daily/{}", "k".repeat(1_015)).parse().unwrap();
         assert_eq!(relocation.key(&too_long), None);
     }
