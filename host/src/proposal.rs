@@ -154,7 +154,7 @@ impl Sample {
             return Some(reading);
         }
         let is_nothing = |value: &&str| NOTHING.iter().any(|nothing| nothing.eq_ignore_ascii_case(value));
-        let (mut nothing, something): (Vec<&str>, Vec<&str>) = values.iter().partition(|value| is_nothing(value));
+        let (mut nothing, something): (Vec<&str>, Vec<&str>) = values.iter().copied().partition(is_nothing);
         let found = numbers_or_dates(&something).filter(|_| !something.is_empty());
         nothing.sort_unstable();
         nothing.dedup();

@@ -221,7 +221,7 @@ fn draft(
     let identifiers = identifiers(wish, table, person.as_deref_mut())?;
     let usage = usage(wish, table, &identifiers, person.as_deref_mut())?;
     let fields = fields(wish, table, &identifiers, usage.as_ref(), person.as_deref_mut())?;
-    let on_no_match = match (&wish.on_no_match, person.as_deref_mut()) {
+    let on_no_match = match (&wish.on_no_match, person) {
         (Some(said), _) => Some(said.clone()),
         (None, Some(person)) => {
             let understand = |answer: &str| match answer {
@@ -280,7 +280,11 @@ fn sample(
     let said = match (&wish.sample, person) {
         (Some(said), _) => said.clone(),
         (None, Some(person)) => {
-            let newest = newest(shared, connection, target)?;
+            // A person who may not list the bucket, or has no file there yet, has one on this machine.
+            let newest = newest(shared, connection, target).unwrap_or_else(|failed| {
+                person.say(&printable(&failed.message));
+                Vec::new()
+            });
             person
                 .choose("Which file is a sample? One of these, a path on this machine, or s3://BUCKET/KEY:", &newest)?
         }
@@ -367,8 +371,8 @@ fn usage(
     let metric = |column: &str, meaning: &str| {
         let (metric, aggregate) =
             meaning.split_once(':').map_or((meaning, None), |(metric, how)| (metric, Some(how.to_owned())));
-        let reading = reading(column).filter(|reading| reading.kind.is_number());
-        Metric { column: column.to_owned(), metric: metric.to_owned(), aggregate, reading }
+        let number = reading(column).and_then(|reading| reading.number);
+        Metric { column: column.to_owned(), metric: metric.to_owned(), aggregate, number }
     };
     let dated = |said: &str| match parse_pair(said) {
         Ok((column, format)) => (column, Some(format)),
@@ -404,7 +408,10 @@ fn usage(
     for column in numbers {
         let question =
             format!("`{}` as which metric (NAME, or NAME:sum, :last, :max …)? `-` for none:", printable(column));
-        let answer = person.ask(&question, &proposal::field_key(column))?;
+        // Money is what an account pays, not what it used.
+        let is_money = reading(column).is_some_and(|reading| reading.kind == Kind::Currency);
+        let proposed = if is_money { "-".to_owned() } else { proposal::field_key(column) };
+        let answer = person.ask(&question, &proposed)?;
         if answer != "-" {
             metrics.push(metric(column, &answer));
         }
@@ -531,7 +538,7 @@ mod tests {
         let (wish, table) = (wish(), table());
         let mut person = Questions::answered(
             "Company\nCompany=name\nAccount ID=crm_id\n\n\
-             yes\nSuite\n\nmonthly\n-\ncalls:sum\n-\n",
+             yes\nSuite\n\nmonthly\n\ncalls:sum\n-\n",
         );
         let identifiers = identifiers(&wish, &table, Some(&mut person)).unwrap();
         let named: Vec<_> = identifiers.iter().map(|one| (one.column.as_str(), one.matches.as_str())).collect();

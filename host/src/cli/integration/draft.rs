@@ -6,7 +6,7 @@ use toml_edit::{Array, InlineTable, Value};
 
 use crate::decode::Encoding;
 use crate::object::{BucketName, ConnectionKey, IntegrationName, TenantName};
-use crate::proposal::{IdentifierProposal, Reading};
+use crate::proposal::{IdentifierProposal, NumberForm, Reading};
 
 /// What is to be written.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub(super) struct Metric {
     pub column: String,
     pub metric: String,
     pub aggregate: Option<String>,
-    pub reading: Option<Reading>,
+    pub number: Option<NumberForm>,
 }
 
 impl Draft {
@@ -126,7 +126,7 @@ impl Usage {
             one.insert("column", metric.column.as_str().into());
             one.insert("metric", metric.metric.as_str().into());
             one.extend(metric.aggregate.as_ref().map(|aggregate| ("aggregate", Value::from(aggregate.as_str()))));
-            one.extend(metric.reading.iter().flat_map(written));
+            one.extend(metric.number.iter().map(|form| ("number", Value::from(number(form)))));
             let _ = writeln!(text, "  {},", one.to_string().trim());
         }
         text.push_str("]\n");
@@ -137,18 +137,7 @@ impl Usage {
 /// The keys that say how cells are written.
 fn written(reading: &Reading) -> Vec<(&'static str, Value)> {
     let mut keys = Vec::new();
-    if let Some(form) = &reading.number {
-        let mut number = InlineTable::new();
-        number.extend(form.decimal.map(|decimal| ("decimal", Value::from(decimal.to_string()))));
-        number.extend(form.group.map(|group| ("group", Value::from(group.to_string()))));
-        if !form.symbols.is_empty() {
-            number.insert("symbols", form.symbols.iter().copied().collect::<Array>().into());
-        }
-        if form.parentheses {
-            number.insert("parentheses", true.into());
-        }
-        keys.push(("number", number.into()));
-    }
+    keys.extend(reading.number.iter().map(|form| ("number", Value::from(number(form)))));
     if !reading.null_tokens.is_empty() {
         let tokens = reading.null_tokens.iter().map(String::as_str);
         keys.push(("null_tokens", tokens.collect::<Array>().into()));
@@ -157,6 +146,19 @@ fn written(reading: &Reading) -> Vec<(&'static str, Value)> {
         keys.push(("formats", [format.as_str()].into_iter().collect::<Array>().into()));
     }
     keys
+}
+
+fn number(form: &NumberForm) -> InlineTable {
+    let mut number = InlineTable::new();
+    number.extend(form.decimal.map(|decimal| ("decimal", Value::from(decimal.to_string()))));
+    number.extend(form.group.map(|group| ("group", Value::from(group.to_string()))));
+    if !form.symbols.is_empty() {
+        number.insert("symbols", form.symbols.iter().copied().collect::<Array>().into());
+    }
+    if form.parentheses {
+        number.insert("parentheses", true.into());
+    }
+    number
 }
 
 fn line(text: &mut String, key: &str, value: Value) {
@@ -182,7 +184,7 @@ mod tests {
             column: "Calls".to_owned(),
             metric: "calls".to_owned(),
             aggregate: Some("sum".to_owned()),
-            reading: None,
+            number: None,
         };
         let draft = Draft {
             name: "acme".parse().unwrap(),

@@ -1,5 +1,6 @@
 //! What connections see, asked anew for a person.
 
+use std::cmp::Reverse;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub(super) async fn newest_objects(source: &S3Source, items: &Items) -> Result<V
     for _ in 0..PAGES {
         let page = source.list(next.as_ref()).await.map_err(|error| source_refused(&error))?;
         newest.extend(page.objects);
-        newest.sort_by(|one, other| other.last_modified.cmp(&one.last_modified));
+        newest.sort_by_key(|object| Reverse(object.last_modified));
         newest.truncate(NEWEST);
         next = page.next;
         if next.is_none() {
