@@ -203,19 +203,20 @@ async fn relocate_rejects(
     let directory = directory.join(settings.name.as_str());
     let failed = |source| RenameError::Rejects { path: directory.clone(), source };
     let mut files = rejects::FilesByKey::read(&directory).map_err(failed)?;
-    let mut filter = Filter { prefix: prefix.to_owned(), limit: 1_000, ..Filter::default() };
-    while !files.is_empty() {
-        let listed = ledger.list(&settings.name, filter.clone()).await?;
-        for entry in &listed.entries {
-            let behind = entry.object.key.as_str().strip_prefix(prefix).unwrap_or_default();
-            for step in steps {
+    // One step for all before the next for any: in between, a file may have the name that another one had.
+    for Relocation { from, to } in steps {
+        let mut filter = Filter { prefix: prefix.to_owned(), limit: 1_000, ..Filter::default() };
+        while !files.is_empty() {
+            let listed = ledger.list(&settings.name, filter.clone()).await?;
+            for entry in &listed.entries {
+                let behind = entry.object.key.as_str().strip_prefix(prefix).unwrap_or_default();
                 let at = |site: &Site| format!("{}{behind}", site.prefix);
-                files.rename(&at(&step.from), &at(&step.to)).map_err(failed)?;
+                files.rename(&at(from), &at(to)).map_err(failed)?;
             }
-        }
-        filter.after = listed.next;
-        if filter.after.is_none() {
-            break;
+            filter.after = listed.next;
+            if filter.after.is_none() {
+                break;
+            }
         }
     }
     Ok(())

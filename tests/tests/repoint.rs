@@ -117,29 +117,37 @@ fn a_place_that_was_changed_by_hand_waits_and_is_repointed_by_name() {
     assert_eq!(bed.once().counts(NAME), [2, 2, 0, 0, 0, 0]);
 }
 
-/// R17: everything was put into a folder of its own, below the prefix that it had.
+/// R17: everything was put into a folder of its own, below the prefix that it had, and one file has the key of another.
 #[test]
 fn files_that_were_moved_into_a_folder_of_the_same_bucket_are_not_taken_again() {
     let (server, bed) = ground();
     bed.configure(&integration("bucket = \"exports\"\n"));
-    server.put(OLD, "october.csv", OCTOBER).unwrap();
-    server.put(OLD, "acme/october.csv", NOVEMBER).unwrap();
-    assert_eq!(bed.once().counts(NAME), [2, 0, 1, 1, 0, 0]);
-    server.delete(OLD, "october.csv").unwrap();
-    server.put(OLD, "acme/october.csv", OCTOBER).unwrap();
-    server.put(OLD, "acme/acme/october.csv", NOVEMBER).unwrap();
+    let other = "id,day,calls\n1,2024-10-03,100\n1,2024-10-04,many\n";
+    let put = |keys: [&str; 2]| {
+        for (key, text) in keys.into_iter().zip([OCTOBER, other]) {
+            server.put(OLD, key, text).unwrap();
+        }
+    };
+    put(["a.csv", "acme/a.csv"]);
+    assert_eq!(bed.once().counts(NAME), [2, 0, 0, 2, 0, 0]);
+    let refused = |name: &str| {
+        let found = bed.files("state/rejects").into_iter().find(|path| path.starts_with(&format!("acme/{name}.")));
+        fs::read_to_string(bed.state().join("rejects").join(found.unwrap())).unwrap()
+    };
+    put(["acme/a.csv", "acme/acme/a.csv"]);
+    server.delete(OLD, "a.csv").unwrap();
     assert_eq!(bed.command(["integration", "repoint", NAME, "--prefix", "acme/"]).code, 0);
     assert_eq!(bed.once().counts(NAME), [2, 2, 0, 0, 0, 0]);
     let keys = "SELECT DISTINCT key, bucket FROM ingestion_history ORDER BY 1";
-    assert_eq!(bed.rows(keys), ["acme/acme/october.csv|exports", "acme/october.csv|exports"]);
-    assert_eq!(bed.files("state/rejects").len(), 1);
+    assert_eq!(bed.rows(keys), ["acme/a.csv|exports", "acme/acme/a.csv|exports"]);
+    assert!(refused("acme%2Fa.csv").contains("ten") && refused("acme%2Facme%2Fa.csv").contains("many"));
     // And out of it again.
-    server.put(OLD, "october.csv", OCTOBER).unwrap();
-    server.put(OLD, "acme/october.csv", NOVEMBER).unwrap();
-    server.delete(OLD, "acme/acme/october.csv").unwrap();
+    put(["a.csv", "acme/a.csv"]);
+    server.delete(OLD, "acme/acme/a.csv").unwrap();
     assert_eq!(bed.command(["integration", "repoint", NAME, "--prefix", ""]).code, 0);
     assert_eq!(bed.once().counts(NAME), [2, 2, 0, 0, 0, 0]);
     assert_eq!(bed.rows("SELECT crm_id, value FROM usage_records"), ["1|101"]);
+    assert!(refused("a.csv").contains("ten") && refused("acme%2Fa.csv").contains("many"));
 }
 
 /// I3, R17: the process ends between the ledger and the last destination.

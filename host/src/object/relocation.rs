@@ -35,7 +35,7 @@ impl Site {
     /// this name.
     fn in_between(&self) -> Option<Self> {
         let bucket = "/".parse().ok()?;
-        Some(Self { connection: self.connection.clone(), bucket, prefix: "/moving/".to_owned() })
+        Some(Self { connection: self.connection.clone(), bucket, prefix: "/".to_owned() })
     }
 }
 

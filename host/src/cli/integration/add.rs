@@ -118,9 +118,10 @@ pub(super) fn add(shared: &Shared, wish: Add) -> Result<(), Failed> {
     let mut person = (at_terminal && !wish.yes && !shared.json).then(Questions::on_terminal);
     let (draft, sample) = draft(shared, &config, &wish, person.as_mut())?;
     let name = draft.name.as_str();
-    let mut edit = Edit::open(&shared.config).map_err(|error| complaint(&error, String::new))?;
+    let by_hand = || "by hand: put the table into a file of the configuration, and reload the daemon".to_owned();
+    let mut edit = Edit::open(&shared.config).map_err(|error| complaint(&error, by_hand))?;
     let file = edit.insert(wish.file.as_deref(), "integrations", name, &draft.text());
-    let file = file.map_err(|error| complaint(&error, String::new))?;
+    let file = file.map_err(|error| complaint(&error, by_hand))?;
     let checked = edit.checked().map_err(|error| {
         Failed::of(USAGE, &error)
             .hint(Some("nothing was written; say it with other flags, or write the table by hand".to_owned()))
@@ -138,7 +139,6 @@ pub(super) fn add(shared: &Shared, wish: Add) -> Result<(), Failed> {
             Failed::new(USAGE, "nothing was written").hint((!at_terminal).then(|| "--yes writes it".to_owned()))
         );
     }
-    let by_hand = || format!("by hand: put the table into `{}`, and reload the daemon", file.display());
     edit.write().map_err(|error| complaint(&error, by_hand))?;
     reload(&config.daemon.runtime_dir)?;
     match shared.json {

@@ -90,8 +90,9 @@ pub(super) fn switch(shared: &Shared, integration: &IntegrationName, to: Switch)
 
 pub(super) fn delete(shared: &Shared, integration: &IntegrationName, yes: bool) -> Result<(), Failed> {
     let runtime_directory = load(&shared.config)?.config.daemon.runtime_dir;
-    let mut edit = Edit::open(&shared.config).map_err(|error| complaint(&error, String::new))?;
-    let table = edit.table("integrations", integration.as_str()).map_err(|error| complaint(&error, String::new))?;
+    let by_hand = || format!("by hand: take `[integrations.{integration}]` out of its file, and reload the daemon");
+    let mut edit = Edit::open(&shared.config).map_err(|error| complaint(&error, by_hand))?;
+    let table = edit.table("integrations", integration.as_str()).map_err(|error| complaint(&error, by_hand))?;
     let file = table.file().display().to_string();
     let kept = "What the ledger and the destinations have of it is kept: an integration of this name that is added later \
                 goes on from there.";
@@ -109,7 +110,6 @@ pub(super) fn delete(shared: &Shared, integration: &IntegrationName, yes: bool) 
             return Err(Failed::new(USAGE, "nothing was changed"));
         }
     }
-    let by_hand = || format!("by hand: take `[integrations.{integration}]` out of `{file}`");
     table.delete().and_then(|()| edit.write()).map_err(|error| complaint(&error, by_hand))?;
     reload(&runtime_directory)?;
     match shared.json {
