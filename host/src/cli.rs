@@ -152,6 +152,12 @@ impl Failed {
         self.hint = hint;
         self
     }
+
+    /// The same with more to know.
+    fn and(mut self, more: &str) -> Self {
+        self.hint = Some(self.hint.map_or_else(|| more.to_owned(), |hint| format!("{hint}; {more}")));
+        self
+    }
 }
 
 impl From<Refusal> for Failed {

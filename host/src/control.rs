@@ -114,8 +114,13 @@ pub enum Request {
     ReadSecrets,
     /// Take the configuration as it stands in the files now. Without a daemon every command does.
     Reload,
-    /// See that the ledger and the destinations have what is an integration's under the name it has now (R17). Waits for
-    /// files that are at work under a former name.
+    /// Where an integration last was allowed to look for its files (R17).
+    Whereabouts {
+        /// Whose.
+        integration: IntegrationName,
+    },
+    /// See that the ledger and the destinations have what is an integration's under the name and in the place that it has
+    /// now (R17). Waits for files that are at work under a former name or in a former place.
     SettleNames {
         /// Whose.
         integration: IntegrationName,
@@ -148,6 +153,22 @@ pub enum Request {
         connection: ConnectionKey,
         /// The bucket.
         bucket: BucketName,
+    },
+    /// The newest files that an integration would take there.
+    NewestObjects {
+        /// Over which connection.
+        connection: ConnectionKey,
+        /// Where.
+        target: Target,
+    },
+    /// The bytes of an object, for a person who wants to see how it is read.
+    Sample {
+        /// Over which connection.
+        connection: ConnectionKey,
+        /// Its bucket.
+        bucket: BucketName,
+        /// Its key.
+        key: ObjectKey,
     },
     /// Bring a destination's schema to this version's.
     DestinationMigrate {

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
-use crate::object::{AsOf, ContentHash, DedupKey, Identity, IntegrationName, MappingDigest, Object, TenantName};
+use crate::object::{
+    AsOf, ContentHash, DedupKey, Identity, IntegrationName, MappingDigest, Object, Relocation, TenantName,
+};
 use crate::oversight::{Beat, Stop};
 
 pub mod accounts;
@@ -249,6 +251,18 @@ pub trait Destination: Send + Sync {
     /// [`DestinationError::BothNames`] where both names have records.
     fn rename(&self, tenant: &TenantName, from: &IntegrationName, to: &IntegrationName)
     -> Result<(), DestinationError>;
+
+    /// Takes what an integration's objects brought at one place for what they brought at another (R17). One step of a
+    /// relocation, taken until it succeeds: what has gone along already is left as it is.
+    ///
+    /// # Errors
+    /// [`DestinationError::BothPlaces`] where there is something of an object that others would become.
+    fn relocate(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        step: &Relocation,
+    ) -> Result<(), DestinationError>;
 
     /// Begins to stage an object. What an unfinished staging left behind is discarded.
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError>;

@@ -12,10 +12,10 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::duration_text;
 use crate::destination::{Delivery, Summary};
-use crate::ledger::State;
+use crate::ledger::{Place, State};
 use crate::mapper::{LogLevel, LogLine, LogSink};
 use crate::notify::Notice;
-use crate::object::{ComponentDigest, ConnectionKey, DestinationName, IntegrationName, Object};
+use crate::object::{ComponentDigest, ConnectionKey, DestinationName, IntegrationName, Object, Site};
 use crate::secrets::SecretWarning;
 
 /// An error with its chain of causes on one line.
@@ -191,6 +191,29 @@ impl KeysRotated<'_> {
     /// Logs it.
     pub fn emit(self) {
         info!(event = "keys_rotated", connection = %self.connection, "the next request is sent with another pair of keys");
+    }
+}
+
+/// What an integration took in one place is what it has in another now.
+pub struct IntegrationRepointed<'a> {
+    /// Its name.
+    pub integration: &'a IntegrationName,
+    /// Where its objects were.
+    pub from: &'a Site,
+    /// Where they are.
+    pub to: &'a Place,
+}
+
+impl IntegrationRepointed<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        info!(
+            event = "integration_repointed",
+            integration = %self.integration,
+            from = %self.from,
+            to = %self.to,
+            "goes on with what it took where its objects were before"
+        );
     }
 }
 

@@ -20,7 +20,7 @@ use crate::mapper::{Blame, Mapper, MapperError};
 use crate::notify::Outbox;
 use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
 use crate::oversight::Oversight;
-use crate::rejects::{self, IssueLog, RejectsError};
+use crate::rejects::{self, Former, IssueLog, RejectsError};
 use crate::retry::ErrorClass;
 use crate::source::{Mark, Source, SourceError};
 use crate::spool::{Spool, SpoolError, SpooledObject};
@@ -107,8 +107,8 @@ pub struct Recipe {
     pub on_mapper_failure: OnMapperFailure,
     /// How workers are started.
     pub launcher: Launcher,
-    /// Names that the integration had before: reject files may have them (R17).
-    pub former_names: Vec<IntegrationName>,
+    /// What the integration was known by before: reject files may have it (R17).
+    pub former: Former,
     digest: MappingDigest,
 }
 
@@ -145,7 +145,7 @@ impl Recipe {
             },
             on_mapper_failure: settings.on_mapper_failure,
             launcher,
-            former_names: Vec::new(),
+            former: Former::default(),
             digest: MappingDigest::from_bytes([0; 32]),
         };
         recipe.digest = recipe.make_digest();
@@ -170,7 +170,7 @@ impl Recipe {
             account_fields: AccountFields::default(),
             on_mapper_failure: OnMapperFailure::FailFile,
             launcher,
-            former_names: Vec::new(),
+            former: Former::default(),
             digest: MappingDigest::from_bytes([0; 32]),
         };
         recipe.digest = recipe.make_digest();

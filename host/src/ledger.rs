@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | `meta` | `schema` | the schema version, 1 |
 //! | `sources` | `{integration}\0{connection}\0{bucket}` | a number of 4 bytes that stands for the three |
-//! | `controls` | integration | JSON: first seen, pause, backfill decision, former names, former keys of connections |
+//! | `controls` | integration | JSON: first seen, pause, backfill decision, former names, places and keys of connections |
 //! | `keys` | `[source: 4][key]` | the index: what a pass has to know of a key, in 69 bytes and the ETag |
 //! | `versions` | `[source: 4][key][arrival: 8]` | JSON: one version of the key, its state and what was learnt of it |
 //! | `contents` | `[source: 4][key][BLAKE3: 32]` | the arrival of the completed version that had these bytes |
@@ -48,13 +48,14 @@ use jiff::Timestamp;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase};
 
-use crate::object::{ConnectionKey, ContentHash, IntegrationName, Object, ObjectKey};
+use crate::object::{ConnectionKey, ContentHash, IntegrationName, Object, ObjectKey, Site};
 
 pub use admit::{AdmitPolicy, Admitted, Known, NewObject, OnRevert, SameContent};
 pub use browse::{Backlog, Counts, Filter, ListPosition, Listed, Overview, Versions};
 pub use census::Stretch;
 pub use reconcile::Reconciled;
 pub use record::{Again, AskedAgain, Recorded, Selector};
+pub use relocate::Relocated;
 pub use rename::Renamed;
 pub use state::{Backfill, Control, Entry, Facts, Failure, Pause, Place, Silence, SkipReason, State, StateName};
 pub use transfer::Imported;
@@ -68,6 +69,7 @@ mod census;
 mod layout;
 mod reconcile;
 mod record;
+mod relocate;
 mod rename;
 mod state;
 mod store;
@@ -381,6 +383,18 @@ impl Ledger {
     ) -> Result<bool, LedgerError> {
         let (integration, from, to) = (integration.clone(), from.clone(), to.clone());
         self.write(move |tables| rename::rename_connection(tables, &integration, &from, &to)).await
+    }
+
+    /// Takes what an integration had at a former place for what it has where it looks now, in one transaction, and notes
+    /// that the destinations have to follow (R17). Doing it again does nothing.
+    pub async fn relocate(
+        &self,
+        integration: &IntegrationName,
+        from: &Site,
+        now: &Place,
+    ) -> Result<Relocated, LedgerError> {
+        let (integration, from, now) = (integration.clone(), from.clone(), now.clone());
+        self.write(move |tables| relocate::relocate(tables, &integration, &from, &now)).await
     }
 
     /// Some of an integration's entries.

@@ -61,6 +61,7 @@ pub mod oversight;
 pub mod pass;
 pub mod policy;
 pub mod post;
+pub mod proposal;
 pub mod reconcile;
 pub mod rejects;
 pub mod renames;

@@ -120,13 +120,18 @@ impl PassError {
             Self::BackfillUndecided { .. } => {
                 Some(format!("say which to take: gristmill backfill {integration} all|none|DATE"))
             }
-            Self::AnotherPlace { before, now } if before.is_known_as(now) => Some(format!(
+            Self::AnotherPlace { before, now } if before.site() == now.site() => Some(format!(
                 "what it has taken stays taken: gristmill ledger adopt {integration}; everything anew: gristmill ledger adopt \
                  {integration} --reingest"
             )),
+            Self::AnotherPlace { before, now } if before.is_known_as(now) => Some(format!(
+                "its files were moved there: gristmill integration repoint {integration}; they are others, beside those that \
+                 it has taken: gristmill ledger adopt {integration}; everything anew: gristmill ledger adopt {integration} \
+                 --reingest"
+            )),
             Self::AnotherPlace { before, .. } => Some(format!(
-                "put `{}` and the bucket `{}` back; or take everything there anew: gristmill ledger adopt {integration} \
-                 --reingest",
+                "its files were moved there: gristmill integration repoint {integration}; or put `{}` and the bucket `{}` \
+                 back; or take everything there anew: gristmill ledger adopt {integration} --reingest",
                 before.connection, before.bucket
             )),
             Self::Unconfirmed { .. } => Some(format!(

@@ -32,9 +32,12 @@ use crate::object::{Identity, Object, Share};
 
 use log::Sorted;
 
+pub use former::Former;
 pub use log::{Gravity, Issue, IssueLog};
+pub use name::FilesByKey;
 pub use origin::Origin;
 
+mod former;
 mod log;
 mod name;
 mod origin;

@@ -1,10 +1,11 @@
-//! What an integration had under a former name goes on under the one it has now (R17).
+//! What an integration had under a former name, or in another place, goes on under the name and in the place that it has
+//! now (R17).
 //!
 //! The ledger comes first, in one transaction that also says that the destinations have to follow. Then they follow, one
 //! after the other, and only when all have does an object come near them. Each step can be done again: so whatever ends
 //! the process in between, the next start goes on from there, and nothing is taken a second time (I3).
 //!
-//! This module knows names and the order of the steps; what they do is the business of the ledger and the destinations.
+//! This module knows names, places and the order of the steps; what they do is the business of the ledger and the destinations.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,9 @@ use crate::config::{Connection, Integration};
 use crate::destination::DestinationError;
 use crate::events;
 use crate::ingest::DestinationSet;
-use crate::ledger::{Control, Ledger, LedgerError, Renamed};
-use crate::object::{DestinationName, IntegrationName};
+use crate::ledger::{Control, Filter, Ledger, LedgerError, Place, Relocated, Renamed};
+use crate::object::{DestinationName, IntegrationName, Relocation, Site};
+use crate::rejects;
 
 /// Why an integration cannot go on under its name.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,31 @@ pub enum RenameError {
     Unknown {
         /// The former name.
         from: IntegrationName,
+    },
+    /// Its objects were somewhere else.
+    #[error("it looked for its files in {before}, which `moved_from` does not name")]
+    Elsewhere {
+        /// Where.
+        before: Box<Place>,
+    },
+    /// Objects in both places have the same keys.
+    #[error("the ledger has objects in {to} that have the keys of others in {from}")]
+    BothPlaces {
+        /// Where its objects were.
+        from: Box<Site>,
+        /// Where they are.
+        to: Box<Site>,
+    },
+    /// A destination does not follow to another place.
+    #[error("destination `{name}` does not follow from {} to {}", relocation.from, relocation.to)]
+    Place {
+        /// Which.
+        name: DestinationName,
+        /// From where to where.
+        relocation: Box<Relocation>,
+        /// Why.
+        #[source]
+        source: Box<DestinationError>,
     },
     /// A destination does not follow.
     #[error("destination `{name}` does not follow from `{from}` to `{to}`")]
@@ -75,22 +102,50 @@ impl RenameError {
             Self::Unknown { .. } => Some(
                 "put the former name right; or take `renamed_from` out, and it begins as a new integration".to_owned(),
             ),
-            Self::Destination { source, .. } => source.hint().map(str::to_owned),
+            Self::Elsewhere { .. } => Some(
+                "put it right; or take `moved_from` out, and `gristmill status` says what there is to choose from".to_owned(),
+            ),
+            Self::BothPlaces { .. } => Some(
+                "take `moved_from` out; then `gristmill ledger adopt` with `--reingest` takes everything there anew".to_owned(),
+            ),
+            Self::Destination { source, .. } | Self::Place { source, .. } => source.hint().map(str::to_owned),
             Self::Rejects { .. } | Self::Panicked => None,
         }
     }
 }
 
-/// Gives an integration in the ledger what stands there under its former name, and under its connection's former key, if
-/// that was not done before. What stands for the integration then.
+/// Gives an integration in the ledger what stands there under its former name, under its connection's former key and of its
+/// former place, if that was not done before. What stands for the integration then.
 pub async fn in_ledger(
     ledger: &Ledger,
     settings: &Integration,
     connection: Option<&Connection>,
 ) -> Result<Control, RenameError> {
     let control = integration_in_ledger(ledger, settings).await?;
+    // One without a connection looks nowhere.
+    let Some(connection) = connection else { return Ok(control) };
+    let control = connection_in_ledger(ledger, settings, connection, control).await?;
+    place_in_ledger(ledger, settings, connection, control).await
+}
+
+/// Where an integration looks, as the ledger knows it.
+pub fn place_of(settings: &Integration, connection: &Connection, control: &Control) -> Place {
+    Place {
+        server: connection.server(),
+        connection: control.recorded(&settings.connection).clone(),
+        bucket: settings.bucket.clone(),
+        prefix: settings.prefix.clone(),
+    }
+}
+
+async fn connection_in_ledger(
+    ledger: &Ledger,
+    settings: &Integration,
+    connection: &Connection,
+    control: Control,
+) -> Result<Control, RenameError> {
     let (integration, to) = (&settings.name, &settings.connection);
-    if let Some(from) = connection.and_then(|connection| connection.renamed_from.as_ref())
+    if let Some(from) = &connection.renamed_from
         && control.may_go_on(from, to)
         && ledger.rename_connection(integration, from, to).await?
     {
@@ -98,6 +153,29 @@ pub async fn in_ledger(
         return Ok(ledger.control(integration).await?);
     }
     Ok(control)
+}
+
+async fn place_in_ledger(
+    ledger: &Ledger,
+    settings: &Integration,
+    connection: &Connection,
+    control: Control,
+) -> Result<Control, RenameError> {
+    let (to, now) = (&settings.name, place_of(settings, connection, &control));
+    let Some(from) = settings.moved_from.as_ref().filter(|_| control.place.as_ref() != Some(&now)) else {
+        return Ok(control);
+    };
+    let from = Site { connection: control.recorded(&from.connection).clone(), ..from.clone() };
+    match ledger.relocate(to, &from, &now).await? {
+        Relocated::Done => events::IntegrationRepointed { integration: to, from: &from, to: &now }.emit(),
+        Relocated::Already => {}
+        Relocated::Elsewhere(before) => return Err(RenameError::Elsewhere { before }),
+        Relocated::BothKnown => {
+            let (from, to) = (Box::new(from), Box::new(now.site()));
+            return Err(RenameError::BothPlaces { from, to });
+        }
+    }
+    Ok(ledger.control(to).await?)
 }
 
 async fn integration_in_ledger(ledger: &Ledger, settings: &Integration) -> Result<Control, RenameError> {
@@ -115,19 +193,21 @@ async fn integration_in_ledger(ledger: &Ledger, settings: &Integration) -> Resul
     Ok(control)
 }
 
-/// Has an integration's destinations and its reject files follow to the name that the ledger knows it by.
+/// Has an integration's destinations and its reject files follow to the name and the place that the ledger knows it by.
 pub async fn follow(
     ledger: &Ledger,
     settings: &Integration,
-    names: Vec<IntegrationName>,
+    control: &Control,
     destinations: DestinationSet,
     rejects_directory: PathBuf,
 ) -> Result<(), RenameError> {
+    let (names, steps) = (control.to_follow.clone(), control.to_move.clone());
     let followed = {
-        let (names, to, tenant) = (names.clone(), settings.name.clone(), settings.tenant.clone());
+        let (names, steps, destinations) = (names.clone(), steps.clone(), destinations.clone());
+        let (to, tenant, directory) = (settings.name.clone(), settings.tenant.clone(), rejects_directory.clone());
         tokio::task::spawn_blocking(move || {
             for from in &names {
-                move_rejects(&rejects_directory, from, &to)?;
+                move_rejects(&directory, from, &to)?;
                 for named in destinations.iter() {
                     named.destination.rename(&tenant, from, &to).map_err(|source| RenameError::Destination {
                         name: named.name.clone(),
@@ -137,11 +217,57 @@ pub async fn follow(
                     })?;
                 }
             }
+            for step in &steps {
+                for named in destinations.iter() {
+                    named.destination.relocate(&tenant, &to, step).map_err(|source| RenameError::Place {
+                        name: named.name.clone(),
+                        relocation: Box::new(step.clone()),
+                        source: Box::new(source),
+                    })?;
+                }
+            }
             Ok(())
         })
     };
     followed.await.unwrap_or(Err(RenameError::Panicked))?;
-    ledger.change_control(&settings.name, move |control| control.followed(&names)).await?;
+    if let Some(now) = control.place.as_ref().filter(|_| steps.iter().any(|step| step.from.prefix != step.to.prefix)) {
+        relocate_rejects(ledger, settings, &now.prefix, &steps, &rejects_directory).await?;
+    }
+    let done = move |control: &mut Control| {
+        control.followed(&names);
+        control.moved(&steps);
+    };
+    ledger.change_control(&settings.name, done).await?;
+    Ok(())
+}
+
+/// Gives reject files the names that follow from their objects' keys, for each key that the ledger has.
+async fn relocate_rejects(
+    ledger: &Ledger,
+    settings: &Integration,
+    prefix: &str,
+    steps: &[Relocation],
+    directory: &Path,
+) -> Result<(), RenameError> {
+    let directory = directory.join(settings.name.as_str());
+    let failed = |source| RenameError::Rejects { path: directory.clone(), source };
+    let mut files = rejects::FilesByKey::read(&directory).map_err(failed)?;
+    // One step for all before the next for any: in between, a file may have the name that another one had.
+    for Relocation { from, to } in steps {
+        let mut filter = Filter { prefix: prefix.to_owned(), limit: 1_000, ..Filter::default() };
+        while !files.is_empty() {
+            let listed = ledger.list(&settings.name, filter.clone()).await?;
+            for entry in &listed.entries {
+                let behind = entry.object.key.as_str().strip_prefix(prefix).unwrap_or_default();
+                let at = |site: &Site| format!("{}{behind}", site.prefix);
+                files.rename(&at(from), &at(to)).map_err(failed)?;
+            }
+            filter.after = listed.next;
+            if filter.after.is_none() {
+                break;
+            }
+        }
+    }
     Ok(())
 }
 

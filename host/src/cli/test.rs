@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::output::{Paint, printable, text};
 use super::{Failed, Shared, UNWELL, connection, load, output, runtime};
+use crate::config::Config;
 use crate::control::Request;
 use crate::dry_run::{self, DryRunError};
 use crate::object::IntegrationName;
@@ -50,7 +51,16 @@ impl Test {
 }
 
 fn local(shared: &Shared, integration: &IntegrationName, path: PathBuf) -> Result<Value, Failed> {
-    let config = load(&shared.config)?.config;
+    try_local(shared, load(&shared.config)?.config, integration, path)
+}
+
+/// A dry run of a file of this machine, by a configuration that may not be written yet.
+pub(super) fn try_local(
+    shared: &Shared,
+    config: Config,
+    integration: &IntegrationName,
+    path: PathBuf,
+) -> Result<Value, Failed> {
     let bar = super::draws_progress(shared).then(|| super::run::spinner("test"));
     let oversight = Oversight::default();
     let counted = oversight.clone();

@@ -143,12 +143,7 @@ impl Edit {
                     alone.insert(kept, item.clone());
                 }
             }
-            if let Some(item) = file.item(section, name) {
-                let mut tables = Table::new();
-                tables.set_implicit(true);
-                tables.insert(name, item.clone());
-                alone.insert(section, Item::Table(tables));
-            }
+            file.copy(section, name, &mut alone);
         }
         alone.to_string()
     }
@@ -284,6 +279,16 @@ impl EditedFile {
         self.item(section, name).is_some()
     }
 
+    /// Puts a table, if it stands here, into another document.
+    fn copy(&self, section: &str, name: &str, into: &mut DocumentMut) {
+        if let Some(item) = self.item(section, name) {
+            let mut tables = Table::new();
+            tables.set_implicit(true);
+            tables.insert(name, item.clone());
+            into.insert(section, Item::Table(tables));
+        }
+    }
+
     fn text_of(&self, section: &str, name: &str, key: &str) -> Option<&str> {
         self.item(section, name)?.as_table_like()?.get(key)?.as_str()
     }
@@ -315,6 +320,13 @@ impl TableEdit<'_> {
     /// The file in which it stands.
     pub fn file(&self) -> &Path {
         &self.file.path
+    }
+
+    /// The table alone, as it is written.
+    pub fn text(&self) -> String {
+        let mut alone = DocumentMut::new();
+        self.file.copy(self.section, &self.name, &mut alone);
+        alone.to_string()
     }
 
     /// Whether a key of it is set.

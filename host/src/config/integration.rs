@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::account_fields::AccountFields;
 use crate::decode::DecodeOptions;
 use crate::destination::Matching;
-use crate::object::{BucketName, ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+use crate::object::{BucketName, ConnectionKey, DestinationName, IntegrationName, MapperName, Site, TenantName};
 use crate::rejects::RejectLimits;
 use crate::source::Wanted;
 
@@ -24,6 +24,9 @@ pub struct Integration {
     /// The name that it had before (R17).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<IntegrationName>,
+    /// Where its objects were before (R17).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<Site>,
     /// Whose it is.
     pub tenant: TenantName,
     /// A key of [`Config::connections`](super::Config::connections).

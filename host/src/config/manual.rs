@@ -8,7 +8,7 @@ use super::raw::connection::{RawAccessGrants, RawAccessKey, RawAssumeRole, RawCo
 use super::raw::daemon::{RawDaemon, RawLog};
 use super::raw::decode::{RawCsv, RawDecodeLimits, RawExcel};
 use super::raw::destination::{RawDestination, RawFiles, RawPostgres, RawSqlite, RawWebhook};
-use super::raw::integration::{RawFuzzy, RawIntegration, RawMapperChoice, RawMatching};
+use super::raw::integration::{RawFuzzy, RawIntegration, RawMapperChoice, RawMatching, RawSite};
 use super::raw::mapper::{RawLimits, RawMapper};
 use super::raw::mapping::{
     RawBoolean, RawConcat, RawDateColumn, RawField, RawFilePart, RawIdentifier, RawIdentifierPart, RawLong, RawLookup,
@@ -59,7 +59,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 73] = [
+static TABLES: [Table; 74] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawVault>("vault", Shown::Live("[vault]")),
@@ -81,6 +81,7 @@ static TABLES: [Table; 73] = [
     table::<RawSecretReference>("connections.*.assume_role.access_key.session_token", Shown::Inline),
     table::<RawDefaultChain>("connections.*.default_chain", Shown::Inline),
     table::<RawIntegration>("integrations.*", Shown::Live("[integrations.acme-accounts]")),
+    table::<RawSite>("integrations.*.moved_from", Shown::Inline),
     table::<RawMatching>("integrations.*.matching", Shown::Live("[integrations.acme-accounts.matching]")),
     table::<RawFuzzy>("integrations.*.matching.name_match.fuzzy", Shown::Inline),
     table::<RawIdentifier>("integrations.*.identifiers", Shown::Live("[[integrations.acme-accounts.identifiers]]")),

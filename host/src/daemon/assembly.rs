@@ -18,6 +18,7 @@ use crate::mapper::{CompileLimits, ComponentFile, Fault, Figures, Limits, Mapper
 use crate::notify::Outbox;
 use crate::object::{ConnectionKey, DestinationName};
 use crate::pass::{Keeping, Slots};
+use crate::rejects::Former;
 use crate::renames::{self, RenameError};
 use crate::secrets::{SecretError, Secrets};
 use crate::source::{Connection, ConnectionSettings, HttpClient, Mark, S3Source};
@@ -42,7 +43,7 @@ pub struct Assembly {
     secrets: Secrets,
     http: HttpClient,
     opened: Arc<OpenedConnections>,
-    /// Held while destinations follow to another name.
+    /// Held while destinations follow to another name or place.
     renaming: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -303,6 +304,11 @@ impl Assembly {
         self.outbox.open(self.config.notify.iter().map(webhook).collect());
     }
 
+    /// Where local copies lie.
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
     /// Where mappers are compiled.
     pub fn workshop(&self) -> &Arc<Workshop> {
         &self.workshop
@@ -321,7 +327,7 @@ impl Assembly {
             .await
             .unwrap_or(Err(PartError::Panicked))?
         };
-        recipe.former_names.clone_from(&control.former_names);
+        recipe.former = Former { names: control.former_names.clone(), moves: control.moves.clone() };
         Ok(Arc::new(Pipeline {
             settings: settings.clone(),
             place: self.place(settings, &control)?,
@@ -339,12 +345,16 @@ impl Assembly {
         }))
     }
 
-    /// Sees that the ledger and the destinations have what is an integration's under the names that it and its connection have
-    /// now (R17). What stands for it then.
+    /// Sees that the ledger knows what is an integration's under the names and in the place that it and its connection have now
+    /// (R17).
+    pub async fn settle_in_ledger(&self, settings: &Integration) -> Result<Control, RenameError> {
+        renames::in_ledger(&self.ledger, settings, self.config.connections.get(&settings.connection)).await
+    }
+
+    /// The same for the destinations, too. What stands for it then.
     pub async fn settle_names(self: &Arc<Self>, settings: &Integration) -> Result<Control, PartError> {
-        let connection = self.config.connections.get(&settings.connection);
-        let mut control = renames::in_ledger(&self.ledger, settings, connection).await?;
-        if !control.to_follow.is_empty() {
+        let mut control = self.settle_in_ledger(settings).await?;
+        if !control.to_follow.is_empty() || !control.to_move.is_empty() {
             let _one_at_a_time = self.renaming.lock().await;
             control = self.ledger.control(&settings.name).await.map_err(RenameError::from)?;
             let destinations = {
@@ -354,7 +364,7 @@ impl Assembly {
                     .unwrap_or(Err(PartError::Panicked))?
             };
             let rejects = self.rejects_directory();
-            renames::follow(&self.ledger, settings, control.to_follow.clone(), destinations, rejects).await?;
+            renames::follow(&self.ledger, settings, &control, destinations, rejects).await?;
         }
         Ok(control)
     }
@@ -380,12 +390,7 @@ impl Assembly {
         let connection = self.config.connections.get(&settings.connection);
         let connection =
             connection.ok_or_else(|| PartError::Missing { name: format!("connections.{}", settings.connection) })?;
-        Ok(Place {
-            server: connection.server(),
-            connection: control.recorded(&settings.connection).clone(),
-            bucket: settings.bucket.clone(),
-            prefix: settings.prefix.clone(),
-        })
+        Ok(renames::place_of(settings, connection, control))
     }
 
     /// A connection: the one that is open, with the credentials that it has obtained, unless something of it has changed.

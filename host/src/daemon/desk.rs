@@ -19,7 +19,7 @@ use crate::ingest::Pipeline;
 use crate::ledger::{Again, Backfill, Filter, Ledger, LedgerError, Pause, Selector, StateName};
 use crate::object::{DestinationName, IntegrationName};
 use crate::oversight::Oversight;
-use crate::renames::{self, RenameError};
+use crate::renames::RenameError;
 use crate::source::{S3Source, SourceError};
 
 mod connections;
@@ -156,6 +156,7 @@ impl Desk {
             }
             Request::Reconcile { integration, wish } => {
                 let settings = known(&assembly, &integration)?;
+                self.refuse_before_former_one_has_left(settings).await?;
                 assembly.settle_names(settings).await.map_err(|error| part_refused(&error))?;
                 let reconciled = reconcile(&assembly, settings, wish, items).await?;
                 if wish == Reconcile::TakeAgain {
@@ -184,11 +185,16 @@ impl Desk {
             }
             Request::SettleNames { integration } => {
                 let settings = known(&assembly, &integration)?;
-                self.former_name_has_left(settings).await;
-                let former = assembly.settle_names(settings).await.map_err(|error| part_refused(&error))?.former_names;
+                self.former_one_has_left(settings).await;
+                assembly.settle_names(settings).await.map_err(|error| part_refused(&error))?;
                 // One that never took a file is known by now, too, so that another name can follow it.
-                ledger.change_control(&integration, |_| ()).await.map_err(refused)?;
-                Ok(json!({ "integration": integration, "former_names": former }))
+                let control = ledger.change_control(&integration, |_| ()).await.map_err(refused)?;
+                self.nudge_if_running(&integration).await;
+                Ok(json!({ "integration": integration, "former_names": control.former_names, "place": control.place }))
+            }
+            Request::Whereabouts { integration } => {
+                let control = ledger.control(&integration).await.map_err(refused)?;
+                Ok(json!({ "integration": integration, "place": control.place }))
             }
             Request::ConnectionTest { connection, target } => {
                 self.test_connection(&assembly, connection, target, items).await
@@ -206,6 +212,14 @@ impl Desk {
                 let found = opened.prefixes(&bucket).await.map_err(|error| source_refused(&error))?;
                 let (prefixes, has_more) = (found.prefixes, found.has_more);
                 Ok(json!({ "connection": connection, "bucket": bucket, "prefixes": prefixes, "has_more": has_more }))
+            }
+            Request::NewestObjects { connection, target } => {
+                let opened = self.opened(&assembly, &connection).await?;
+                connections::newest_objects(&opened.source(target.bucket, target.prefix), items).await
+            }
+            Request::Sample { connection, bucket, key } => {
+                let opened = self.opened(&assembly, &connection).await?;
+                connections::sample(&assembly, &opened.source(bucket, key.as_str()), &key, items).await
             }
             Request::DestinationMigrate { destination } => migrate(&assembly, destination).await,
             Request::Test { integration, bucket, key } => {
@@ -225,10 +239,7 @@ impl Desk {
     async fn settle_names(&self, assembly: &Assembly) -> Result<(), Refusal> {
         if let Place::Alone(_) = self.place {
             for settings in assembly.config.integrations.values().chain(assembly.config.switched_off.values()) {
-                let connection = assembly.config.connections.get(&settings.connection);
-                if let Err(RenameError::Ledger(error)) =
-                    renames::in_ledger(&assembly.ledger, settings, connection).await
-                {
+                if let Err(RenameError::Ledger(error)) = assembly.settle_in_ledger(settings).await {
                     return Err(refused(error));
                 }
             }
@@ -286,19 +297,31 @@ impl Desk {
             if let Some(pipeline) = ready {
                 return Ok(pipeline);
             }
-            if let Some(former) = settings.renamed_from.as_ref().filter(|former| running.leaving.contains_key(*former))
-            {
-                return Err(Refusal::new(format!("the files that `{former}` has begun are not finished yet")));
-            }
         }
+        self.refuse_before_former_one_has_left(settings).await?;
         assembly.pipeline(settings).await.map_err(|error| part_refused(&error))
     }
 
-    /// Waits until the files that were begun under a former name are finished.
-    async fn former_name_has_left(&self, settings: &Integration) {
-        let (Place::Beside(daemon), Some(former)) = (&self.place, &settings.renamed_from) else { return };
-        while daemon.running.lock().await.leaving.contains_key(former) {
+    /// Under which name files are at work that were begun under a former name, or in a former place, and have to be
+    /// finished first.
+    async fn former_one(&self, settings: &Integration) -> Option<IntegrationName> {
+        let Place::Beside(daemon) = &self.place else { return None };
+        let itself = settings.moved_from.as_ref().map(|_| &settings.name);
+        let running = daemon.running.lock().await;
+        let mut names = settings.renamed_from.iter().chain(itself);
+        names.find(|name| running.leaving.contains_key(*name)).cloned()
+    }
+
+    async fn former_one_has_left(&self, settings: &Integration) {
+        while self.former_one(settings).await.is_some() {
             tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn refuse_before_former_one_has_left(&self, settings: &Integration) -> Result<(), Refusal> {
+        match self.former_one(settings).await {
+            Some(name) => Err(Refusal::new(format!("the files that `{name}` has begun are not finished yet"))),
+            None => Ok(()),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::destination::webhook::{WebhookDestination, WebhookSettings};
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
 use crate::events;
 use crate::ingest::{DestinationSet, NamedDestination};
-use crate::object::{DedupKey, DestinationName, Identity, IntegrationName, TenantName};
+use crate::object::{DedupKey, DestinationName, Identity, IntegrationName, Relocation, TenantName};
 use crate::secrets::Secrets;
 
 use super::PartError;
@@ -184,6 +184,15 @@ impl Destination for Reopening {
         to: &IntegrationName,
     ) -> Result<(), DestinationError> {
         self.0.open()?.rename(tenant, from, to)
+    }
+
+    fn relocate(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        step: &Relocation,
+    ) -> Result<(), DestinationError> {
+        self.0.open()?.relocate(tenant, integration, step)
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

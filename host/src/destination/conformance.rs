@@ -28,7 +28,7 @@ use crate::batch::{
     AccountBatch, AccountLayout, Aggregate, FieldColumn, Identifier, Issues, MatchKey, OutputField, Period, Repeat,
     Semantic, Series, UsageBatch, UsageLayout, UserKey, ValueBlock, ValueType, WriteMode,
 };
-use crate::object::{AsOf, ContentHash, Generation, MappingDigest, Object};
+use crate::object::{AsOf, ContentHash, Generation, MappingDigest, Object, Relocation, Site};
 use crate::secrets::{SecretReference, Secrets};
 
 mod confirming;
@@ -36,6 +36,7 @@ mod matching;
 mod mended;
 mod names;
 mod order;
+mod places;
 mod resolving;
 pub(super) mod storing;
 mod telling;
@@ -253,6 +254,7 @@ fn show(value: Stored) -> String {
 #[derive(Debug, Clone)]
 pub(super) struct File {
     pub(super) integration: &'static str,
+    pub(super) bucket: &'static str,
     pub(super) key: String,
     pub(super) version: u64,
     pub(super) generation: u32,
@@ -270,6 +272,7 @@ impl File {
     pub(super) fn new(key: &str) -> Self {
         Self {
             integration: "crm",
+            bucket: "exports",
             key: key.to_owned(),
             version: 1,
             generation: 0,
@@ -320,7 +323,7 @@ impl File {
     pub(super) fn delivery(&self) -> Delivery {
         let object = Object {
             connection: "acme".parse().unwrap(),
-            bucket: "exports".parse().unwrap(),
+            bucket: self.bucket.parse().unwrap(),
             key: self.key.parse().unwrap(),
             etag: format!("v{}", self.version).parse().unwrap(),
             size: 10,
@@ -587,11 +590,16 @@ conform! { sqlite: Sqlite, postgres: Postgres => {
         rows_that_are_mended_again_count_once
         a_mended_row_that_is_rejected_late_is_left_to_mend
         mended_rows_wait_for_their_object
-        mended_rows_join_what_came_under_the_former_name;
+        mended_rows_join_what_came_under_the_former_name
+        mended_rows_join_what_came_from_the_former_place;
     names:
         what_was_confirmed_is_confirmed_under_another_name;
     order:
-        files_in_any_order_end_in_the_same_store;
+        files_in_any_order_end_in_the_same_store
+        files_that_are_moved_in_between_end_in_the_same_store;
+    places:
+        what_was_confirmed_is_confirmed_in_another_place
+        an_object_takes_no_other_ones_place;
     resolving:
         records_of_another_destination_get_the_accounts_of_the_store
         a_file_is_refused_for_rows_that_the_store_does_not_know
@@ -648,11 +656,17 @@ conform! { files_ndjson: FilesNdjson, files_ndjson_zstd: FilesNdjsonZstd, files_
         mended_rows_say_where_they_come_from;
     names:
         what_was_confirmed_is_confirmed_under_another_name;
+    places:
+        what_was_confirmed_is_confirmed_in_another_place
+        an_object_takes_no_other_ones_place;
 } }
 
 conform! { webhook: Webhook => {
     names:
         what_was_confirmed_is_confirmed_under_another_name;
+    places:
+        what_was_confirmed_is_confirmed_in_another_place
+        an_object_takes_no_other_ones_place;
     confirming:
         an_identity_is_confirmed_once_whatever_it_brings_later
         a_staging_that_was_dropped_leaves_nothing

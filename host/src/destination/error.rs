@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::postgres::TlsError;
-use crate::object::{DedupKey, IntegrationName};
+use crate::object::{DedupKey, IntegrationName, Site};
 use crate::secrets::SecretError;
 
 /// Why records could not be stored.
@@ -199,6 +199,14 @@ pub enum DestinationError {
         /// The name now.
         to: IntegrationName,
     },
+    /// An object cannot take the place of another one.
+    #[error("there are records of objects in {to} that have the keys of others in {from}")]
+    BothPlaces {
+        /// Where the objects were.
+        from: Box<Site>,
+        /// Where they are.
+        to: Box<Site>,
+    },
     /// The database cannot hold every character.
     #[error("the database at `{server}` has the encoding {encoding}, not UTF8")]
     Encoding {
@@ -261,6 +269,10 @@ impl DestinationError {
             Self::BothNames { .. } => {
                 Some("give the integration a name that none had before, in this destination either")
             }
+            Self::BothPlaces { .. } => Some(
+                "the integration had files there at an earlier time; nothing is taken until the records of the one or the \
+                 other are taken out of the store",
+            ),
             Self::PostgresUrl => Some(
                 "postgresql://USER:PASSWORD@HOST:PORT/DATABASE is expected, without `sslmode`: `tls` and `ca_file` say that",
             ),

@@ -86,12 +86,13 @@ use crate::destination::resolve::{Accounts, Resolver};
 use crate::destination::{
     Delivery, Destination, DestinationError, Intake, MendedRow, Preview, RowCounts, Staging, Summary, Taken,
 };
-use crate::object::{DedupKey, Generation, Identity, IntegrationName, TenantName};
+use crate::object::{DedupKey, Generation, Identity, IntegrationName, Relocation, TenantName};
 
 pub(super) use late::Rows;
 use manifest::Manifest;
 use place::STAGING;
 pub(super) use recording::Recording;
+use relocate::Kept;
 
 pub use form::{Compression, Form, Format};
 
@@ -106,6 +107,7 @@ mod parquet;
 pub(super) mod place;
 mod recording;
 mod records;
+pub(super) mod relocate;
 pub(super) mod rename;
 
 #[cfg(test)]
@@ -187,6 +189,15 @@ impl Destination for FilesDestination {
         to: &IntegrationName,
     ) -> Result<(), DestinationError> {
         rename::rename(&self.directory, tenant, (from, to), |object| object.join(MANIFEST))
+    }
+
+    fn relocate(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        step: &Relocation,
+    ) -> Result<(), DestinationError> {
+        relocate::relocate(&self.directory, (tenant, integration), step, Kept::InItsDirectory)
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

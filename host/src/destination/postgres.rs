@@ -35,7 +35,7 @@ use crate::destination::accounts::{AccountVisitor, Wanted};
 use crate::destination::relational::similar::Names;
 use crate::destination::users::{User, UserVisitor, UsersMerged};
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
-use crate::object::{DedupKey, Identity, IntegrationName, TenantName};
+use crate::object::{DedupKey, Identity, IntegrationName, Relocation, TenantName};
 use crate::secrets::{SecretReference, Secrets};
 
 use self::pool::Pool;
@@ -50,6 +50,7 @@ mod merge;
 mod migrations;
 mod pool;
 mod preview;
+mod relocate;
 mod rename;
 mod session;
 mod staging;
@@ -225,6 +226,15 @@ impl Destination for PostgresDestination {
         to: &IntegrationName,
     ) -> Result<(), DestinationError> {
         self.pool.ask(|session| rename::rename(session, tenant, from, to))
+    }
+
+    fn relocate(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        step: &Relocation,
+    ) -> Result<(), DestinationError> {
+        self.pool.ask(|session| relocate::relocate(session, tenant, integration, step))
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

@@ -6,7 +6,7 @@
 use crate::batch::{
     Aggregate, Identifier, MatchKey, OutputField, Period, Repeat, Semantic, Series, UserKey, ValueType, WriteMode,
 };
-use crate::object::{AsOf, Identity, IntegrationName};
+use crate::object::{AsOf, DedupKey, Identity, IntegrationName, Relocation, Site};
 
 pub(super) mod interner;
 pub(super) mod matching;
@@ -164,13 +164,7 @@ pub(super) fn comparable(as_of: &AsOf, identity: &Identity) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128);
     // With its sign turned over, a number in two's complement compares as unsigned.
     bytes.extend_from_slice(&((as_of.effective_time.as_nanosecond() as u128) ^ (1 << 127)).to_be_bytes());
-    // A key may hold any byte: zero is escaped, and the end sorts before everything.
-    for byte in as_of.key.as_str().bytes() {
-        bytes.push(byte);
-        if byte == 0 {
-            bytes.push(0xff);
-        }
-    }
+    bytes.extend(escaped(as_of.key.as_str()));
     bytes.extend_from_slice(&[0, 0]);
     bytes.extend_from_slice(&as_of.arrival.to_be_bytes());
     bytes.extend_from_slice(&as_of.generation.0.to_be_bytes());
@@ -178,6 +172,11 @@ pub(super) fn comparable(as_of: &AsOf, identity: &Identity) -> Vec<u8> {
     bytes.push(0);
     bytes.extend_from_slice(identity.dedup_key.as_str().as_bytes());
     bytes
+}
+
+/// A key may hold any byte: zero is escaped, and what follows a key sorts before everything.
+fn escaped(key: &str) -> impl Iterator<Item = u8> {
+    key.bytes().flat_map(|byte| std::iter::once(byte).chain((byte == 0).then_some(0xff)))
 }
 
 /// Bytes that compare right behind an `as_of` and before everything newer, among themselves as these bytes do: where
@@ -207,6 +206,33 @@ pub(super) fn renamed_behind(
     to: &IntegrationName,
 ) -> Option<Vec<u8>> {
     renamed(&renamed(as_of, origin + 1, from, to)?, 0, from, to)
+}
+
+/// The bytes of [`comparable`] for where the object is after a step of a relocation (R17); the same ones for an object of
+/// another place. None where they are not such bytes.
+pub(super) fn relocated(as_of: &[u8], step: &Relocation) -> Option<Vec<u8>> {
+    const TIME: usize = 16;
+    const ARRIVAL_AND_GENERATION: usize = 8 + 4;
+    let (time, key) = as_of.split_at_checked(TIME)?;
+    let end_of_key = key.windows(2).position(|pair| pair == [0, 0])?;
+    let (numbers, named) = key.get(end_of_key + 2..)?.split_at_checked(ARRIVAL_AND_GENERATION)?;
+    let name = named.iter().position(|byte| *byte == 0)? + 1;
+    let (name, dedup_key) = named.split_at_checked(name)?;
+    let dedup_key: DedupKey = std::str::from_utf8(dedup_key).ok()?.parse().ok()?;
+    let Some(moved) = step.dedup_key(&dedup_key) else { return Some(as_of.to_vec()) };
+    let of_key = |dedup_key: &DedupKey, site: &Site| -> Option<Vec<u8>> {
+        let key = dedup_key.as_str().strip_prefix(&site.of_dedup_keys())?;
+        let key = key.rsplit_once("#etag=").map_or(key, |(key, _)| key);
+        Some(escaped(&format!("{}{key}", site.prefix)).collect())
+    };
+    let key = of_key(&moved, &step.to)?;
+    Some([time, &key, &[0, 0], numbers, name, moved.as_str().as_bytes()].concat())
+}
+
+/// The same for mended rejects, which stand behind the first `origin` bytes, those of their object.
+pub(super) fn relocated_behind(as_of: &[u8], origin: usize, step: &Relocation) -> Option<Vec<u8>> {
+    let (of_origin, own) = as_of.split_at_checked(origin)?;
+    Some(behind(&relocated(of_origin, step)?, &relocated(own.strip_prefix(&[0])?, step)?))
 }
 
 #[cfg(test)]
@@ -271,6 +297,42 @@ mod tests {
             );
         }
         assert_eq!(renamed(b"short", 0, &old, &new), None);
+    }
+
+    /// R17
+    #[test]
+    fn another_place_changes_the_bytes_to_those_that_a_file_there_has() {
+        let site = |bucket: &str, prefix: &str| Site {
+            connection: "c".parse().unwrap(),
+            bucket: bucket.parse().unwrap(),
+            prefix: prefix.to_owned(),
+        };
+        let at = |bucket: &str, key: &str| {
+            let as_of = AsOf {
+                effective_time: Timestamp::from_second(7).unwrap(),
+                key: key.parse().unwrap(),
+                arrival: 0,
+                generation: Generation(3),
+            };
+            let identity = Identity {
+                integration: "i".parse().unwrap(),
+                dedup_key: format!("c/{bucket}/{key}#etag=e").parse().unwrap(),
+                generation: Generation(3),
+            };
+            comparable(&as_of, &identity)
+        };
+        let step = Relocation { from: site("old", "daily/"), to: site("new", "acme/") };
+        for rest in ["k.csv", "a\0b\0", "\0\0", "a#etag=b.csv", "old/daily/"] {
+            let (before, after) = (at("old", &format!("daily/{rest}")), at("new", &format!("acme/{rest}")));
+            assert_eq!(relocated(&before, &step), Some(after.clone()), "{rest:?}");
+            assert_eq!(relocated(&after, &step), Some(after.clone()), "{rest:?}");
+            let aside = at("old", &format!("weekly/{rest}"));
+            assert_eq!(relocated(&aside, &step), Some(aside.clone()), "{rest:?}");
+            let mended = behind(&before, &aside);
+            assert_eq!(relocated_behind(&mended, before.len(), &step), Some(behind(&after, &aside)), "{rest:?}");
+            assert_eq!(relocated_behind(&behind(&aside, &before), aside.len(), &step), Some(behind(&aside, &after)));
+        }
+        assert_eq!(relocated(b"short", &step), None);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::destination::accounts::{AccountVisitor, Wanted};
 use crate::destination::users::{User, UserVisitor, UsersMerged};
 use crate::destination::{Delivery, Destination, DestinationError, Staging, Summary, Taken};
-use crate::object::{DedupKey, Identity, IntegrationName, TenantName};
+use crate::object::{DedupKey, Identity, IntegrationName, Relocation, TenantName};
 
 use self::staging::{STAGING_SUFFIX, SqliteStaging, staging_path};
 use self::store::{Statements, Store, create_private, create_private_directory, io_error};
@@ -46,6 +46,7 @@ mod matching;
 mod mended;
 mod merge;
 mod preview;
+mod relocate;
 mod rename;
 mod staging;
 mod store;
@@ -171,6 +172,15 @@ impl Destination for SqliteDestination {
         to: &IntegrationName,
     ) -> Result<(), DestinationError> {
         rename::rename(&self.store(tenant), from, to)
+    }
+
+    fn relocate(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        step: &Relocation,
+    ) -> Result<(), DestinationError> {
+        relocate::relocate(&self.store(tenant), integration, step)
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

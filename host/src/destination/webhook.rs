@@ -64,13 +64,14 @@ use serde::Serialize;
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
 use crate::clock::{Clock, SystemClock};
 use crate::destination::files::manifest::{self, Manifest};
+use crate::destination::files::relocate::{self, Kept};
 use crate::destination::files::rename;
 use crate::destination::files::{Compression, Form, Format, Recording, failed, place};
 use crate::destination::resolve::Resolver;
 use crate::destination::{
     Delivery, Destination, DestinationError, Intake, MendedRow, Preview, RowCounts, Staging, Summary, Taken,
 };
-use crate::object::{DedupKey, Generation, Identity, IntegrationName, TenantName};
+use crate::object::{DedupKey, Generation, Identity, IntegrationName, Relocation, TenantName};
 use crate::oversight::{Beat, Stop};
 use crate::post::{Address, Receiver, is_allowed};
 use crate::secrets::{ExposeSecret, SecretReference, SecretString, Secrets};
@@ -224,6 +225,16 @@ impl Destination for WebhookDestination {
         to: &IntegrationName,
     ) -> Result<(), DestinationError> {
         rename::rename(&self.settings.directory, tenant, (from, to), Path::to_owned)
+    }
+
+    /// The receiver is not told: what comes from the other place has other dedup keys, and the `as_of` that follow them.
+    fn relocate(
+        &self,
+        tenant: &TenantName,
+        integration: &IntegrationName,
+        step: &Relocation,
+    ) -> Result<(), DestinationError> {
+        relocate::relocate(&self.settings.directory, (tenant, integration), step, Kept::AsItsFile)
     }
 
     fn stage(&self, delivery: Delivery) -> Result<Box<dyn Staging>, DestinationError> {

@@ -5,18 +5,16 @@
 //! that. Its own columns are moved behind the original ones, so that those have the same numbers as in a file without
 //! them, and mappers see them alone.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use arrow_array::StringArray;
 use memchr::memmem;
 
 use super::{Failure, Recipe, format_of};
 use crate::batch::{Batch, TableHead};
 use crate::decode::{self, CsvOptions, DecodeError, DecodeOptions, Decoder, Dialect, Format, Header};
 use crate::object::{IntegrationName, Object};
-use crate::rejects::{COLUMNS, ORIGIN};
+use crate::rejects::{COLUMNS, Former, ORIGIN};
 
 /// The first bytes of a file in which the header of a mended reject file is looked for.
 const LOOKED_AT: usize = 256 << 10;
@@ -28,9 +26,9 @@ pub struct Reader {
     mended: Option<MendedColumns>,
     /// The file's column of each column, where they are not the same.
     places: Option<Vec<usize>>,
-    /// The integration's name now, and those it had before.
+    /// The integration's name now, and what it was known by before.
     name: IntegrationName,
-    former_names: Vec<IntegrationName>,
+    former: Former,
 }
 
 /// The columns of a mended reject file.
@@ -56,7 +54,7 @@ impl Reader {
             mended: None,
             places: None,
             name: recipe.integration.clone(),
-            former_names: recipe.former_names.clone(),
+            former: recipe.former.clone(),
         })
     }
 
@@ -108,24 +106,11 @@ impl Reader {
         }
         if let Some(mended) = &self.mended
             && let Some(Some(origins)) = batch.columns.get_mut(mended.origin)
-            && let Some(named_anew) = self.named_anew(&origins.text)
+            && let Some(named_anew) = self.former.named_anew(&origins.text, &self.name)
         {
             origins.text = named_anew;
         }
         Ok(Some(batch))
-    }
-
-    /// Rows that were refused under a former name of the integration, by the one it has now (R17). None where all are.
-    fn named_anew(&self, origins: &StringArray) -> Option<StringArray> {
-        let anew = |text: &str| {
-            let (name, row) = text.split_once(':')?;
-            let is_former = self.former_names.iter().any(|former| former.as_str() == name);
-            is_former.then(|| format!("{}:{row}", self.name))
-        };
-        if self.former_names.is_empty() || !origins.iter().flatten().any(|text| anew(text).is_some()) {
-            return None;
-        }
-        Some(origins.iter().map(|text| text.map(|text| anew(text).map_or(Cow::Borrowed(text), Cow::Owned))).collect())
     }
 
     /// What is known by now about how the file is written.

@@ -303,6 +303,8 @@ impl Admitted {
                     Retried::UnderTheSameMapping => version.attempts(),
                     Retried::UnderAnother => 0,
                 };
+                // Bytes that were uploaded or copied again are as old as they were: their days do not change (R8).
+                let object = Object { last_modified: version.last_modified, ..object };
                 self.work.push(new_object(integration, source, object, index_arrival, version, attempts));
             }
             Verdict::Write(_) => {}

@@ -156,7 +156,7 @@ fn forget_key(tables: &mut Tables<'_>, place: &[u8]) -> Result<(), LedgerError> 
 }
 
 /// The places from one to another that are of the wanted form: a longer key may lie between those of a shorter one.
-fn places<V: redb::Value + 'static>(
+pub(super) fn places<V: redb::Value + 'static>(
     table: &impl ReadableTable<&'static [u8], V>,
     first: &[u8],
     last: &[u8],

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::object::{
     AsOf, BucketName, ConnectionKey, ContentHash, DedupKey, DestinationName, ETag, Generation, Identity,
-    IntegrationName, MappingDigest, Object, ObjectKey,
+    IntegrationName, MappingDigest, Object, ObjectKey, Relocation, Site,
 };
 use crate::retry::ErrorClass;
 
@@ -411,6 +411,12 @@ pub struct Control {
     /// Where its objects were when it last was allowed to look for them; none before its first pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// How its objects were moved, the latest last (R17).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<Relocation>,
+    /// The steps of that which a destination may not have taken. No file is taken while there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to_move: Vec<Relocation>,
 }
 
 impl Control {
@@ -452,6 +458,11 @@ impl Place {
     pub fn has_the_objects_of(&self, other: &Self) -> bool {
         let is_part = |whole: &Self, part: &Self| part.prefix.starts_with(&whole.prefix);
         self.is_known_as(other) && self.server == other.server && (is_part(self, other) || is_part(other, self))
+    }
+
+    /// The same, whichever server it is on.
+    pub fn site(&self) -> Site {
+        Site { connection: self.connection.clone(), bucket: self.bucket.clone(), prefix: self.prefix.clone() }
     }
 
     /// Whether the ledger has the objects of both under the same dedup keys.

@@ -7,6 +7,7 @@ use crate::object::{Generation, MappingDigest};
 
 mod keeping;
 mod names;
+mod places;
 mod requests;
 mod versions;
 

@@ -14,7 +14,9 @@ use crate::destination::{
     Delivery, Destination, DestinationError, Intake, Merged, Preview, RowCounts, Staging, Summary, Taken,
 };
 use crate::ledger::disk::Disk;
-use crate::object::{AsOf, ContentHash, DedupKey, ETag, Identity, IntegrationName, Object, ObjectKey, TenantName};
+use crate::object::{
+    AsOf, ContentHash, DedupKey, ETag, Identity, IntegrationName, Object, ObjectKey, Relocation, TenantName,
+};
 use crate::oversight::Beat;
 use crate::source::{Failure, FailureKind, Page, PageToken, Source, SourceError};
 use crate::spool::{Digests, Reservation, SpooledObject};
@@ -285,6 +287,10 @@ impl Destination for Hand {
     }
 
     fn rename(&self, _: &TenantName, _: &IntegrationName, _: &IntegrationName) -> Result<(), DestinationError> {
+        Ok(())
+    }
+
+    fn relocate(&self, _: &TenantName, _: &IntegrationName, _: &Relocation) -> Result<(), DestinationError> {
         Ok(())
     }
 

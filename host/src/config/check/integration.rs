@@ -11,13 +11,13 @@ use toml::de::DeValue;
 use super::{DEFAULT_DESTINATION, Tables, account_field, mapping};
 use crate::config::document::Document;
 use crate::config::path::{Segment, TomlPath};
-use crate::config::raw::integration::{RawBackfill, RawDestinationNames, RawIntegration, RawOnRevert};
+use crate::config::raw::integration::{RawBackfill, RawDestinationNames, RawIntegration, RawOnRevert, RawSite};
 use crate::config::report::{Advice, Report};
 use crate::config::{
     AccountField, Backfill, ByteSize, Connection, ContentHashing, Destination, Integration, Mapper, MapperChoice,
     OnRevert, Timezone, Transform,
 };
-use crate::object::{AccountFieldName, ConnectionKey, DestinationName, IntegrationName, MapperName, TenantName};
+use crate::object::{AccountFieldName, ConnectionKey, DestinationName, IntegrationName, MapperName, Site, TenantName};
 use crate::rejects::RejectLimits;
 use crate::source::{KeyPattern, Wanted};
 
@@ -152,13 +152,16 @@ fn check_one(
     let forget_after_days = super::whole_number(report, &place, raw.forget_after_days, 1..=i64::from(u16::MAX));
     let forget_after_days = forget_after_days.and_then(|days| days.try_into().ok()).unwrap_or(365);
     let renamed_from = renamed_from(report, &path.key("renamed_from"), raw.renamed_from);
+    let now = Site { connection: connection?, bucket: bucket?, prefix: raw.prefix.unwrap_or_default() };
+    let moved_from = moved_from(report, &path.key("moved_from"), raw.moved_from, &now);
     Some(Integration {
         name: name?,
         renamed_from,
+        moved_from,
         tenant: tenant?,
-        connection: connection?,
-        bucket: bucket?,
-        prefix: raw.prefix.unwrap_or_default(),
+        connection: now.connection,
+        bucket: now.bucket,
+        prefix: now.prefix,
         listing: raw.listing.unwrap_or_default(),
         wanted,
         destinations: destinations?,
@@ -195,6 +198,24 @@ fn renamed_from(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<String
         return None;
     }
     Some(name)
+}
+
+/// Where its files were: not where they are.
+fn moved_from(report: &mut Report<'_, '_>, path: &TomlPath, raw: Option<RawSite>, now: &Site) -> Option<Site> {
+    let raw = raw?;
+    let connection = report.parsed(&path.key("connection"), raw.connection, str::parse);
+    let bucket = report.parsed(&path.key("bucket"), raw.bucket, bucket);
+    let site = Site {
+        connection: connection.unwrap_or_else(|| now.connection.clone()),
+        bucket: bucket.unwrap_or_else(|| now.bucket.clone()),
+        prefix: raw.prefix.unwrap_or_else(|| now.prefix.clone()),
+    };
+    if site == *now && !report.refused_within(path) {
+        let hint = "take it out; or say in `connection`, `bucket` and `prefix` where the files are now";
+        report.wrong(path, "this is where the integration looks now", Advice::HintOnly(hint.into()));
+        return None;
+    }
+    Some(site)
 }
 
 /// The names of its destinations, in the order in which they stand.

@@ -37,6 +37,14 @@ tables! {
         /// renamed_from = "acme-old"
         /// ```
         renamed_from: String,
+        /// Where its files were before they were copied or moved, with the same names behind the prefix, to where it looks
+        /// now. What it took of them goes along at the next start or reload, once. It may stay here. What is left out of
+        /// it is as it is now.
+        ///
+        /// ```text
+        /// moved_from = { connection = "acme", bucket = "acme-exports-old", prefix = "daily/" }
+        /// ```
+        moved_from: RawSite,
         /// What the keys begin with. The default is nothing: the whole bucket.
         ///
         /// ```toml
@@ -214,6 +222,28 @@ tables! {
         usage: Vec<RawUsage>,
         /// Custom mappers in the place of the built-in one.
         mapper: RawMapperChoice,
+    }
+
+    /// Where files were.
+    struct RawSite {
+        /// The key of the connection that showed them. It need not be configured any more.
+        ///
+        /// ```toml
+        /// connection = "acme"
+        /// ```
+        connection: String,
+        /// The bucket that they were in.
+        ///
+        /// ```toml
+        /// bucket = "acme-exports-old"
+        /// ```
+        bucket: String,
+        /// What their keys began with.
+        ///
+        /// ```toml
+        /// prefix = "daily/"
+        /// ```
+        prefix: String,
     }
 
     /// How identifiers become accounts.

@@ -99,7 +99,10 @@ pub(super) async fn adopt(assembly: &Assembly, settings: &Integration, adoption:
     match adoption {
         Adoption::Keep if !is_known => {
             let message = format!("the ledger has what it has taken by connection and bucket, and nothing of {now}");
-            let hint = format!("to take everything there anew: gristmill ledger adopt {integration} --reingest");
+            let hint = format!(
+                "its files were moved there: gristmill integration repoint {integration}; to take everything there anew: \
+                 gristmill ledger adopt {integration} --reingest"
+            );
             return Err(Refusal::new(message).hint(hint));
         }
         Adoption::Keep => {}

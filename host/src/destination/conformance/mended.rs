@@ -286,3 +286,34 @@ pub(super) fn mended_rows_join_what_came_under_the_former_name(kind: Kind) {
     bed.merge(&replay.usage(replacing(&[2]))).unwrap();
     assert_eq!(total(&bed), "122");
 }
+
+/// R9, R10, R17: a row is the same row when its object is in another place.
+pub(super) fn mended_rows_join_what_came_from_the_former_place(kind: Kind) {
+    let bed = Bed::new(kind);
+    let moved = |file: File| File { bucket: "imports", key: format!("new/{}", file.key), ..file };
+    merge_origin(&bed, &File::new("a.csv").usage(replacing(&[1])), &[3, 4]);
+    merge_mended(&bed, File::new("m.csv").at(5_000).usage(replacing(&[10])), &[3]).unwrap();
+    super::places::relocate(&bed, "crm", &super::places::relocation(["exports", ""], ["imports", "new/"])).unwrap();
+    for table in ["rejects", "mended_rows"] {
+        let named = format!("SELECT DISTINCT substr(origin_row, 1, 20) FROM {table}");
+        assert_eq!(bed.rows(&named), ["crm:acme/imports/new"], "{table}");
+    }
+    let origin = moved(File::new("a.csv")).delivery().object.dedup_key();
+    let mend = |file: File, line: u64| {
+        let row = origin_row(line).replacen("exports/", "imports/new/", 1);
+        let file = moved(File { brings: Brings::Mended { origin: origin.clone() }, ..file });
+        let mut staging = bed.stage(&file);
+        staging.mends(&[MendedRow { row: 0, origin: &row }]).unwrap();
+        staging.merge(RowCounts::default()).map(|summary| summary.merged)
+    };
+    mend(File::new("n.csv").at(6_000).usage(replacing(&[100])), 4).unwrap();
+    assert_eq!(total(&bed), "111");
+    mend(File::new("o.csv").at(7_000).usage(replacing(&[20])), 3).unwrap();
+    assert_eq!(total(&bed), "121");
+    let replay = moved(File { brings: Brings::Own { mended: 2 }, ..File::new("a.csv").generation(1) });
+    bed.merge(&replay.usage(replacing(&[2]))).unwrap();
+    assert_eq!(total(&bed), "122");
+    // A newer version takes the place of what the key brought.
+    bed.merge(&moved(File::new("a.csv").version(2).at(8_000).usage(replacing(&[7])))).unwrap();
+    assert_eq!(total(&bed), "7");
+}

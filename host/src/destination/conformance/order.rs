@@ -206,16 +206,24 @@ fn model_usage(files: &[&File]) -> Vec<String> {
 
 /// All of the store by what people know things by.
 fn dump(bed: &Bed) -> Vec<String> {
-    let object = "s.integration || ' ' || i.dedup_key || ' ' || i.generation";
-    let account = "(SELECT k.value FROM account_keys k WHERE k.account = c.account)";
-    let user = if bed.kind == Kind::Postgres { "user_id" } else { "user" };
     let mut rows = bed.rows("SELECT kind, value FROM account_keys ORDER BY 1, 2");
     rows.extend(bed.rows("SELECT key, value_type, write_mode, described_by FROM fields ORDER BY 1"));
     rows.extend(bed.rows("SELECT metric, aggregate, repeat, described_by FROM series ORDER BY 1"));
-    rows.extend(bed.rows(&format!(
+    rows.extend(contributions(bed));
+    rows
+}
+
+/// What each object contributed, and which of it counts.
+fn contributions(bed: &Bed) -> Vec<String> {
+    let object = "s.integration || ' ' || i.dedup_key || ' ' || i.generation";
+    let account = "(SELECT k.value FROM account_keys k WHERE k.account = c.account)";
+    let user = if bed.kind == Kind::Postgres { "user_id" } else { "user" };
+    let mut rows = bed.rows(&format!(
         "SELECT f.key, {account}, {object}, c.value FROM account_values c JOIN fields f ON f.id = c.field
          JOIN ingestions i ON i.id = c.ingestion JOIN source_keys s ON s.id = i.source_key ORDER BY 1, 2, 3"
-    )));
+    ));
+    rows.extend(bed.rows("SELECT integration, connection, bucket, key FROM source_keys ORDER BY 1, 2, 3, 4"));
+    rows.extend(bed.rows("SELECT integration, dedup_key, generation, as_of FROM ingestions ORDER BY 1, 2, 3"));
     rows.extend(bed.rows(&format!(
         "SELECT f.key, {account}, {object}, c.value, clears FROM account_contributions c JOIN fields f ON f.id = c.field
          JOIN ingestions i ON i.id = c.ingestion JOIN source_keys s ON s.id = i.source_key ORDER BY 1, 2, 3"
@@ -249,5 +257,34 @@ pub(super) fn files_in_any_order_end_in_the_same_store(kind: Kind) {
             assert_eq!(first.get_or_insert_with(|| dumped.clone()), &dumped, "seed {seed}, round {round}");
             random.shuffle(&mut files);
         }
+    }
+}
+
+/// R2, R17: at whatever moment the objects get another place.
+pub(super) fn files_that_are_moved_in_between_end_in_the_same_store(kind: Kind) {
+    for seed in 100..106 {
+        let mut random = Random(seed);
+        let mut files = random_files(&mut random);
+        random.shuffle(&mut files);
+        let relocation =
+            super::places::relocation(["old", "in/"], [["new", "out/"], ["old", "in/deeper/"]][seed as usize % 2]);
+        let at = |site: &Site, file: &File| File {
+            bucket: if site.bucket.as_str() == "old" { "old" } else { "new" },
+            key: format!("{}{}", site.prefix, file.key),
+            ..file.clone()
+        };
+        let there: Vec<File> = files.iter().map(|file| at(&relocation.to, file)).collect();
+        let never_moved = Bed::new(kind);
+        there.iter().for_each(|file| drop(never_moved.merge(file).unwrap()));
+        let model = counting(&files);
+        let moved = random.below(files.len() as u64) as usize;
+        let bed = Bed::new(kind);
+        files[..moved].iter().for_each(|file| drop(bed.merge(&at(&relocation.from, file)).unwrap()));
+        for integration in ["crm", "web"] {
+            super::places::relocate(&bed, integration, &relocation).unwrap();
+        }
+        there[moved..].iter().for_each(|file| drop(bed.merge(file).unwrap()));
+        assert_eq!((bed.fields(), bed.usage()), (model_fields(&model), model_usage(&model)), "seed {seed}");
+        assert_eq!(contributions(&bed), contributions(&never_moved), "seed {seed}");
     }
 }

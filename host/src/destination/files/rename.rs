@@ -7,7 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{failed, manifest, place};
+use super::manifest::{self, Manifest};
+use super::{failed, place};
 use crate::destination::DestinationError;
 use crate::object::{IntegrationName, TenantName};
 
@@ -35,26 +36,35 @@ pub(in crate::destination) fn rename(
     let entries = fs::read_dir(&after).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     for entry in entries.map_err(failed("read", &after))? {
         let path = manifest_of(&entry.path());
-        // What a process that ended left aside is written anew with its manifest.
-        if path.as_os_str().as_encoded_bytes().ends_with(ASIDE.as_bytes()) {
+        if is_aside(&path) {
             continue;
         }
-        let mut aside = path.clone().into_os_string();
-        aside.push(ASIDE);
-        let aside = PathBuf::from(aside);
         let Some(mut manifest) = manifest::read(&path)?.filter(|manifest| manifest.identity.integration == *from)
         else {
             continue;
         };
         manifest.identity.integration = to.clone();
-        match fs::remove_file(&aside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &aside)(error)),
-            Ok(()) | Err(_) => {}
-        }
-        manifest.write(&aside)?;
-        place::sync_files([aside.as_path()].into_iter())?;
-        fs::rename(&aside, &path).map_err(failed("put into place", &path))?;
-        place::sync_directory(path.parent().unwrap_or(&after))?;
+        replace(&manifest, &path)?;
     }
     Ok(())
+}
+
+/// Whether a process that ended left it aside: it is written anew with its manifest.
+pub(super) fn is_aside(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(ASIDE.as_bytes())
+}
+
+/// Puts a manifest into the place of another, durably.
+pub(super) fn replace(manifest: &Manifest, path: &Path) -> Result<(), DestinationError> {
+    let mut aside = path.to_owned().into_os_string();
+    aside.push(ASIDE);
+    let aside = PathBuf::from(aside);
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &aside)(error)),
+        Ok(()) | Err(_) => {}
+    }
+    manifest.write(&aside)?;
+    place::sync_files([aside.as_path()].into_iter())?;
+    fs::rename(&aside, path).map_err(failed("put into place", path))?;
+    place::sync_directory(path.parent().unwrap_or(path))
 }
