@@ -169,7 +169,7 @@ fn module_of(messages: &str, package: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let artifacts =
         messages.filter(|message| message.get("reason").is_some_and(|reason| reason == "compiler-artifact"));
-    let last = artifacts.filter(of_package).next_back()?;
+    let last = artifacts.rfind(of_package)?;
     let files = last.get("filenames")?.as_array()?.iter().filter_map(Value::as_str);
     files.map(PathBuf::from).find(|path| path.extension() == Some(OsStr::new("wasm")))
 }
