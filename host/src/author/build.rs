@@ -167,9 +167,9 @@ fn module_of(messages: &str, package: &str) -> Option<PathBuf> {
         library.is_some_and(|name| name.replace('_', "-") == package.replace('_', "-"))
     };
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let artifacts =
+    let mut artifacts =
         messages.filter(|message| message.get("reason").is_some_and(|reason| reason == "compiler-artifact"));
-    let last = artifacts.filter(of_package).next_back()?;
+    let last = artifacts.rfind(of_package)?;
     let files = last.get("filenames")?.as_array()?.iter().filter_map(Value::as_str);
     files.map(PathBuf::from).find(|path| path.extension() == Some(OsStr::new("wasm")))
 }
