@@ -145,8 +145,10 @@ mod tests {
         Page { objects: keys.iter().map(object).collect(), next, ..Page::default() }
     }
 
-    /// After, until, and the keys, of each page.
-    fn seen(pages: &[(&[&str], bool)]) -> Vec<Option<(Option<String>, Option<String>, usize)>> {
+    /// After, until, and how many keys.
+    type Seen = (Option<String>, Option<String>, usize);
+
+    fn seen(pages: &[(&[&str], bool)]) -> Vec<Option<Seen>> {
         let mut keys = Keys::default();
         let text = |key: Option<ObjectKey>| key.map(|key| key.as_str().to_owned());
         let see = |(page, goes_on): &(&[&str], bool)| keys.see(&self::page(page, *goes_on));
