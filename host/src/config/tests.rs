@@ -559,10 +559,6 @@ fn what_cannot_match_resolves_through_a_store() {
             "destinations.other.resolve: this destination keeps accounts of its own",
         ),
         (
-            "[destinations.other]\nresolve = 'main'\nfiles = { path = 'o', format = 'parquet' }",
-            "destinations.other.resolve: records in columns keep their identifiers alone",
-        ),
-        (
             "[destinations.other]\nresolve = 'nobody'\nfiles = { path = 'o' }",
             "destinations.other.resolve: there is no destination `nobody`",
         ),

@@ -43,6 +43,7 @@
 //! | column | type | what it says |
 //! |---|---|---|
 //! | `_table`, `_row` | integer | the table of the object and the row of the table, from 0 |
+//! | `_account_id` | integer | the id of the account in the store that the destination names; there only with `resolve` |
 //! | `_crm_id`, `_domain`, `_name`, `_id`, `_field:KEY` | text | one for each part of each strategy, in the order in which they are to be tried; null where a part of its strategy is blank |
 //! | accounts: `_clear` | list of texts | the columns whose stored value is to be erased; null where there is none |
 //! | accounts: each field | its own | null where the stored value is to be kept, or erased |

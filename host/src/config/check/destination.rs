@@ -11,7 +11,7 @@ use crate::config::path::TomlPath;
 use crate::config::raw::destination::{RawDestination, RawPostgres, RawWebhook};
 use crate::config::report::{Advice, Report};
 use crate::config::{ByteSize, Destination, DestinationKind};
-use crate::destination::files::{Form, Format};
+use crate::destination::files::Form;
 use crate::destination::postgres::{Address, PostgresSettings, Tls};
 use crate::destination::webhook::{BatchLimits, WebhookSettings};
 use crate::object::DestinationName;
@@ -63,15 +63,9 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, name: &str, st
     };
     let place = path.key("resolve");
     let resolve = report.parsed(&place, raw.resolve, str::parse);
-    let is_lines = |form: &Form| form.format == Format::Ndjson;
     match &kind {
         _ if resolve.is_none() => {}
-        DestinationKind::Webhook(_) => {}
-        DestinationKind::Files { form, .. } if is_lines(form) => {}
-        DestinationKind::Files { .. } => {
-            let message = "records in columns keep their identifiers alone";
-            report.wrong(&place, message, Advice::HintOnly("set `format = \"ndjson\"`, or leave it out".into()));
-        }
+        DestinationKind::Webhook(_) | DestinationKind::Files { .. } => {}
         DestinationKind::Sqlite { .. } | DestinationKind::Postgres(_) => {
             let message = "this destination keeps accounts of its own";
             report.wrong(&place, message, Advice::HintOnly("leave it out".into()));

@@ -15,8 +15,8 @@ tables! {
         /// tenant = "acme"
         /// ```
         tenant: String,
-        /// For `webhook`, and for `files` of lines: the destination that keeps the accounts (`sqlite` or `postgres`) whose ids
-        /// the records get, as `account_id`. Identifiers are matched there as `matching` says, and rows without an account
+        /// For `webhook` and `files`: the destination that keeps the accounts (`sqlite` or `postgres`) whose ids
+        /// the records get, as `account_id` (`_account_id` in Parquet). Identifiers are matched there as `matching` says, and rows without an account
         /// are left out; no account is created by that. The default is none: records get their identifiers alone.
         ///
         /// ```text

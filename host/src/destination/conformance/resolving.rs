@@ -1,12 +1,19 @@
 //! Resolving identifiers through the store for a destination that keeps no accounts (R12).
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
 use super::storing::stages;
 use super::*;
 use crate::destination::resolve::Resolver;
 
 /// Lines whose records get the accounts of the store.
 fn lines(bed: &Bed) -> FilesDestination {
-    let form = Form { format: Format::Ndjson, compression: Compression::None };
+    files(bed, Form { format: Format::Ndjson, compression: Compression::None })
+}
+
+fn files(bed: &Bed, form: Form) -> FilesDestination {
     let store = Arc::from(bed.open_again().unwrap());
     let lines = FilesDestination::open(&bed.directory.path().join("lines"), form).unwrap();
     lines.resolving(Some(Resolver::through(store)))
@@ -46,6 +53,32 @@ fn records(bed: &Bed, name: &str) -> Vec<String> {
     records
 }
 
+/// The same of columns; `name` is the file's.
+fn records_in_columns(bed: &Bed, name: &str) -> Vec<String> {
+    let mut records = Vec::new();
+    let mut directories = vec![bed.directory.path().join("lines/default")];
+    while let Some(directory) = directories.pop() {
+        for entry in directory.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.ends_with(name) {
+                let file = std::fs::File::open(path).unwrap();
+                for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+                    let batch = batch.unwrap();
+                    let column = |name: &str| batch.column_by_name(name).unwrap();
+                    let number = |name: &str, at: usize| column(name).as_primitive::<Int64Type>().value(at);
+                    let crm_ids = column("_crm_id").as_string::<i32>();
+                    records.extend((0..batch.num_rows()).map(|at| {
+                        format!("{} {} {}", number("_row", at), number("_account_id", at), crm_ids.value(at))
+                    }));
+                }
+            }
+        }
+    }
+    records
+}
+
 /// A store with the accounts `1` and `2`, and the ids they have there.
 fn store(kind: Kind) -> (Bed, [i64; 2]) {
     let bed = Bed::new(kind);
@@ -78,6 +111,13 @@ pub(super) fn records_of_another_destination_get_the_accounts_of_the_store(kind:
     assert_eq!(merged.unmatched_examples[0].identifier, "3");
     assert_eq!(records(&bed, "accounts.ndjson"), [format!("0 {two} 2"), format!("2 {one} 1")]);
     assert_eq!(records(&bed, "usage.ndjson"), [format!("0 {two} 2")]);
+    let columns = files(&bed, Form { format: Format::Parquet, compression: Compression::Zstd });
+    let again = File { key: "c.csv".to_owned(), ..file };
+    assert_eq!(stage_in(&columns, &again).preview().unwrap().accounts[0]["_account_id"], two);
+    let merged = stage_in(&columns, &again).merge(RowCounts { read: 4, rejected: 1 }).unwrap().merged;
+    assert_eq!((merged.delivered, merged.matched, merged.unmatched, merged.usage_values), (2, 2, 1, 1));
+    assert_eq!(records_in_columns(&bed, "accounts.parquet"), [format!("0 {two} 2"), format!("2 {one} 1")]);
+    assert_eq!(records_in_columns(&bed, "usage.parquet"), [format!("0 {two} 2")]);
     assert_eq!(bed.rows("SELECT count(*) FROM ingestions"), before, "nothing of it stays in the store");
     assert_eq!(bed.rows("SELECT count(*) FROM accounts"), ["2"]);
 }

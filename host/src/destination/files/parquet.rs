@@ -17,7 +17,7 @@ use self::usage::UsageColumns;
 use super::late::Rows;
 use super::{Compression, Settled, Writer};
 use crate::batch::{AccountBatch, AccountLayout, UsageBatch, UsageLayout};
-use crate::destination::resolve::Accounts;
+use crate::destination::resolve::{Accounts, RecordKind};
 use crate::destination::{DestinationError, Preview};
 
 mod accounts;
@@ -78,13 +78,14 @@ impl Writer for Parquet {
         Ok(())
     }
 
-    /// Columns of accounts are none of its own: a configuration asks for lines where records are to have accounts.
-    fn settle(&mut self, late: &Rows, _accounts: Option<&mut Accounts>) -> Result<Settled, DestinationError> {
+    fn settle(&mut self, late: &Rows, mut accounts: Option<&mut Accounts>) -> Result<Settled, DestinationError> {
         let mut paths = Vec::new();
-        for files in [&mut self.accounts, &mut self.usage] {
+        for (files, kind) in [(&mut self.accounts, RecordKind::Account), (&mut self.usage, RecordKind::Usage)] {
             files.finish()?;
-            if !late.is_empty() {
-                files.take_out(late)?;
+            match &mut accounts {
+                Some(accounts) => files.add_accounts(kind, accounts)?,
+                None if !late.is_empty() => files.take_out(late)?,
+                None => {}
             }
             paths.extend_from_slice(files.paths());
         }

@@ -14,6 +14,9 @@ use crate::batch::{Identifier, MatchKey};
 /// The digits of any 64-bit number.
 pub(super) const DIGITS: u8 = 19;
 
+/// The column of a record's account, in a store that the destination names.
+pub(super) const ACCOUNT: &str = "_account_id";
+
 /// Names of one file's columns. Many readers do not tell capital letters from small ones, so no two names differ in
 /// those alone: one that is taken gets `_2`, `_3`, … behind it.
 #[derive(Debug, Default)]
@@ -43,6 +46,8 @@ impl Origin {
     pub fn of(table: u32, identifiers: &[Identifier], names: &mut Names, fields: &mut Vec<Field>) -> Self {
         fields.push(Field::new(names.add("_table"), DataType::Int64, false));
         fields.push(Field::new(names.add("_row"), DataType::Int64, false));
+        // Added when the accounts are known, if at all.
+        names.add(ACCOUNT);
         for key in identifiers.iter().flatten() {
             let name = match key {
                 MatchKey::CrmId => names.add("_crm_id"),

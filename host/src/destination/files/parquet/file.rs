@@ -7,20 +7,22 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{BooleanArray, RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, SchemaRef};
-use arrow_select::filter::filter_record_batch;
+use arrow_array::{BooleanArray, Int64Array, RecordBatch, RecordBatchReader};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_select::filter::{filter, filter_record_batch};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
+use super::columns::ACCOUNT;
 use super::unannounced;
 use crate::destination::DestinationError;
 use crate::destination::files::json::{Column, write_text};
 use crate::destination::files::late::Rows;
 use crate::destination::files::{Compression, EXAMPLES, failed};
+use crate::destination::resolve::{Accounts, RecordKind};
 
 /// A row group ends at so many rows …
 const ROW_GROUP_ROWS: usize = 1 << 20;
@@ -111,16 +113,39 @@ impl RecordFiles {
 
     /// Takes the records of these rows out of the finished files.
     pub fn take_out(&mut self, rows: &Rows) -> Result<(), DestinationError> {
+        self.rewrite(Arc::clone, |records, path| without(records, rows).map_err(unreadable(path)))
+    }
+
+    /// Adds the id of its account to each record of the finished files, and takes out those that have none.
+    pub fn add_accounts(&mut self, kind: RecordKind, accounts: &mut Accounts) -> Result<(), DestinationError> {
+        self.rewrite(with_account, |records, path| {
+            let mut found = Vec::with_capacity(records.num_rows());
+            let (tables, rows) = places(records).map_err(unreadable(path))?;
+            for (table, row) in tables.values().iter().zip(rows.values()) {
+                found.push(match (u32::try_from(*table), u32::try_from(*row)) {
+                    (Ok(table), Ok(row)) => accounts.of(kind, table, row)?,
+                    _ => None,
+                });
+            }
+            with_accounts(records, Int64Array::from(found)).map_err(unreadable(path))
+        })
+    }
+
+    /// Writes the finished files anew, a batch at a time.
+    fn rewrite(
+        &mut self,
+        schema: impl Fn(&SchemaRef) -> SchemaRef,
+        mut change: impl FnMut(&RecordBatch, &Path) -> Result<RecordBatch, DestinationError>,
+    ) -> Result<(), DestinationError> {
         self.records = 0;
         for path in &self.paths {
             let aside = path.with_extension("mended");
             let reader = read(path, BATCH)?;
-            let mut writer = self.create(&aside, reader.schema())?;
+            let mut writer = self.create(&aside, schema(&reader.schema()))?;
             for records in reader {
-                let kept = records.and_then(|records| without(&records, rows));
-                let kept = kept.map_err(|error| failed("read", path)(io::Error::other(error)))?;
-                self.records += kept.num_rows() as u64;
-                write_bounded(&mut writer, &kept).map_err(refused("write", &aside))?;
+                let changed = change(&records.map_err(unreadable(path))?, path)?;
+                self.records += changed.num_rows() as u64;
+                write_bounded(&mut writer, &changed).map_err(refused("write", &aside))?;
             }
             writer.close().map_err(refused("write", &aside))?;
             fs::rename(&aside, path).map_err(failed("put into place", path))?;
@@ -157,18 +182,45 @@ fn read(path: &Path, batch: usize) -> Result<ParquetRecordBatchReader, Destinati
         .map_err(refused("read", path))
 }
 
-/// The records less those of these rows; table and row are the first columns.
-fn without(records: &RecordBatch, rows: &Rows) -> Result<RecordBatch, ArrowError> {
+/// The table and the row of each record: the first two columns.
+fn places(records: &RecordBatch) -> Result<(&Int64Array, &Int64Array), ArrowError> {
     let number = |index: usize| {
         let column = records.columns().get(index).and_then(AsArray::as_primitive_opt::<Int64Type>);
         column.ok_or_else(|| unannounced("_table and _row"))
     };
+    Ok((number(0)?, number(1)?))
+}
+
+/// The records less those of these rows.
+fn without(records: &RecordBatch, rows: &Rows) -> Result<RecordBatch, ArrowError> {
     let is_kept = |(table, row): (&i64, &i64)| match (u32::try_from(*table), u32::try_from(*row)) {
         (Ok(table), Ok(row)) => !rows.contains(table, row),
         _ => true,
     };
-    let kept: Vec<bool> = number(0)?.values().iter().zip(number(1)?.values()).map(is_kept).collect();
+    let (tables, numbers) = places(records)?;
+    let kept: Vec<bool> = tables.values().iter().zip(numbers.values()).map(is_kept).collect();
     filter_record_batch(records, &BooleanArray::from(kept))
+}
+
+/// The columns with one more, behind table and row.
+fn with_account(schema: &SchemaRef) -> SchemaRef {
+    let mut fields = schema.fields().to_vec();
+    fields.insert(fields.len().min(2), Arc::new(Field::new(ACCOUNT, DataType::Int64, false)));
+    Arc::new(Schema::new(fields))
+}
+
+/// The records that have an account, with it.
+fn with_accounts(records: &RecordBatch, accounts: Int64Array) -> Result<RecordBatch, ArrowError> {
+    let has_one = accounts.iter().map(|account| Some(account.is_some())).collect();
+    let records = filter_record_batch(records, &has_one)?;
+    let mut columns = records.columns().to_vec();
+    columns.insert(columns.len().min(2), filter(&accounts, &has_one)?);
+    RecordBatch::try_new(with_account(records.schema_ref()), columns)
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(ArrowError) -> DestinationError {
+    let failed = failed("read", path);
+    move |error| failed(io::Error::other(error))
 }
 
 fn show(records: &RecordBatch, count: usize) -> serde_json::Result<Vec<serde_json::Value>> {
