@@ -291,7 +291,7 @@ pub enum Failure {
         /// The mapper's name.
         mapper: String,
         /// Where, when it is one row's doing.
-        place: Option<MapperPlace>,
+        place: Option<Box<MapperPlace>>,
         /// What it did.
         #[source]
         source: MapperError,

@@ -86,8 +86,11 @@ pub struct MapperHost {
     /// By digest. A slot is locked while its component is compiled, so that no component is compiled twice at once.
     slots: Mutex<HashMap<ComponentDigest, Arc<Mutex<Slot>>>>,
     /// What each mapper took since this began, under whatever settings.
-    meters: Mutex<BTreeMap<(Box<str>, ComponentDigest), Arc<Meter>>>,
+    meters: Mutex<Meters>,
 }
+
+/// Meters, by a mapper's name and its component.
+type Meters = BTreeMap<(Box<str>, ComponentDigest), Arc<Meter>>;
 
 /// A component's file, and what it must be.
 #[derive(Debug, Clone, Copy)]

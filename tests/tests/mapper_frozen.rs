@@ -1,8 +1,6 @@
 //! Every released version of the contract is kept for ever: components that were built for one are frozen in
 //! `tests/frozen/VERSION`, and go on making of their samples what they always made.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;

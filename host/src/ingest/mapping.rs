@@ -63,7 +63,7 @@ impl<M: Maps> Open<M> {
 const LOOKING: u32 = 10;
 
 fn failed(mapper: &Mapper, place: Option<Place>, source: MapperError) -> Failure {
-    Failure::Mapper { mapper: mapper.name().to_owned(), place, source }
+    Failure::Mapper { mapper: mapper.name().to_owned(), place: place.map(Box::new), source }
 }
 
 /// What an instance is told of the open table.

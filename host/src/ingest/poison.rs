@@ -121,9 +121,10 @@ impl Poisonous {
     /// Takes the row at fault, or gives the failure back.
     fn add(&mut self, failure: Failure) -> Result<(), Failure> {
         match failure {
-            Failure::Mapper { mapper, place: Some(Place { table, rows, .. }), source }
-                if rows.len() == 1 && self.0.len() < MOST && source.blame() == Blame::Mapper =>
+            Failure::Mapper { mapper, place: Some(place), source }
+                if place.rows.len() == 1 && self.0.len() < MOST && source.blame() == Blame::Mapper =>
             {
+                let Place { table, rows, .. } = *place;
                 let message = format!("mapper `{mapper}` failed here: {source}");
                 self.0.push(PoisonousRow { table, row: rows.start, code: source.code().to_owned(), message });
                 self.0.sort_by_key(|poisonous| (poisonous.table, poisonous.row));

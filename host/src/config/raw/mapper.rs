@@ -50,7 +50,7 @@ tables! {
         /// component_size = "32MiB"
         /// ```
         component_size: String,
-        /// Memory of one instance. Python needs `256MiB`.
+        /// Memory of one instance. One in Python that keeps many rows needs `256MiB`.
         ///
         /// ```toml
         /// memory = "64MiB"
