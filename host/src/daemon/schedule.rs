@@ -74,7 +74,7 @@ impl Scheduled {
     pub fn nudge(&self) {
         self.list_everything();
         if let Some(pipeline) = &*self.pipeline.borrow() {
-            pipeline.breakers.try_again();
+            pipeline.breakers.try_again(SystemClock.now());
         }
         self.nudge.notify_one();
     }
@@ -268,7 +268,7 @@ impl Schedule {
             return self.settings.poll_interval;
         }
         let retry_in = match error {
-            PassError::MapperFails(suspended) => suspended.until.duration_since(SystemClock.now()).unsigned_abs(),
+            PassError::MapperFails(suspended) => suspended.pause(SystemClock.now()),
             _ => self.pause_after(failures),
         };
         let retry_in = retry_in.max(Duration::from_secs(1));

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -76,8 +77,15 @@ pub struct Suspended {
     pub mapper: String,
     /// How many files in a row it failed on.
     pub files: u32,
-    /// When one is tried again.
+    /// When one is tried again; past while one is being tried.
     pub until: Timestamp,
+}
+
+impl Suspended {
+    /// How long there is nothing to try.
+    pub fn pause(&self, now: Timestamp) -> Duration {
+        Duration::try_from(self.until.duration_since(now)).unwrap_or_default()
+    }
 }
 
 impl RecipeBreakers {
@@ -94,11 +102,9 @@ impl RecipeBreakers {
     }
 
     /// Lets one file through at once.
-    pub fn try_again(&self) {
+    pub fn try_again(&self, now: Timestamp) {
         for (_, breaker) in &self.0 {
-            if let Some(open) = &mut lock(&breaker.0).open {
-                open.until = Timestamp::MIN;
-            }
+            breaker.try_again(now);
         }
     }
 }
@@ -166,6 +172,12 @@ impl Breaker {
         };
         drop(state);
         Ok(Turn { breaker: self.clone(), is_probe })
+    }
+
+    fn try_again(&self, now: Timestamp) {
+        if let Some(open) = &mut lock(&self.0).open {
+            open.until = open.until.min(now);
+        }
     }
 }
 
@@ -258,5 +270,19 @@ mod tests {
             fail(&breaker, now);
         }
         assert_eq!(breaker.admit(at(now)).unwrap_err().1, at(now + 3_600));
+    }
+
+    #[test]
+    fn whoever_asks_has_one_file_tried_at_once_and_nobody_waits_for_longer_because_of_that() {
+        let breaker = Breaker::default();
+        (0..3).for_each(|_| fail(&breaker, 0));
+        breaker.try_again(at(10));
+        let probe = breaker.admit(at(11)).unwrap();
+        let (files, until) = breaker.admit(at(12)).unwrap_err();
+        let suspended = Suspended { mapper: "acme".into(), files, until };
+        assert_eq!((suspended.until, suspended.pause(at(12))), (at(10), Duration::ZERO));
+        probe.failed(at(13));
+        let (files, until) = breaker.admit(at(14)).unwrap_err();
+        assert_eq!(Suspended { mapper: "acme".into(), files, until }.pause(at(14)), Duration::from_secs(119));
     }
 }
