@@ -191,6 +191,23 @@ pub(super) fn lock_tenant(session: &Session, tenant: &TenantName) -> Result<i32,
     session.value(what, "SELECT id FROM tenants WHERE name = $1 FOR NO KEY UPDATE", &[&tenant.as_str()])
 }
 
+/// Changes what a tenant has in one transaction, or nothing of it. A tenant that the store does not know has nothing.
+pub(super) fn change_whole(
+    session: &Session,
+    tenant: &TenantName,
+    what: &'static str,
+    work: impl FnOnce(i32) -> Result<(), DestinationError>,
+) -> Result<(), DestinationError> {
+    let known = "SELECT EXISTS (SELECT 1 FROM tenants WHERE name = $1)";
+    if !session.value::<bool>(what, known, &[&tenant.as_str()])? {
+        return Ok(());
+    }
+    // The connection is closed after a failure, which takes everything back.
+    session.batch(what, "BEGIN ISOLATION LEVEL READ COMMITTED")?;
+    work(lock_tenant(session, tenant)?)?;
+    session.batch(what, "COMMIT")
+}
+
 /// Tells the planner what was staged.
 fn analyze(session: &Session, staged: &Staged) -> Result<(), DestinationError> {
     let rows = session.count("count rows", "SELECT count(*) FROM staged_accounts")?;

@@ -6,7 +6,7 @@ use crate::destination::DestinationError;
 use crate::destination::relational::{relocated, relocated_behind};
 use crate::object::{IntegrationName, Relocation, TenantName};
 
-use super::merge::lock_tenant;
+use super::merge::change_whole;
 use super::session::Session;
 
 const WHAT: &str = "relocate an integration";
@@ -21,14 +21,7 @@ pub(super) fn relocate(
     integration: &IntegrationName,
     step: &Relocation,
 ) -> Result<(), DestinationError> {
-    let known = "SELECT EXISTS (SELECT 1 FROM tenants WHERE name = $1)";
-    if !session.value::<bool>(WHAT, known, &[&tenant.as_str()])? {
-        return Ok(());
-    }
-    session.batch("begin to relocate", "BEGIN ISOLATION LEVEL READ COMMITTED")?;
-    let moved = lock_tenant(session, tenant).and_then(|tenant| move_all(session, tenant, integration, step));
-    session.batch("end relocating", if moved.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    moved
+    change_whole(session, tenant, WHAT, |number| move_all(session, number, integration, step))
 }
 
 fn move_all(

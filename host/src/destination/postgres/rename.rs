@@ -4,7 +4,7 @@ use crate::destination::DestinationError;
 use crate::destination::relational::{renamed, renamed_behind};
 use crate::object::{IntegrationName, TenantName};
 
-use super::merge::lock_tenant;
+use super::merge::change_whole;
 use super::session::Session;
 
 const WHAT: &str = "rename an integration";
@@ -20,15 +20,7 @@ pub(super) fn rename(
     from: &IntegrationName,
     to: &IntegrationName,
 ) -> Result<(), DestinationError> {
-    let known = "SELECT EXISTS (SELECT 1 FROM tenants WHERE name = $1)";
-    if !session.value::<bool>(WHAT, known, &[&tenant.as_str()])? {
-        return Ok(());
-    }
-    session.batch("begin to rename", "BEGIN ISOLATION LEVEL READ COMMITTED")?;
-    let tenant = lock_tenant(session, tenant)?;
-    let moved = move_all(session, tenant, from, to);
-    session.batch("end renaming", if moved.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    moved
+    change_whole(session, tenant, WHAT, |number| move_all(session, number, from, to))
 }
 
 fn move_all(db: &Session, tenant: i32, from: &IntegrationName, to: &IntegrationName) -> Result<(), DestinationError> {

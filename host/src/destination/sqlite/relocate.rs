@@ -1,12 +1,12 @@
 //! An integration whose objects are in another place (R17).
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::params;
 
 use crate::destination::DestinationError;
 use crate::destination::relational::{relocated, relocated_behind};
 use crate::object::{IntegrationName, Relocation};
 
-use super::store::{Statements, Store, sqlite_error};
+use super::store::{Statements, Store};
 
 const WHAT: &str = "relocate an integration";
 
@@ -22,22 +22,10 @@ pub(super) fn relocate(
     if !store.exists() {
         return Ok(());
     }
-    store.write(|connection| {
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|source| sqlite_error(WHAT, store.path(), source))?;
-        move_all(&transaction, store, integration, step)?;
-        transaction.commit().map_err(|source| sqlite_error(WHAT, store.path(), source))
-    })
+    store.write_whole(WHAT, |db| move_all(db, integration, step))
 }
 
-fn move_all(
-    connection: &Connection,
-    store: &Store,
-    integration: &IntegrationName,
-    step: &Relocation,
-) -> Result<(), DestinationError> {
-    let db = Statements::new(connection, store.path());
+fn move_all(db: Statements<'_>, integration: &IntegrationName, step: &Relocation) -> Result<(), DestinationError> {
     let (from, to, name) = (&step.from, &step.to, integration.as_str());
     let places = params![
         name,

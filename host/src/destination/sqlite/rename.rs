@@ -1,12 +1,12 @@
 //! An integration under another name (R17).
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::params;
 
 use crate::destination::DestinationError;
 use crate::destination::relational::{renamed, renamed_behind};
 use crate::object::IntegrationName;
 
-use super::store::{Statements, Store, sqlite_error};
+use super::store::{Statements, Store};
 
 const WHAT: &str = "rename an integration";
 
@@ -19,22 +19,10 @@ pub(super) fn rename(store: &Store, from: &IntegrationName, to: &IntegrationName
     if !store.exists() {
         return Ok(());
     }
-    store.write(|connection| {
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|source| sqlite_error(WHAT, store.path(), source))?;
-        move_all(&transaction, store, from, to)?;
-        transaction.commit().map_err(|source| sqlite_error(WHAT, store.path(), source))
-    })
+    store.write_whole(WHAT, |db| move_all(db, from, to))
 }
 
-fn move_all(
-    connection: &Connection,
-    store: &Store,
-    from: &IntegrationName,
-    to: &IntegrationName,
-) -> Result<(), DestinationError> {
-    let db = Statements::new(connection, store.path());
+fn move_all(db: Statements<'_>, from: &IntegrationName, to: &IntegrationName) -> Result<(), DestinationError> {
     let has = |name: &IntegrationName| -> Result<bool, DestinationError> {
         db.value_of(WHAT, "SELECT EXISTS (SELECT 1 FROM ingestions WHERE integration = ?1)", [name.as_str()])
     };

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, TransactionBehavior};
 
 use super::backup;
 use super::log::Log;
@@ -84,6 +84,20 @@ impl Store {
         drop(kept);
         self.log.settle(commit).map_err(|source| io_error("flush", self.log.path(), source))?;
         Ok(value)
+    }
+
+    /// Does work in one transaction, or none of it.
+    pub(super) fn write_whole(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(Statements<'_>) -> Result<(), DestinationError>,
+    ) -> Result<(), DestinationError> {
+        self.write(|connection| {
+            let failed = |source| sqlite_error(what, &self.path, source);
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+            work(Statements::new(&transaction, &self.path))?;
+            transaction.commit().map_err(failed)
+        })
     }
 
     /// Waits until what a reader has seen is on disk, which it need not be yet.
