@@ -83,6 +83,11 @@ impl AccountFieldType {
         }
     }
 
+    /// Whether it counts or measures something.
+    pub fn is_number(self) -> bool {
+        matches!(self, Self::Integer | Self::Float | Self::Percent | Self::Currency)
+    }
+
     /// What its values mean beyond their type.
     fn semantic(self) -> Semantic {
         match self {

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
 
+use crate::account_fields::AccountFieldType;
+
 mod number;
 
 pub use number::NumberForm;
@@ -20,72 +22,27 @@ pub struct Sample {
     pub rows: Vec<Vec<String>>,
 }
 
-/// How the cells of a column read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of a field's `type`")]
-pub enum Kind {
-    Text,
-    LongText,
-    Integer,
-    Float,
-    Percent,
-    Currency,
-    Boolean,
-    Date,
-    Datetime,
-    Url,
-    Email,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::Text,
-        Self::LongText,
-        Self::Integer,
-        Self::Float,
-        Self::Percent,
-        Self::Currency,
-        Self::Boolean,
-        Self::Date,
-        Self::Datetime,
-        Self::Url,
-        Self::Email,
-    ];
-
-    /// As a field's `type` says it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::LongText => "long_text",
-            Self::Integer => "integer",
-            Self::Float => "float",
-            Self::Percent => "percent",
-            Self::Currency => "currency",
-            Self::Boolean => "boolean",
-            Self::Date => "date",
-            Self::Datetime => "datetime",
-            Self::Url => "url",
-            Self::Email => "email",
-        }
-    }
-
-    /// The kind of that name.
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
-
-    /// Whether it counts or measures something.
-    pub fn is_number(self) -> bool {
-        matches!(self, Self::Integer | Self::Float | Self::Percent | Self::Currency)
-    }
-}
+/// The types that a column can be proposed as. The others need to be told more: which picks there are, how a list is
+/// written, whose user is meant.
+pub const TYPES: [AccountFieldType; 11] = [
+    AccountFieldType::Text,
+    AccountFieldType::LongText,
+    AccountFieldType::Integer,
+    AccountFieldType::Float,
+    AccountFieldType::Percent,
+    AccountFieldType::Currency,
+    AccountFieldType::Boolean,
+    AccountFieldType::Date,
+    AccountFieldType::Datetime,
+    AccountFieldType::Url,
+    AccountFieldType::Email,
+];
 
 /// How the cells of a column could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// As what.
-    pub kind: Kind,
+    pub field_type: AccountFieldType,
     /// How numbers are written, where it is not as they are by default.
     pub number: Option<NumberForm>,
     /// How dates are written, where it is not as ISO 8601 has it.
@@ -99,9 +56,9 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// As a kind, in the form that is the default.
-    pub fn plain(kind: Kind) -> Self {
-        Self { kind, number: None, format: None, unit: None, null_tokens: Vec::new(), doubt: None }
+    /// As a type, in the form that is the default.
+    pub fn plain(field_type: AccountFieldType) -> Self {
+        Self { field_type, number: None, format: None, unit: None, null_tokens: Vec::new(), doubt: None }
     }
 }
 
@@ -230,7 +187,7 @@ fn date(values: &[&str]) -> Option<Reading> {
     let is_time =
         |text: &&str| text.contains(':') && (text.parse::<Timestamp>().is_ok() || text.parse::<DateTime>().is_ok());
     if values.iter().all(is_time) {
-        return Some(Reading::plain(Kind::Datetime));
+        return Some(Reading::plain(AccountFieldType::Datetime));
     }
     let fits = |format: &&str| values.iter().all(|text| BrokenDownTime::parse(format, text).is_ok());
     let mut fitting = DATES.into_iter().filter(fits);
@@ -238,7 +195,11 @@ fn date(values: &[&str]) -> Option<Reading> {
     let other = fitting.find(|other| (format, *other) == ("%d/%m/%Y", "%m/%d/%Y"));
     let doubt =
         other.map(|other| format!("`{}` may be `{format}` or `{other}`", values.first().copied().unwrap_or_default()));
-    Some(Reading { format: (format != "%Y-%m-%d").then(|| format.to_owned()), doubt, ..Reading::plain(Kind::Date) })
+    Some(Reading {
+        format: (format != "%Y-%m-%d").then(|| format.to_owned()),
+        doubt,
+        ..Reading::plain(AccountFieldType::Date)
+    })
 }
 
 fn words(values: &[&str]) -> Reading {
@@ -246,15 +207,15 @@ fn words(values: &[&str]) -> Reading {
     let begins =
         |value: &str, with: &str| value.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     Reading::plain(if is_each(&|value| TRUE_OR_FALSE.iter().any(|word| value.eq_ignore_ascii_case(word))) {
-        Kind::Boolean
+        AccountFieldType::Boolean
     } else if is_each(&|value| begins(value, "https://") || begins(value, "http://")) {
-        Kind::Url
+        AccountFieldType::Url
     } else if is_each(&is_email) {
-        Kind::Email
+        AccountFieldType::Email
     } else if values.iter().any(|value| value.chars().count() > LONG) {
-        Kind::LongText
+        AccountFieldType::LongText
     } else {
-        Kind::Text
+        AccountFieldType::Text
     })
 }
 
@@ -278,26 +239,26 @@ mod tests {
         Sample { header: vec![column.to_owned()], rows: cells.iter().map(|cell| vec![(*cell).to_owned()]).collect() }
     }
 
-    fn check_kind(cells: &[&str], kind: Kind, format: Option<&str>) {
+    fn check_type(cells: &[&str], field_type: AccountFieldType, format: Option<&str>) {
         let reading = sample("Column", cells).reading(0).unwrap();
-        assert_eq!((reading.kind, reading.format.as_deref()), (kind, format), "{cells:?}");
+        assert_eq!((reading.field_type, reading.format.as_deref()), (field_type, format), "{cells:?}");
     }
 
     #[test]
     fn cells_that_read_alike_say_what_they_are() {
-        check_kind(&["2024-10-01", "", " 2024-12-31 "], Kind::Date, None);
-        check_kind(&["2024-10-01T12:00:00Z", "2024-10-01 12:00:00"], Kind::Datetime, None);
-        check_kind(&["31.12.2024", "1.1.2025"], Kind::Date, Some("%d.%m.%Y"));
-        check_kind(&["31/12/2024", "1/1/2025"], Kind::Date, Some("%d/%m/%Y"));
-        check_kind(&["12/31/2024"], Kind::Date, Some("%m/%d/%Y"));
-        check_kind(&["10/2024", "11/2024"], Kind::Date, Some("%m/%Y"));
-        check_kind(&["Oct 2024"], Kind::Date, Some("%b %Y"));
-        check_kind(&["yes", "No", "YES"], Kind::Boolean, None);
-        check_kind(&["https://a.example", "HTTP://b.example/x"], Kind::Url, None);
-        check_kind(&["a@b.example", "c.d@e.example"], Kind::Email, None);
-        check_kind(&["a@b.example", "nobody"], Kind::Text, None);
-        check_kind(&[&"x".repeat(300), "y"], Kind::LongText, None);
-        check_kind(&["2024-10-01", "soon"], Kind::Text, None);
+        check_type(&["2024-10-01", "", " 2024-12-31 "], AccountFieldType::Date, None);
+        check_type(&["2024-10-01T12:00:00Z", "2024-10-01 12:00:00"], AccountFieldType::Datetime, None);
+        check_type(&["31.12.2024", "1.1.2025"], AccountFieldType::Date, Some("%d.%m.%Y"));
+        check_type(&["31/12/2024", "1/1/2025"], AccountFieldType::Date, Some("%d/%m/%Y"));
+        check_type(&["12/31/2024"], AccountFieldType::Date, Some("%m/%d/%Y"));
+        check_type(&["10/2024", "11/2024"], AccountFieldType::Date, Some("%m/%Y"));
+        check_type(&["Oct 2024"], AccountFieldType::Date, Some("%b %Y"));
+        check_type(&["yes", "No", "YES"], AccountFieldType::Boolean, None);
+        check_type(&["https://a.example", "HTTP://b.example/x"], AccountFieldType::Url, None);
+        check_type(&["a@b.example", "c.d@e.example"], AccountFieldType::Email, None);
+        check_type(&["a@b.example", "nobody"], AccountFieldType::Text, None);
+        check_type(&[&"x".repeat(300), "y"], AccountFieldType::LongText, None);
+        check_type(&["2024-10-01", "soon"], AccountFieldType::Text, None);
         assert_eq!(sample("Column", &["", " "]).reading(0), None);
         assert_eq!(sample("Column", &["a"]).reading(7), None);
     }
@@ -305,10 +266,13 @@ mod tests {
     #[test]
     fn what_stands_for_nothing_does_not_hide_what_a_column_is() {
         let reading = sample("Column", &["48000.00", "n/a", "-", "N/A", "n/a"]).reading(0).unwrap();
-        assert_eq!((reading.kind, reading.null_tokens), (Kind::Float, ["-", "N/A", "n/a"].map(str::to_owned).to_vec()));
+        assert_eq!(
+            (reading.field_type, reading.null_tokens),
+            (AccountFieldType::Float, ["-", "N/A", "n/a"].map(str::to_owned).to_vec())
+        );
         for cells in [&["n/a", "-"][..], &["n/a", "Acme"]] {
             let reading = sample("Column", cells).reading(0).unwrap();
-            assert_eq!((reading.kind, reading.null_tokens.len()), (Kind::Text, 0), "{cells:?}");
+            assert_eq!((reading.field_type, reading.null_tokens.len()), (AccountFieldType::Text, 0), "{cells:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Numbers as people write them.
 
-use super::{Kind, Reading, squeezed};
+use super::{Reading, squeezed};
+use crate::account_fields::AccountFieldType;
 
 /// How numbers are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,12 +83,12 @@ pub(super) fn reading(values: &[&str], column: &str) -> Option<Reading> {
     let is_money = !symbols.is_empty()
         || MONEY.iter().any(|word| name == *word || name.starts_with("total") && name.ends_with(word));
     let has_decimals = all.iter().any(|one| one.digits.contains(decimal));
-    let kind = match () {
-        () if all.iter().all(|one| one.percent) => Kind::Percent,
+    let field_type = match () {
+        () if all.iter().all(|one| one.percent) => AccountFieldType::Percent,
         () if all.iter().any(|one| one.percent) => return None,
-        () if is_money => Kind::Currency,
-        () if has_decimals => Kind::Float,
-        () => Kind::Integer,
+        () if is_money => AccountFieldType::Currency,
+        () if has_decimals => AccountFieldType::Float,
+        () => AccountFieldType::Integer,
     };
     let form = NumberForm {
         decimal: (decimal != '.' && has_decimals).then_some(decimal),
@@ -96,7 +97,7 @@ pub(super) fn reading(values: &[&str], column: &str) -> Option<Reading> {
         parentheses: all.iter().any(|one| one.parentheses),
     };
     let number = (form != NumberForm::default()).then_some(form);
-    Some(Reading { number, unit, doubt, ..Reading::plain(kind) })
+    Some(Reading { number, unit, doubt, ..Reading::plain(field_type) })
 }
 
 fn bare(text: &str) -> Option<Bare<'_>> {
@@ -156,24 +157,24 @@ mod tests {
 
     #[test]
     fn numbers_say_how_they_are_written() {
-        let cases: [(&[&str], Kind, Option<NumberForm>); 8] = [
-            (&["1", "-20", "+3"], Kind::Integer, None),
-            (&["1.5", "2"], Kind::Float, None),
-            (&["1,234.50", "12"], Kind::Float, form(None, Some(','))),
-            (&["1.234,50", "0,5"], Kind::Float, form(Some(','), Some('.'))),
-            (&["1,5", "2,25"], Kind::Float, form(Some(','), None)),
-            (&["1'234'567.0"], Kind::Float, form(None, Some('\''))),
-            (&["1 234,5"], Kind::Float, form(Some(','), Some(' '))),
-            (&["12%", "3.5 %"], Kind::Percent, None),
+        let cases: [(&[&str], AccountFieldType, Option<NumberForm>); 8] = [
+            (&["1", "-20", "+3"], AccountFieldType::Integer, None),
+            (&["1.5", "2"], AccountFieldType::Float, None),
+            (&["1,234.50", "12"], AccountFieldType::Float, form(None, Some(','))),
+            (&["1.234,50", "0,5"], AccountFieldType::Float, form(Some(','), Some('.'))),
+            (&["1,5", "2,25"], AccountFieldType::Float, form(Some(','), None)),
+            (&["1'234'567.0"], AccountFieldType::Float, form(None, Some('\''))),
+            (&["1 234,5"], AccountFieldType::Float, form(Some(','), Some(' '))),
+            (&["12%", "3.5 %"], AccountFieldType::Percent, None),
         ];
-        for (values, kind, number) in cases {
+        for (values, field_type, number) in cases {
             let reading = reading(values, "Column").unwrap();
-            assert_eq!((reading.kind, reading.number, reading.doubt), (kind, number, None), "{values:?}");
+            assert_eq!((reading.field_type, reading.number, reading.doubt), (field_type, number, None), "{values:?}");
         }
         let money = reading(&["(1,200.50)", "€ 3"], "Column").unwrap();
-        assert_eq!((money.kind, money.unit), (Kind::Currency, Some("EUR")));
+        assert_eq!((money.field_type, money.unit), (AccountFieldType::Currency, Some("EUR")));
         assert!(money.number.is_some_and(|number| number.parentheses && number.symbols == ["€"]));
-        assert_eq!(reading(&["100", "250"], "ARR").map(|reading| reading.kind), Some(Kind::Currency));
+        assert_eq!(reading(&["100", "250"], "ARR").map(|reading| reading.field_type), Some(AccountFieldType::Currency));
     }
 
     #[test]

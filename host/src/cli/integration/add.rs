@@ -13,6 +13,7 @@ use super::draft::{Draft, Field, Metric, Usage};
 use super::questions::Questions;
 use super::sample::SampleFile;
 use super::{complaint, reload};
+use crate::account_fields::AccountFieldType;
 use crate::cli::connection::parse_target;
 use crate::cli::output::{printable, text};
 use crate::cli::{Failed, Shared, UNWELL, USAGE, ask, load, output, test};
@@ -21,7 +22,7 @@ use crate::config::edit::Edit;
 use crate::control::{Request, Target};
 use crate::decode::Encoding;
 use crate::object::{BucketName, ConnectionKey, IntegrationName, TenantName};
-use crate::proposal::{self, IdentifierProposal, Kind, Reading, Sample};
+use crate::proposal::{self, IdentifierProposal, Reading, Sample};
 
 /// Rows that are shown of a sample.
 const SHOWN_ROWS: usize = 5;
@@ -394,8 +395,10 @@ fn usage(
     let product = person.ask("Which product?", "Core")?;
     let is_free = |column: &String| !identifiers.iter().any(|one| one.column == *column);
     let free = || table.header.iter().filter(|column| is_free(column));
-    let is_date =
-        |column: &&String| reading(column).is_some_and(|reading| matches!(reading.kind, Kind::Date | Kind::Datetime));
+    let is_date = |column: &&String| {
+        reading(column)
+            .is_some_and(|reading| matches!(reading.field_type, AccountFieldType::Date | AccountFieldType::Datetime))
+    };
     let date = free().find(is_date).map_or("", String::as_str);
     let date = person.ask("Which column has the date? `-` for none:", date)?;
     let date = Some(date).filter(|date| !matches!(date.as_str(), "" | "-"));
@@ -403,13 +406,13 @@ fn usage(
         "Which span of time does a row stand for (single, daily, weekly, monthly, quarterly, yearly)?",
         date.as_deref().map_or("monthly", proposal::period),
     )?;
-    let numbers = free().filter(|column| reading(column).is_some_and(|reading| reading.kind.is_number()));
+    let numbers = free().filter(|column| reading(column).is_some_and(|reading| reading.field_type.is_number()));
     let mut metrics = Vec::new();
     for column in numbers {
         let question =
             format!("`{}` as which metric (NAME, or NAME:sum, :last, :max …)? `-` for none:", printable(column));
         // Money is what an account pays, not what it used.
-        let is_money = reading(column).is_some_and(|reading| reading.kind == Kind::Currency);
+        let is_money = reading(column).is_some_and(|reading| reading.field_type == AccountFieldType::Currency);
         let proposed = if is_money { "-".to_owned() } else { proposal::field_key(column) };
         let answer = person.ask(&question, &proposed)?;
         if answer != "-" {
@@ -428,23 +431,26 @@ fn fields(
 ) -> Result<Vec<Field>, Failed> {
     let reading = |column: &str| table.header.iter().position(|name| name == column).and_then(|at| table.reading(at));
     let field = |column: &str, meaning: &str| -> Result<Field, String> {
-        let (field, kind) = meaning.split_once(':').map_or((meaning, None), |(field, kind)| (field, Some(kind)));
+        let (field, said) = meaning.split_once(':').map_or((meaning, None), |(field, said)| (field, Some(said)));
         let found = reading(column);
-        let reading = match kind {
+        let reading = match said {
             None => {
                 found.ok_or_else(|| format!("the sample shows nothing of `{column}`; say its type: {field}:text"))?
             }
-            Some(kind) => {
-                let kind = Kind::of_name(kind).ok_or_else(|| {
-                    let names: Vec<&str> = Kind::ALL.into_iter().map(Kind::as_str).collect();
-                    format!("`{kind}` is not one of {}; other types are written by hand", names.join(", "))
+            Some(said) => {
+                let known = proposal::TYPES.into_iter().find(|known| known.as_str() == said);
+                let field_type = known.ok_or_else(|| {
+                    let names = proposal::TYPES.map(AccountFieldType::as_str).join(", ");
+                    format!("`{said}` is not one of {names}; other types are written by hand")
                 })?;
                 // How it is written holds for every number, and for every date.
-                let is_alike = |found: &Reading| found.kind == kind || found.kind.is_number() && kind.is_number();
-                Reading { kind, ..found.filter(is_alike).unwrap_or(Reading::plain(kind)) }
+                let is_alike = |found: &Reading| {
+                    found.field_type == field_type || found.field_type.is_number() && field_type.is_number()
+                };
+                Reading { field_type, ..found.filter(is_alike).unwrap_or(Reading::plain(field_type)) }
             }
         };
-        let unit = reading.unit.filter(|_| reading.kind == Kind::Currency);
+        let unit = reading.unit.filter(|_| reading.field_type == AccountFieldType::Currency);
         Ok(Field { column: column.to_owned(), field: field.to_owned(), reading: Reading { unit, ..reading } })
     };
     let said = |(column, meaning): &(String, String)| field(column, meaning).map_err(|wrong| Failed::new(USAGE, wrong));
@@ -471,14 +477,14 @@ fn fields(
             "  {} -> {}:{}{doubt}",
             field.column,
             field.field,
-            field.reading.kind.as_str()
+            field.reading.field_type.as_str()
         )));
     }
     if person.agree("Do these columns become account fields, as proposed? `n` to go through them one by one:", true)? {
         return Ok(proposed);
     }
     for one in proposed {
-        let meaning = format!("{}:{}", one.field, one.reading.kind.as_str());
+        let meaning = format!("{}:{}", one.field, one.reading.field_type.as_str());
         let question = format!("`{}` as which field (NAME:TYPE)? `-` for none:", printable(&one.column));
         let answer = person.ask_for(&question, &meaning, |answer| match answer {
             "-" => Ok(None),
@@ -520,15 +526,15 @@ mod tests {
         let usage = usage(&wish, &table, &identifiers, Some(&mut person)).unwrap();
         assert_eq!(usage, None);
         let fields = fields(&wish, &table, &identifiers, usage.as_ref(), Some(&mut person)).unwrap();
-        let named: Vec<_> = fields.iter().map(|field| (field.field.as_str(), field.reading.kind)).collect();
+        let named: Vec<_> = fields.iter().map(|field| (field.field.as_str(), field.reading.field_type)).collect();
         assert_eq!(
             named,
             [
-                ("company", Kind::Text),
-                ("arr", Kind::Currency),
-                ("month", Kind::Date),
-                ("api_calls", Kind::Integer),
-                ("seats", Kind::Integer)
+                ("company", AccountFieldType::Text),
+                ("arr", AccountFieldType::Currency),
+                ("month", AccountFieldType::Date),
+                ("api_calls", AccountFieldType::Integer),
+                ("seats", AccountFieldType::Integer)
             ]
         );
     }
@@ -553,8 +559,8 @@ mod tests {
         let fields = fields(&wish, &table, &identifiers, usage.as_ref(), Some(&mut person)).unwrap();
         let [revenue] = fields.as_slice() else { panic!("{fields:?}") };
         assert_eq!(
-            (revenue.field.as_str(), revenue.reading.kind, revenue.reading.unit),
-            ("revenue", Kind::Currency, Some("EUR"))
+            (revenue.field.as_str(), revenue.reading.field_type, revenue.reading.unit),
+            ("revenue", AccountFieldType::Currency, Some("EUR"))
         );
     }
 

@@ -92,7 +92,7 @@ impl Draft {
             let _ = write!(text, "\n[[{table}.fields]]\n");
             line(&mut text, "column", field.column.as_str().into());
             line(&mut text, "field", field.field.as_str().into());
-            line(&mut text, "type", field.reading.kind.as_str().into());
+            line(&mut text, "type", field.reading.field_type.as_str().into());
             for (key, value) in written(&field.reading) {
                 line(&mut text, key, value);
             }
