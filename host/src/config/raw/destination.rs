@@ -141,7 +141,7 @@ tables! {
         compression: Compression,
     }
     /// A webhook that is sent account and usage records, in batches of JSON. It gets each batch at least once, under an id
-    /// that stays the same: see "A webhook as destination" in the README for what it has to do.
+    /// that stays the same: docs/destinations.md says what its receiver does.
     struct RawWebhook {
         /// Its address, or a reference to it. Required. It begins with `https://`, or with `http://` for this machine.
         ///
