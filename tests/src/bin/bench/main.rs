@@ -9,6 +9,7 @@
 //! | `similar-names` | misspelt names against a store of accounts |
 //! | `big-file` | a file larger than memory should ever be, and the memory it takes |
 //! | `authors` | the row API of the Rust SDK, against the bare columns of the contract |
+//! | `languages` | one mapper in every language that has an SDK: speed, start, memory |
 //!
 //! What is compared runs in turns, round by round, and a ratio is the median of the rounds' own ratios: what else the
 //! machine does then meets both sides alike. A smaller scale is for trying things; its figures count for nothing.
@@ -22,6 +23,7 @@ mod csv;
 mod data;
 mod figures;
 mod known_objects;
+mod languages;
 mod memory;
 mod peers;
 mod postgres;
@@ -44,7 +46,7 @@ impl Scale {
 }
 
 type Part = fn(Scale) -> Result<()>;
-const PARTS: [(&str, Part); 7] = [
+const PARTS: &[(&str, Part)] = &[
     ("csv", csv::run),
     ("small-files", small_files::run),
     ("known-objects", known_objects::run),
@@ -52,15 +54,15 @@ const PARTS: [(&str, Part); 7] = [
     ("similar-names", similar_names::run),
     ("big-file", big_file::run),
     ("authors", authors::run),
+    ("languages", languages::run),
 ];
 
 fn main() -> ExitCode {
     let (scale, parts) = match arguments(std::env::args().skip(1)) {
         Ok(wanted) => wanted,
         Err(problem) => {
-            eprintln!(
-                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [postgres] [similar-names] [big-file] [authors]"
-            );
+            let parts: Vec<String> = PARTS.iter().map(|(name, _)| format!("[{name}]")).collect();
+            eprintln!("bench: {problem}\nusage: bench [--scale PERCENT] {}", parts.join(" "));
             return ExitCode::from(64);
         }
     };

@@ -54,9 +54,13 @@ impl Peer {
 
 /// The Python of `.ci/setup bench`.
 fn python() -> Result<PathBuf> {
-    let tools = match std::env::var_os("GRISTMILL_TEST_TOOLS") {
-        Some(tools) => tools.into(),
-        None => std::env::current_exe()?.ancestors().nth(2).ok_or("no target directory")?.join("tools"),
-    };
-    Ok(tools.join("peers/bin/python"))
+    Ok(tools()?.join("peers/bin/python"))
+}
+
+/// Where `.ci/setup bench` installs things.
+pub fn tools() -> Result<PathBuf> {
+    match std::env::var_os("GRISTMILL_TEST_TOOLS") {
+        Some(tools) => Ok(tools.into()),
+        None => Ok(std::env::current_exe()?.ancestors().nth(2).ok_or("no target directory")?.join("tools")),
+    }
 }
