@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gristmill_loopback_s3::{Config, Server};
-use gristmill_tests::daemon::Bed;
+use gristmill_tests::daemon::{Bed, binary};
 use gristmill_tests::servers::tools;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -39,7 +39,9 @@ impl Workshop {
     fn run(&self, folder: &str, commands: &str) {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let installed = ["guests/bin", "guests-javascript/node_modules/.bin"].map(|place| tools().join(place));
-        let path: OsString = std::env::join_paths(installed.into_iter().chain(std::env::split_paths(&path))).unwrap();
+        let ours = binary().parent().unwrap().to_owned();
+        let places = std::iter::once(ours).chain(installed).chain(std::env::split_paths(&path));
+        let path: OsString = std::env::join_paths(places).unwrap();
         let ran = Command::new("bash")
             .args(["-e", "-u", "-c", commands])
             .current_dir(self.place(folder))
@@ -54,15 +56,14 @@ impl Workshop {
         );
     }
 
-    /// Builds an example and runs its own tests, as its README says. What it says of `gristmill` is not run: the rest of
-    /// the test is that.
+    /// Builds an example, runs its own tests and compares what becomes of its sample with its golden lines, as its README
+    /// says.
     fn build(&self, example: &str) -> PathBuf {
         let folder = format!("examples/{example}");
         let readme = fs::read_to_string(self.place(&folder).join("README.md")).unwrap();
         let [_install, build, trial] = blocks(&readme).try_into().unwrap();
         self.run(&folder, &build);
-        let tests = trial.lines().filter(|line| !line.starts_with("gristmill "));
-        self.run(&folder, &tests.collect::<Vec<_>>().join("\n"));
+        self.run(&folder, &trial);
         let components = fs::read_dir(self.place(&folder)).unwrap().map(|entry| entry.unwrap().path());
         let is_component = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
