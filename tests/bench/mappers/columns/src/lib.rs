@@ -1,5 +1,5 @@
-//! A small mapper on the bare contract, column by column: an identifier, a text and a whole number. `rows` is the same with
-//! the SDK. Columns that stay as they are go back as they came.
+//! A small mapper on the bare contract, column by column: an identifier, a text and a whole number, read as the SDK reads
+//! them. `rows` is the same with the SDK. Columns that stay as they are go back as they came.
 
 wit_bindgen::generate!({ path: "wit", world: "field-mapper" });
 
@@ -43,22 +43,20 @@ impl Guest for Columns {
         let mut validity = vec![0xff; rows.div_ceil(8)];
         for row in 0..rows {
             let cell = &users.bytes[users.offsets[row] as usize..users.offsets[row + 1] as usize];
-            let mut number = 0_i64;
-            for byte in cell {
-                match byte {
-                    b'0'..=b'9' => number = number * 10 + i64::from(byte - b'0'),
-                    _ => return Err(fault("not_an_integer", "a cell is not a whole number".to_owned())),
+            let cell = cell.trim_ascii();
+            match integer(cell) {
+                Some(number) => numbers.push(number),
+                None if cell.is_empty() => {
+                    numbers.push(0);
+                    validity[row / 8] &= !(1 << (row % 8));
                 }
+                None => return Err(fault("not_an_integer", "a cell is not a whole number".to_owned())),
             }
-            if cell.is_empty() {
-                validity[row / 8] &= !(1 << (row % 8));
-            }
-            numbers.push(number);
         }
         let column = |values, validity| FieldColumn { column: Column { values, validity }, clear: None };
         Ok(AccountBatch {
             rows: (batch.first_row..batch.first_row + batch.rows).collect(),
-            identifiers: vec![TextColumn { text: account, validity: None }],
+            identifiers: vec![keys(account)],
             fields: vec![column(Values::Text(plan), None), column(Values::Integer(numbers), Some(validity))],
             issues: no_issues(),
         })
@@ -73,6 +71,38 @@ impl Guest for Columns {
             issues: no_issues(),
         })
     }
+}
+
+/// A whole number with or without a sign.
+fn integer(text: &[u8]) -> Option<i64> {
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    let mut number = if digits.is_empty() { None } else { Some(0_i64) };
+    for byte in digits {
+        let digit = if byte.is_ascii_digit() { i64::from(byte - b'0') } else { return None };
+        number = number?.checked_mul(10)?.checked_add(digit);
+    }
+    if is_negative { number?.checked_neg() } else { number }
+}
+
+/// The texts as keys: blanks around them go, and a blank one is none. Most columns have neither and stay as they are.
+fn keys(text: Text) -> TextColumn {
+    let cells = || text.offsets.windows(2).map(|ends| &text.bytes[ends[0] as usize..ends[1] as usize]);
+    let is_key = |cell: &[u8]| matches!((cell.first(), cell.last()), (Some(b'!'..=b'~'), Some(b'!'..=b'~')));
+    if cells().all(is_key) {
+        return TextColumn { text, validity: None };
+    }
+    let mut keys = Text { offsets: vec![0], bytes: Vec::with_capacity(text.bytes.len()) };
+    let mut validity = vec![0_u8; (text.offsets.len() - 1).div_ceil(8)];
+    for (row, cell) in cells().enumerate() {
+        let key = std::str::from_utf8(cell).unwrap_or_default().trim();
+        keys.bytes.extend_from_slice(key.as_bytes());
+        keys.offsets.push(keys.bytes.len() as i32);
+        validity[row / 8] |= u8::from(!key.is_empty()) << (row % 8);
+    }
+    TextColumn { text: keys, validity: Some(validity) }
 }
 
 fn fault(code: &str, message: String) -> Fault {
