@@ -103,7 +103,14 @@ pub enum PassError {
     GivenUp(#[source] Failure),
     /// A task of ours panicked.
     #[error("a step of the pass ended unexpectedly")]
-    Panicked(#[from] JoinError),
+    Panicked,
+}
+
+impl From<JoinError> for PassError {
+    /// Without its words, which may hold data; where it was has been said.
+    fn from(_: JoinError) -> Self {
+        Self::Panicked
+    }
 }
 
 impl PassError {
@@ -142,7 +149,7 @@ impl PassError {
                 "gristmill ledger list {integration} says where it failed; with another component those files are tried once \
                  more, and to try now: gristmill poll {integration}"
             )),
-            Self::Ledger(_) | Self::Destination(_) | Self::Panicked(_) => None,
+            Self::Ledger(_) | Self::Destination(_) | Self::Panicked => None,
         }
     }
 }
