@@ -207,6 +207,7 @@ impl From<std::io::Error> for Failed {
 /// Reads the arguments, does what they say, and says how it went.
 pub fn main() -> ExitCode {
     crate::secrets::keep_memory_private();
+    crate::panics::keep_words_private();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

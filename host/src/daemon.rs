@@ -255,7 +255,7 @@ impl Daemon {
             Ok(Ok(loaded)) if !loaded.is_fatal() => self.take(loaded).await,
             Ok(Ok(loaded)) => Err(config::render_problems(&loaded.problems)),
             Ok(Err(error)) => Err(events::Chain(&error).to_string()),
-            Err(panic) => Err(panic.to_string()),
+            Err(_) => Err("reading it ended unexpectedly".to_owned()),
         };
         if let Err(problems) = &taken {
             events::ConfigRefused { problems }.emit();
@@ -320,7 +320,7 @@ impl Daemon {
                 match scheduled.stopped().await {
                     Err(ScheduleEnd::Ledger(error)) => return Err(error),
                     // It has stopped, too.
-                    Err(ScheduleEnd::Panicked(_)) | Ok(()) => {}
+                    Err(ScheduleEnd::Panicked) | Ok(()) => {}
                 }
             }
             Ok::<(), LedgerError>(())

@@ -58,6 +58,7 @@ pub mod mapper;
 pub mod notify;
 pub mod object;
 pub mod oversight;
+mod panics;
 pub mod pass;
 pub mod policy;
 pub mod post;

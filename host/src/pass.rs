@@ -7,6 +7,7 @@
 //! What came after the integration's first listing is begun before what was there already: a backfill waits until the
 //! listing has shown every new arrival, uses half the slots, and stops in time for the next listing (R16).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -103,7 +104,14 @@ pub enum PassError {
     GivenUp(#[source] Failure),
     /// A task of ours panicked.
     #[error("a step of the pass ended unexpectedly")]
-    Panicked(#[from] JoinError),
+    Panicked,
+}
+
+impl From<JoinError> for PassError {
+    /// Without its words, which may hold data; where it was has been said.
+    fn from(_: JoinError) -> Self {
+        Self::Panicked
+    }
 }
 
 impl PassError {
@@ -142,7 +150,7 @@ impl PassError {
                 "gristmill ledger list {integration} says where it failed; with another component those files are tried once \
                  more, and to try now: gristmill poll {integration}"
             )),
-            Self::Ledger(_) | Self::Destination(_) | Self::Panicked(_) => None,
+            Self::Ledger(_) | Self::Destination(_) | Self::Panicked => None,
         }
     }
 }
@@ -165,9 +173,17 @@ pub async fn pass<S: Source>(
     refuse_unconfirmed(pipeline, oversight).await?;
     refuse_empty_store(pipeline, oversight).await?;
     let settled = decide_backfill(pipeline, oversight).await?;
-    let (report, at_work) = (PassReport::default(), JoinSet::new());
-    let mut pass =
-        Pass { pipeline, oversight, settled, report, at_work, stops: None, reached: None, leaves_work: false };
+    let mut pass = Pass {
+        pipeline,
+        oversight,
+        settled,
+        report: PassReport::default(),
+        at_work: JoinSet::new(),
+        keys_at_work: HashSet::new(),
+        stops: None,
+        reached: None,
+        leaves_work: false,
+    };
     let begun = pass.begin(slots).await;
     // Whatever ended the listing, what was begun is finished and recorded first.
     let report = pass.finish().await?;
@@ -228,7 +244,9 @@ struct Pass<'a, S> {
     /// When what was there first had been dealt with.
     settled: Timestamp,
     report: PassReport,
-    at_work: JoinSet<Result<Ended, LedgerError>>,
+    at_work: JoinSet<(ObjectKey, Result<Ended, LedgerError>)>,
+    /// Those of the objects at work. A server may name a key once more, on another page.
+    keys_at_work: HashSet<ObjectKey>,
     /// Why no more objects are begun, once that is so.
     stops: Option<PassError>,
     /// What a listing that went to its end has come to, when keys only grow.
@@ -351,7 +369,17 @@ impl<S: Source> Pass<'_, S> {
             events::ObjectReverted { integration: &self.pipeline.settings.name, object }.emit();
         }
         self.leaves_work |= admitted.known.waiting > 0;
-        Ok(admitted.work)
+        // Before the ledger was asked as well as now: what ends in between stays in the set until the next one is begun.
+        let mut work = admitted.work;
+        work.retain(|new| !self.is_at_work(new));
+        Ok(work)
+    }
+
+    /// Whether a version of this key is at work. Another is then left to the next pass (R2).
+    fn is_at_work(&mut self, new: &NewObject) -> bool {
+        let is_at_work = self.keys_at_work.contains(&new.object().key);
+        self.leaves_work |= is_at_work;
+        is_at_work
     }
 
     /// Begins an object as soon as there is a slot for it, unless the pass ends first.
@@ -359,6 +387,9 @@ impl<S: Source> Pass<'_, S> {
         let slot = slots.take(&self.pipeline.settings.tenant, lane).await;
         if self.oversight.stop.asked() || self.stops.is_some() {
             return Ok(Going::Ends);
+        }
+        if self.is_at_work(&new) {
+            return Ok(Going::On);
         }
         let (pipeline, oversight) = (Arc::clone(self.pipeline), self.oversight.clone());
         let turns = match pipeline.breakers.admit(pipeline.clock.now()) {
@@ -368,23 +399,25 @@ impl<S: Source> Pass<'_, S> {
                 return Ok(Going::Ends);
             }
         };
+        let key = new.object().key.clone();
+        self.keys_at_work.insert(key.clone());
         self.at_work.spawn(async move {
             let began = Instant::now();
             let outcome = ingest(&pipeline, &new, &oversight).await;
             turns.ended(&outcome, pipeline.clock.now());
             let ended = record(&pipeline, &new, outcome, began).await;
             drop(slot);
-            ended
+            (key, ended)
         });
         while let Some(ended) = self.at_work.try_join_next() {
-            self.count(ended??);
+            self.count(ended?)?;
         }
         Ok(Going::On)
     }
 
     async fn finish(mut self) -> Result<PassReport, PassError> {
         while let Some(ended) = self.at_work.join_next().await {
-            self.count(ended??);
+            self.count(ended?)?;
         }
         if let Some(error) = self.stops {
             return Err(error);
@@ -396,8 +429,9 @@ impl<S: Source> Pass<'_, S> {
         Ok(self.report)
     }
 
-    fn count(&mut self, ended: Ended) {
-        match ended {
+    fn count(&mut self, (key, ended): (ObjectKey, Result<Ended, LedgerError>)) -> Result<(), LedgerError> {
+        self.keys_at_work.remove(&key);
+        match ended? {
             Ended::Succeeded => self.report.succeeded += 1,
             Ended::Partial => self.report.partial += 1,
             Ended::Skipped => self.report.skipped += 1,
@@ -405,6 +439,7 @@ impl<S: Source> Pass<'_, S> {
             Ended::GivenBack => self.leaves_work = true,
             Ended::PassStops(failure) => self.stops = Some(PassError::GivenUp(failure)),
         }
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@
 //!
 //! `connection` opens a client, `identity` has the credentials that it sends with and `pace` how fast, `listing` and `fetch` are the two halves
 //! of [`Source`] for S3, `probe` tests a connection, `places` says what it sees, `wanted` and `mark` say what an integration
-//! takes of it, and `error` says what went wrong and what to do about it.
+//! takes of it, `circle` notices a listing without an end, and `error` says what went wrong and what to do about it.
 
 use std::future::Future;
 use std::ops::AddAssign;
@@ -24,6 +24,7 @@ use crate::object::{Object, ObjectKey};
 use crate::oversight::Beat;
 use crate::spool::{Reservation, SpooledObject};
 
+mod circle;
 mod connection;
 mod error;
 mod fetch;
@@ -35,6 +36,7 @@ mod places;
 mod probe;
 mod wanted;
 
+pub use circle::Circle;
 pub use connection::{BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, S3Source};
 pub use error::{Answer, Failure, FailureKind, SourceError};
 pub use identity::{GrantsSettings, RoleSettings};

@@ -401,7 +401,7 @@ impl SpoolWriter {
         Err(match (&mut self.task).await {
             Ok(Ok(_)) => SpoolError::Write { source: io::ErrorKind::BrokenPipe.into() },
             Ok(Err(source)) => SpoolError::Write { source },
-            Err(failure) => SpoolError::Write { source: failure.into() },
+            Err(_) => ended_unexpectedly(),
         })
     }
 
@@ -413,10 +413,15 @@ impl SpoolWriter {
         self.sender = None;
         let taken = match (&mut self.task).await {
             Ok(taken) => taken.map_err(|source| SpoolError::Write { source })?,
-            Err(failure) => return Err(SpoolError::Write { source: failure.into() }),
+            Err(_) => return Err(ended_unexpectedly()),
         };
         Ok(SpooledObject { size: self.file.reservation.written, file: self.file, taken })
     }
+}
+
+/// The writing thread panicked. Its words may hold data, and where it was has been said.
+fn ended_unexpectedly() -> SpoolError {
+    SpoolError::Write { source: io::Error::other("the writing thread ended unexpectedly") }
 }
 
 fn write_chunks(mut file: File, mut chunks: mpsc::Receiver<Bytes>, digests: Digests) -> io::Result<Taken> {

@@ -120,6 +120,8 @@ fn keys(page: &Page) -> Vec<&str> {
 #[tokio::test]
 async fn odd_keys_are_listed_and_fetched_as_they_are() {
     let bench = Bench::new("").await;
+    let longest = format!("{}.csv", "ü".repeat(510));
+    assert_eq!(longest.len(), 1_024);
     let odd = [
         "a b.csv",
         "a+b.csv",
@@ -130,6 +132,12 @@ async fn odd_keys_are_listed_and_fetched_as_they_are() {
         "tab\t\u{1}\n.csv",
         "//x.xls",
         "😀&<>\"'.CSV",
+        ".csv",
+        "/lead.csv",
+        "a/./b.csv",
+        "a/../b.csv",
+        "../up.csv",
+        &longest,
     ];
     for key in odd {
         bench.server.put(BUCKET, key, format!("content of {key}")).unwrap();

@@ -301,3 +301,33 @@ fn a_hand_edit_that_names_the_former_key_takes_nothing_again() {
     let checked = bed.gristmill(&["check"]);
     assert!(said(&checked).contains("there still is a connection `acme`"), "{checked:?}");
 }
+
+/// R17: the way that `connection edit --help` tells of.
+#[test]
+fn another_way_to_credentials_is_another_connection_and_nothing_is_taken_again() {
+    let bed = Bed::new();
+    bed.server.put(BUCKET, "a.csv", "Account,Name\nA,Ann\n").unwrap();
+    bed.configure("", &integration("one", "acme", ""));
+    assert_eq!(taken(&bed, "one"), (json!(1), json!(0)));
+    let role = "arn:aws:iam::123456789012:role/reader";
+    bed.server.issuer().trust(role, None);
+    let (endpoint, bucket) = (bed.server.endpoint(), format!("s3://{BUCKET}/"));
+    let key = format!("file:{}", bed.path("secret-key").display());
+    let server = ["--endpoint-url", &endpoint, "--auth-endpoint-url", &endpoint];
+    let asks = ["--auth", "assume_role", "--access-key-id", "loopback", "--secret-access-key", &key];
+    let add = |role: &str| {
+        let own = ["connection", "add", "acme-role", &bucket, "--role-arn", role];
+        bed.gristmill(&[&own[..], &server[..], &asks[..]].concat())
+    };
+    let refused = add(&role.replace("reader", "writer"));
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(!text_of(&bed).contains("acme-role"), "what does not work is not written");
+    let added = add(role);
+    assert!(added.status.success(), "{added:?}");
+    bed.json(&["integration", "repoint", "one", "--connection", "acme-role"]);
+    assert_eq!(taken(&bed, "one"), (json!(1), json!(1)));
+    bed.json(&["connection", "delete", "acme"]);
+    bed.server.put(BUCKET, "b.csv", "Account,Name\nB,Ben\n").unwrap();
+    assert_eq!(taken(&bed, "one"), (json!(2), json!(1)));
+    assert_eq!(taken(&bed, "one"), (json!(2), json!(2)));
+}

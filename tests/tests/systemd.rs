@@ -253,6 +253,11 @@ fn the_unit_starts_reloads_is_restarted_when_it_hangs_and_stops() {
     assert_eq!(machine.run(&["stat", "--format=%a %G", "/run/gristmill/control.sock"]), "660 gristmill");
     assert_ne!(machine.run(&["stat", "--format=%u", "/run/gristmill/control.sock"]), "0", "it does not run as root");
     assert_eq!(machine.events("daemon_started").len(), 1);
+    // No core file, which would hold secrets: neither by the unit nor by what the process itself is allowed.
+    assert_eq!(machine.property("LimitCORE"), "0");
+    let limits = machine.run(&["cat", &format!("/proc/{}/limits", machine.property("MainPID"))]);
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
 
     lay(machine.directory.path(), "new.toml", config(&bed, &["first", "second"]));
     let new = fs::read(machine.directory.path().join("new.toml")).unwrap();

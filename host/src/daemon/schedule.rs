@@ -35,7 +35,14 @@ pub enum ScheduleEnd {
     Ledger(#[from] LedgerError),
     /// It panicked, which is the end of nothing else (R15).
     #[error("a task of ours ended unexpectedly")]
-    Panicked(#[from] JoinError),
+    Panicked,
+}
+
+impl From<JoinError> for ScheduleEnd {
+    /// Without its words, which may hold data; where it was has been said.
+    fn from(_: JoinError) -> Self {
+        Self::Panicked
+    }
 }
 
 /// An integration at work.

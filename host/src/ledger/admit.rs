@@ -147,7 +147,13 @@ impl NewObject {
 enum Verdict {
     Known(StateName),
     KnownReverted,
-    Due { index_arrival: u64, version: Version, retried: Retried },
+    /// The page names its key once more, later.
+    Repeated,
+    Due {
+        index_arrival: u64,
+        version: Version,
+        retried: Retried,
+    },
     Write(Change),
 }
 
@@ -267,11 +273,16 @@ pub(super) fn look_up(
     }
     // A page is ordered by time, the ledger by key.
     let mut by_place: Vec<_> = objects.iter().zip(&places).enumerate().collect();
-    by_place.sort_unstable_by_key(|(_, (_, place))| *place);
+    by_place.sort_unstable_by_key(|(number, (object, place))| (*place, &object.key, *number));
+    let mut by_place = by_place.into_iter().peekable();
     let mut walk = Walk::along(&keys);
     let mut verdicts: Vec<Option<Verdict>> = objects.iter().map(|_| None).collect();
-    for (number, (object, place)) in by_place {
-        if let (Some((_, place)), Some(verdict)) = (place, verdicts.get_mut(number)) {
+    while let Some((number, (object, place))) = by_place.next() {
+        let Some(verdict) = verdicts.get_mut(number) else { continue };
+        if by_place.peek().is_some_and(|(_, (next, next_place))| *next_place == place && next.key == object.key) {
+            // Two versions of one key never run at once (R2), nor does one twice.
+            *verdict = Some(Verdict::Repeated);
+        } else if let Some((_, place)) = place {
             *verdict = Some(classify(walk.find(place)?, &versions, place, object, policy)?);
         }
     }
@@ -279,6 +290,7 @@ pub(super) fn look_up(
     let mut to_write = Vec::new();
     for ((object, verdict), place) in objects.into_iter().zip(verdicts).zip(places) {
         match (verdict, place) {
+            (Some(Verdict::Repeated), _) => {}
             (None | Some(Verdict::Write(_)), _) | (_, None) => to_write.push(object),
             (Some(verdict), Some((source, _))) => admitted.take(verdict, integration, source, object),
         }
@@ -307,7 +319,7 @@ impl Admitted {
                 let object = Object { last_modified: version.last_modified, ..object };
                 self.work.push(new_object(integration, source, object, index_arrival, version, attempts));
             }
-            Verdict::Write(_) => {}
+            Verdict::Write(_) | Verdict::Repeated => {}
         }
     }
 }

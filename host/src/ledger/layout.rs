@@ -122,6 +122,7 @@ const ARRIVAL: usize = 8;
 /// `[source, big-endian][key]`: the place of a key, in the order in which a server lists.
 pub(super) fn key_place(place: &mut Vec<u8>, source: u32, key: &ObjectKey) {
     place.clear();
+    place.reserve(size_of::<u32>() + key.as_str().len());
     place.extend_from_slice(&source.to_be_bytes());
     place.extend_from_slice(key.as_str().as_bytes());
 }

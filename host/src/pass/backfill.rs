@@ -27,7 +27,11 @@ pub(super) struct HeldBack {
 
 impl HeldBack {
     pub(super) fn push(&mut self, new: NewObject) {
-        if self.objects.len() < HELD_BACK {
+        let has_key = |held: &&mut NewObject| held.object().key == new.object().key;
+        if let Some(held) = self.objects.iter_mut().find(has_key) {
+            // A server may name a key once more, on another page.
+            *held = new;
+        } else if self.objects.len() < HELD_BACK {
             self.objects.push(new);
         } else {
             self.too_many = true;

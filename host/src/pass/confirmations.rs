@@ -38,6 +38,6 @@ pub(super) async fn refuse_unconfirmed<S>(pipeline: &Arc<Pipeline<S>>, oversight
 fn ended(error: CompareError) -> PassError {
     match error {
         CompareError::Ledger(error) => error.into(),
-        CompareError::Panicked(error) => error.into(),
+        CompareError::Panicked => PassError::Panicked,
     }
 }

@@ -9,7 +9,7 @@ use crate::ingest::Pipeline;
 use crate::ledger::{LedgerError, Stretch};
 use crate::object::ObjectKey;
 use crate::oversight::{Oversight, Watch};
-use crate::source::{Page, PageToken, Source, SourceError, Start};
+use crate::source::{Circle, Failure, FailureKind, Page, PageToken, Source, SourceError, Start};
 
 /// The pages of one listing, the next of which is fetched while one is worked.
 pub(super) struct Listing<S> {
@@ -21,6 +21,7 @@ pub(super) struct Listing<S> {
     keys: Option<Keys>,
     census: Option<Census>,
     next: Option<tokio::task::JoinHandle<Result<Page, SourceError>>>,
+    circle: Circle<PageToken>,
 }
 
 impl<S: Source> Listing<S> {
@@ -46,7 +47,8 @@ impl<S: Source> Listing<S> {
 
     fn after(start: Option<PageToken>, pipeline: &Arc<Pipeline<S>>, oversight: &Oversight) -> Self {
         let (pipeline, watch) = (Arc::clone(pipeline), oversight.watch.clone());
-        let mut listing = Self { pipeline, watch, start: None, keys: None, census: None, next: None };
+        let mut listing =
+            Self { pipeline, watch, start: None, keys: None, census: None, next: None, circle: Circle::default() };
         listing.fetch(start);
         listing
     }
@@ -62,7 +64,10 @@ impl<S: Source> Listing<S> {
     pub(super) async fn next(&mut self) -> Result<Option<Page>, PassError> {
         let Some(next) = self.next.take() else { return Ok(None) };
         let page = next.await??;
-        if page.next.is_some() {
+        if let Some(next) = &page.next {
+            if self.circle.closes_at(next) {
+                return Err(self.goes_round().into());
+            }
             self.fetch(page.next.clone());
         }
         if let Some(keys) = &mut self.keys {
@@ -77,6 +82,13 @@ impl<S: Source> Listing<S> {
             census.end(&self.pipeline, self.last_key().is_some()).await?;
         }
         Ok(Some(page.of_wanted(&self.pipeline.settings.wanted, self.pipeline.clock.now())))
+    }
+
+    /// A server that gives the same tokens again and again would be listed for ever.
+    fn goes_round(&self) -> SourceError {
+        let (bucket, prefix) = (&self.pipeline.settings.bucket, &self.pipeline.settings.prefix);
+        let failure = Failure::new(FailureKind::Unexpected);
+        SourceError::list(bucket, prefix, failure.with_message("the listing goes round in a circle and has no end"))
     }
 
     /// Where it began and what it has come to, when keys only grow and came in order.

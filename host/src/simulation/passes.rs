@@ -197,3 +197,38 @@ fn a_backfill_gets_on_also_when_the_listing_always_breaks_off() {
     assert!(matches!(simulation.pass(&process), Err(PassError::List(_))));
     assert_eq!(simulation.entries(&process, &key(0)).unwrap()[0].state, Some(State::Completed));
 }
+
+/// R2
+#[test]
+fn a_key_that_a_server_names_more_than_once_is_taken_once() {
+    for slots in [1, 4] {
+        for is_backfill in [false, true] {
+            let mut simulation = match is_backfill {
+                true => Simulation::new("", Slots::new(slots, Keeping::Nothing)),
+                false => simulation("", Slots::new(slots, Keeping::Nothing)),
+            };
+            put_old(&mut simulation, 7);
+            simulation.world().lists_twice = true;
+            let process = simulation.start(usize::MAX).unwrap();
+            let report = simulation.pass(&process).unwrap();
+            let mut fetched = simulation.world().fetched.clone();
+            fetched.sort();
+            assert_eq!(fetched, (0..7).map(key).collect::<Vec<_>>(), "{slots} {is_backfill}");
+            assert_eq!((report.succeeded, report.skipped, report.failed), (7, 0, 0), "{slots} {is_backfill}");
+            assert_eq!(simulation.pass(&process).unwrap().known, simulation.pass(&process).unwrap().listed);
+        }
+    }
+}
+
+#[test]
+fn a_listing_that_goes_round_in_a_circle_ends_as_an_error() {
+    let mut simulation = simulation("", Slots::new(1, Keeping::Nothing));
+    (0..7).for_each(|number| put(&mut simulation, number));
+    simulation.world().lists_round = true;
+    let process = simulation.start(usize::MAX).unwrap();
+    let Err(PassError::List(error)) = simulation.pass(&process) else { panic!("it ended well") };
+    assert!(error.to_string().contains("goes round in a circle"), "{error}");
+    assert_eq!(error.class(), crate::retry::ErrorClass::Connection);
+    simulation.world().lists_round = false;
+    assert_eq!(simulation.pass(&process).unwrap().known, 7, "what it showed was taken");
+}

@@ -112,6 +112,10 @@ pub(super) struct World {
     pub listed: usize,
     /// Whether the server lists the last key first.
     pub lists_backwards: bool,
+    /// Whether a page names its first key twice, and begins with the last one of the page before.
+    pub lists_twice: bool,
+    /// Whether the first page follows the last one.
+    pub lists_round: bool,
     /// How long a fetch takes.
     pub fetch_takes: SignedDuration,
     pub disk: Option<Arc<Disk>>,
@@ -215,7 +219,7 @@ impl Source for Hand {
             all.reverse();
         }
         let mut left = all.into_iter().skip_while(|(key, _)| after.as_ref().is_some_and(|after| *key != after));
-        if after.is_some() {
+        if after.is_some() && !world.lists_twice {
             left.next();
         }
         let mut objects: Vec<Object> = left
@@ -231,7 +235,12 @@ impl Source for Hand {
             })
             .collect();
         let last = objects.last().map(|object| PageToken::Continued(object.key.as_str().to_owned()));
-        let next = last.filter(|_| left.next().is_some());
+        let next = match (left.next().is_some(), world.lists_round) {
+            (false, true) => world.bucket.keys().next().map(|key| PageToken::Continued(key.as_str().to_owned())),
+            (goes_on, _) => last.filter(|_| goes_on),
+        };
+        let again = objects.first().filter(|_| world.lists_twice).cloned();
+        objects.extend(again);
         world.listed += objects.len();
         objects.sort_by(|one, other| (one.last_modified, &one.key).cmp(&(other.last_modified, &other.key)));
         Ok(Page { objects, next, ..Page::default() })

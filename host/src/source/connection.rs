@@ -206,12 +206,23 @@ impl Terms {
 
 impl Connection {
     /// Makes a client. Nothing is sent yet: a wrong key shows with the first request.
-    #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
     pub async fn open(
         key: ConnectionKey,
         settings: &ConnectionSettings,
         http: &HttpClient,
         clock: &Arc<dyn Clock>,
+    ) -> Self {
+        Self::with_patience(key, settings, http, clock, STALLED).await
+    }
+
+    /// The same with so much patience for a body that stands still.
+    #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
+    pub(super) async fn with_patience(
+        key: ConnectionKey,
+        settings: &ConnectionSettings,
+        http: &HttpClient,
+        clock: &Arc<dyn Clock>,
+        stalled: Duration,
     ) -> Self {
         let region = Region::new(settings.region.clone());
         let surroundings = Surroundings { region: &region, http, clock };
@@ -235,7 +246,7 @@ impl Connection {
             .http_client(http.0.clone())
             .retry_config(retries())
             .timeout_config(timeouts())
-            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED).build())
+            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(stalled).build())
             // Asked for where a whole body is read. Of a part, some servers send the whole's checksum.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         config.set_endpoint_url(settings.endpoint_url.clone());

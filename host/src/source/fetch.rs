@@ -218,7 +218,8 @@ impl Stored {
             let found = digest(File::open(copy.path())?, checksum.algorithm.into_impl())?;
             Ok((copy, found == checksum.value))
         });
-        match computed.await.map_err(io::Error::other).flatten().map_err(unreadable)? {
+        let ended = |_| io::Error::other("a thread of ours ended unexpectedly");
+        match computed.await.map_err(ended).flatten().map_err(unreadable)? {
             (copy, true) => Ok(copy),
             (_, false) => corrupt("the server's checksum does not fit"),
         }
@@ -263,6 +264,9 @@ fn md5_of(etag: &ETag) -> Option<[u8; 16]> {
     }
     u128::from_str_radix(etag.as_str(), 16).ok().map(u128::to_be_bytes)
 }
+
+#[cfg(test)]
+mod stalled_tests;
 
 #[cfg(test)]
 mod tests {

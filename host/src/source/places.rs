@@ -9,7 +9,7 @@ use crate::object::BucketName;
 use super::error::Failure;
 use super::identity::Identity;
 use super::listing::{decoded, is_encoded};
-use super::{Connection, SourceError};
+use super::{Circle, Connection, FailureKind, SourceError};
 
 /// Prefixes shown at most.
 const PREFIXES: usize = 1_000;
@@ -43,15 +43,17 @@ impl Connection {
     }
 
     async fn listed(&self) -> Result<BTreeSet<BucketName>, Failure> {
-        let mut names = BTreeSet::new();
+        let (mut names, mut circle) = (BTreeSet::new(), Circle::default());
         let mut token = None;
         loop {
             let request = self.client.list_buckets().set_continuation_token(token);
             let answer = self.identity.send(|| request.clone().send()).await?;
             names.extend(answer.buckets().iter().filter_map(|bucket| bucket.name()?.parse::<BucketName>().ok()));
             token = answer.continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if token.is_none() {
-                return Ok(names);
+            match &token {
+                None => return Ok(names),
+                Some(token) if circle.closes_at(token) => return Err(endless()),
+                Some(_) => {}
             }
         }
     }
@@ -99,6 +101,11 @@ impl Connection {
         }
         Ok(found)
     }
+}
+
+/// A list whose server gives the same tokens again and again.
+pub(super) fn endless() -> Failure {
+    Failure::new(FailureKind::Unexpected).with_message("the list goes round in a circle and has no end")
 }
 
 /// The bucket and the prefix of a grant's scope.

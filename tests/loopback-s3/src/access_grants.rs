@@ -1,9 +1,15 @@
 //! S3 Access Grants, as the reference of S3 Control describes GetDataAccess and ListCallerAccessGrants: requests, answers
 //! and errors.
 //!
+//! Modelled with the limits that the reference states: an account id of twelve digits; a duration of 900 to 43,200
+//! seconds, of an hour where none is asked for; a target that begins with `s3://`; up to 1,000 grants a page; signatures,
+//! and clocks that are right within 15 minutes.
+//!
 //! Not modelled: locations and their roles, grantees (every grant is the server's own key pair's), WRITE, identity
-//! centres, applications, resource policies of other accounts, the privilege `Minimal`, and that the instance stands in
-//! one region. The account's id is taken from the header alone, not from the host's name.
+//! centres, applications, resource policies of other accounts, the privilege `Minimal`, the largest number of grants and
+//! the longest target, quotas of requests (a test orders `SlowDown`), and that the instance stands in one region. The
+//! account's id is taken from the header alone, not from the host's name. Credentials end when a test says so, not with
+//! time ([`Issuer::expire`]); that the SDK is told an end is all that time does here.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -81,7 +87,7 @@ pub(crate) fn caller_grants<B>(request: &Request<B>, issuer: &Issuer) -> Result<
 fn asked<B>(request: &Request<B>, issuer: &Issuer) -> Result<(String, HashMap<String, String>), Refusal> {
     let access_key = signature::check(request, b"", "s3", issuer)?;
     let account = request.headers().get("x-amz-account-id").and_then(|account| account.to_str().ok());
-    let Some(account) = account.filter(|account| account.len() == 12) else {
+    let Some(account) = account.filter(|id| id.len() == 12 && id.bytes().all(|digit| digit.is_ascii_digit())) else {
         return Err((400, "InvalidRequest", "The account id is missing".to_owned()));
     };
     if !issuer.has_instance(account) {

@@ -42,6 +42,11 @@ pub enum Fault {
         /// Bytes that arrive.
         after: u64,
     },
+    /// The body stands still after so many bytes, and the connection stays.
+    Stall {
+        /// Bytes that arrive.
+        after: u64,
+    },
     /// One byte of the body is another.
     Corrupt {
         /// Its position in the body.

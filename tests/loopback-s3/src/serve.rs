@@ -83,6 +83,7 @@ async fn respond(
     let size = head.headers.get("content-length").and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let body = match fault {
         Some(Fault::Truncate { after }) => streamed(truncated(pieces, after)),
+        Some(Fault::Stall { after }) => streamed(beginning(pieces, after).chain(futures::stream::pending())),
         Some(Fault::Corrupt { at }) => streamed(corrupted(pieces, at)),
         Some(Fault::Slow { pause }) => streamed(pieces.then(move |piece| async move {
             tokio::time::sleep(pause).await;
@@ -163,22 +164,28 @@ fn streamed(pieces: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static)
     StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync()
 }
 
-fn truncated(
+fn beginning(
     pieces: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
-    after: u64,
+    size: u64,
 ) -> impl Stream<Item = Result<Bytes, Failure>> + Send + 'static {
-    let cut = pieces.scan(after, |left, piece| {
+    pieces.scan(size, |left, piece| {
         let piece = piece.map(|piece| piece.slice(..piece.len().min(usize::try_from(*left).unwrap_or(usize::MAX))));
         let over = *left == 0;
         *left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
         futures::future::ready((!over).then_some(piece))
-    });
+    })
+}
+
+fn truncated(
+    pieces: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
+    after: u64,
+) -> impl Stream<Item = Result<Bytes, Failure>> + Send + 'static {
     // What was cut must be on its way before the connection ends.
     let end = futures::stream::once(async {
         tokio::task::yield_now().await;
         Err(broken())
     });
-    cut.chain(end)
+    beginning(pieces, after).chain(end)
 }
 
 fn corrupted(

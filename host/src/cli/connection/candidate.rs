@@ -66,7 +66,7 @@ fn try_here(
                 found(probe);
             }
         }
-        tried.await.map_err(|error| Failed::of(BUG, &error))
+        tried.await.map_err(|_| Failed::new(BUG, "trying it ended unexpectedly"))
     })?;
     Ok(tried?)
 }

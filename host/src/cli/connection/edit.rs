@@ -17,6 +17,10 @@ use crate::object::ConnectionKey;
 ///
 /// Which those are follows from how it gets its credentials; a pair of keys is changed by `rotate`. Where the change concerns
 /// more than its name, it is tried before it is written, at the buckets of its integrations.
+///
+/// How it gets its credentials stays as it is, because every other field follows from that. For another way, add another
+/// connection beside it, which is tried by itself; then have each integration look there, by `gristmill integration repoint
+/// NAME --connection KEY`, which takes nothing again; and delete the old one when nothing uses it any more.
 #[derive(Debug, Args)]
 #[command(
     after_help = "  gristmill connection edit acme --set region=eu-west-1 --set 'name=Acme in Dublin' --unset tenant"
@@ -91,7 +95,12 @@ impl Edit {
             Failed::new(CONFIGURATION, format!("`{key}` does not say how it gets its credentials"))
                 .hint(Some("gristmill check".to_owned()))
         })?;
-        let path = |field: &str| mode.path_of(field).map_err(|why| Failed::new(USAGE, format!("`{key}`: {why}")));
+        let path = |field: &str| {
+            mode.path_of(field).map_err(|why| {
+                Failed::new(USAGE, format!("`{key}`: {why}"))
+                    .hint(Some("another way to credentials: gristmill connection edit --help".to_owned()))
+            })
+        };
         for (field, value) in &self.set {
             let value = match (field.as_str(), value.parse::<bool>()) {
                 ("force_path_style", Ok(value)) => value.into(),

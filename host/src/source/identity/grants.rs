@@ -19,7 +19,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::object::BucketName;
+use crate::source::Circle;
 use crate::source::error::{Failure, FailureKind};
+use crate::source::places::endless;
 
 use super::lease::{Offer, Term};
 use super::{Identity, Stamp};
@@ -185,7 +187,7 @@ impl Grants {
     pub(in crate::source) async fn scopes(&self, bucket: Option<&BucketName>) -> Result<BTreeSet<String>, Failure> {
         let within = bucket.map(|bucket| format!("s3://{bucket}/"));
         let target = Target(within.clone().unwrap_or_else(|| "s3://".to_owned()));
-        let mut scopes = BTreeSet::new();
+        let (mut scopes, mut circle) = (BTreeSet::new(), Circle::default());
         let mut token = None;
         loop {
             let request = self.client.list_caller_access_grants().account_id(&self.settings.account_id);
@@ -198,8 +200,10 @@ impl Grants {
                 .filter(|grant| matches!(grant.permission(), Some(Permission::Read | Permission::Readwrite)));
             scopes.extend(readable.filter_map(|grant| grant.grant_scope().map(str::to_owned)));
             token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if token.is_none() {
-                return Ok(scopes);
+            match &token {
+                None => return Ok(scopes),
+                Some(token) if circle.closes_at(token) => return Err(endless()),
+                Some(_) => {}
             }
         }
     }
