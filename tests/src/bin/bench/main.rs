@@ -8,6 +8,7 @@
 //! | `postgres` | usage records staged and merged in PostgreSQL, against SQLite |
 //! | `similar-names` | misspelt names against a store of accounts |
 //! | `big-file` | a file larger than memory should ever be, and the memory it takes |
+//! | `fairness` | a tenant's files alone, and beside those of a tenant whose mapper takes all it may |
 //! | `authors` | the row API of the Rust SDK, against the bare columns of the contract |
 //!
 //! What is compared runs in turns, round by round, and a ratio is the median of the rounds' own ratios: what else the
@@ -20,6 +21,7 @@ mod bed;
 mod big_file;
 mod csv;
 mod data;
+mod fairness;
 mod figures;
 mod known_objects;
 mod memory;
@@ -44,13 +46,14 @@ impl Scale {
 }
 
 type Part = fn(Scale) -> Result<()>;
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("csv", csv::run),
     ("small-files", small_files::run),
     ("known-objects", known_objects::run),
     ("postgres", postgres::run),
     ("similar-names", similar_names::run),
     ("big-file", big_file::run),
+    ("fairness", fairness::run),
     ("authors", authors::run),
 ];
 
@@ -59,7 +62,7 @@ fn main() -> ExitCode {
         Ok(wanted) => wanted,
         Err(problem) => {
             eprintln!(
-                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [postgres] [similar-names] [big-file] [authors]"
+                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [postgres] [similar-names] [big-file] [fairness] [authors]"
             );
             return ExitCode::from(64);
         }
