@@ -43,6 +43,7 @@ mod path;
 mod problem;
 mod raw;
 mod report;
+mod tenant;
 mod units;
 mod uses;
 mod vault_references;
@@ -57,6 +58,7 @@ pub use integration::{
 };
 pub use manual::example_file;
 pub use problem::{Position, Problem, Scope, render_problems};
+pub use tenant::Tenant;
 pub use units::{ByteSize, ByteSizeError, DurationError, duration_text, parse_duration};
 pub use uses::{Use, uses_of_connections};
 
@@ -141,6 +143,9 @@ pub struct Config {
     /// The account fields that are declared, without a problem.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub account_fields: BTreeMap<AccountFieldName, AccountField>,
+    /// What each tenant that has an integration may take, written or by default.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tenants: BTreeMap<TenantName, Tenant>,
     /// The integrations that run: switched on, and without a problem in them or in what they use.
     pub integrations: BTreeMap<IntegrationName, Integration>,
     /// The integrations with `enabled = false`, as far as they are in order.

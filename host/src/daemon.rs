@@ -144,9 +144,11 @@ pub async fn run_once(
     let stalls = tokio::spawn(notify::look_for_stalls(oversight.watch.clone(), allowed));
     let mut passes = tokio::task::JoinSet::new();
     // What arrives while this runs is not for it.
-    let slots = Slots::new(assembly.config.daemon.files_at_once, Keeping::Nothing);
+    let slots = assembly::places(&assembly.config, Keeping::Nothing);
     for settings in assembly.config.integrations.values().cloned() {
-        let (assembly, slots, oversight) = (Arc::clone(&assembly), slots.clone(), oversight.clone());
+        let effort = assembly.efforts.of(&settings.tenant);
+        let oversight = Oversight { effort, ..oversight.clone() };
+        let (assembly, slots) = (Arc::clone(&assembly), slots.clone());
         passes.spawn(async move {
             let name = settings.name.clone();
             (name, one_pass(&assembly, settings, &slots, &oversight).await)
@@ -362,7 +364,8 @@ impl Running {
             .cloned()
             .collect();
         for settings in wanted {
-            let oversight = Oversight { watch: self.watch.clone(), ..Oversight::default() };
+            let effort = self.assembly.efforts.of(&settings.tenant);
+            let oversight = Oversight { watch: self.watch.clone(), effort, ..Oversight::default() };
             let scheduled = Scheduled::start(Arc::clone(&self.assembly), settings.clone(), oversight);
             self.integrations.insert(settings.name, scheduled);
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use jiff::tz::TimeZone;
+use tokio::sync::oneshot;
 
 use crate::account_fields::{AccountFieldError, AccountFields};
 use crate::clock::Clock;
@@ -72,6 +73,19 @@ pub struct Pipeline<S> {
 }
 
 impl<S> Pipeline<S> {
+    /// How much memory the mappers of one of its files may use by their own limits. The built-in one is ours, and does not
+    /// count.
+    pub fn mapper_memory(&self) -> u64 {
+        let transforms =
+            [(&self.settings.field_mapping, &self.recipe.fields), (&self.settings.product_usage, &self.recipe.usage)];
+        let memory =
+            |(chosen, transform): (&Option<config::Transform>, &Option<Transform>)| match chosen.as_ref()?.mapper {
+                MapperChoice::BuiltIn => None,
+                MapperChoice::Named(_) => Some(transform.as_ref()?.mapper.limits().memory as u64),
+            };
+        transforms.into_iter().filter_map(memory).sum()
+    }
+
     /// The digest of everything that decides whether an object is merged: of the recipe (R6) and of the limits on its rows
     /// (R11). What failed under one is tried once more under another.
     pub fn tried_under(&self) -> MappingDigest {
@@ -437,7 +451,7 @@ async fn deliver<S: Source>(
     };
     let (fed, spooled) = {
         let (pipeline, oversight) = (Arc::clone(pipeline), oversight.clone());
-        blocking(move || Ok((merge(&pipeline, &to_feed, delivery, &spooled, &oversight), spooled))).await?
+        on_own_thread(move || (merge(&pipeline, &to_feed, delivery, &spooled, &oversight), spooled)).await?
     };
     let failed = fed.map(|fed| standing.add(fed));
     // The others still want it.
@@ -563,6 +577,17 @@ async fn same_content<S>(
 /// Runs blocking work off the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Failure::Panicked))
+}
+
+/// Runs a file's work on a thread that ends with it, so that it may stand back for others ([`crate::effort`]).
+async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    let (tell, told) = oneshot::channel();
+    let begin = std::thread::Builder::new().name("stage".into()).spawn(move || {
+        // Whoever asked may have gone.
+        let _ = tell.send(work());
+    });
+    begin.map_err(|_| Failure::Panicked)?;
+    told.await.map_err(|_| Failure::Panicked)
 }
 
 /// The format of an object, which its listing has already been filtered by; or of a file of this machine that stands for

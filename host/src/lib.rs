@@ -50,6 +50,7 @@ pub mod daemon;
 pub mod decode;
 pub mod destination;
 pub mod dry_run;
+pub mod effort;
 pub mod events;
 pub mod expectation;
 pub mod ingest;

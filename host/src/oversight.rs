@@ -1,11 +1,13 @@
 //! Whether to stop, signs of life, and how far a step has come: what long work shares with whoever oversees it.
 //!
-//! Like `object`, it uses no other module.
+//! Like `object`, it uses no other module but what measures effort.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::effort::Effort;
 
 /// What long work is given to be overseen by.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +18,8 @@ pub struct Oversight {
     pub watch: Watch,
     /// Counts rows for whoever shows them.
     pub progress: Progress,
+    /// Counts the processor time that files take for whose they are.
+    pub effort: Effort,
 }
 
 /// A wish to stop, shared by whoever may have it: first for no new objects, then for those at work, too.

@@ -38,7 +38,7 @@ use backfill::{HeldBack, Turn, decide_backfill};
 use confirmations::refuse_unconfirmed;
 use listing::Listing;
 use place::refuse_another_place;
-pub use slots::{Keeping, Lane, Slot, Slots};
+pub use slots::{Allowance, Holding, Keeping, Lane, Slot, Slots};
 
 /// What a pass found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -176,6 +176,7 @@ pub async fn pass<S: Source>(
     let mut pass = Pass {
         pipeline,
         oversight,
+        mapper_memory: pipeline.mapper_memory(),
         settled,
         report: PassReport::default(),
         at_work: JoinSet::new(),
@@ -241,6 +242,8 @@ fn tell<S>(pipeline: &Pipeline<S>, new: &NewObject, kind: Kind, rows: Option<Row
 struct Pass<'a, S> {
     pipeline: &'a Arc<Pipeline<S>>,
     oversight: &'a Oversight,
+    /// What the mappers of one file may use.
+    mapper_memory: u64,
     /// When what was there first had been dealt with.
     settled: Timestamp,
     report: PassReport,
@@ -384,7 +387,7 @@ impl<S: Source> Pass<'_, S> {
 
     /// Begins an object as soon as there is a slot for it, unless the pass ends first.
     async fn start(&mut self, new: NewObject, lane: Lane, slots: &Slots) -> Result<Going, PassError> {
-        let slot = slots.take(&self.pipeline.settings.tenant, lane).await;
+        let slot = slots.take(&self.pipeline.settings.tenant, lane, self.mapper_memory).await;
         if self.oversight.stop.asked() || self.stops.is_some() {
             return Ok(Going::Ends);
         }

@@ -7,13 +7,9 @@ use std::path::Path;
 
 use gristmill_loopback_s3::{Config, Server};
 use gristmill_tests::daemon::Bed;
+use gristmill_tests::guests::Guest;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
-
-#[path = "one_mistake_stops_one/guests.rs"]
-mod guests;
-
-use guests::Guest;
 
 const BUCKET: &str = "exports";
 

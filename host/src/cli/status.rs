@@ -108,6 +108,15 @@ fn show(answer: &Value, integrations: &[Value], problems: &[Value]) {
             }
         }
     }
+    for tenant in answer.get("tenants").and_then(Value::as_array).into_iter().flatten() {
+        if tenant.get("stands_back") == Some(&Value::Bool(true)) {
+            let name = paint.bold(text(tenant, "tenant"));
+            output::print(format!(
+                "{} tenant {name}: its mappers take long, so its files stand back for others",
+                paint.yellow("slow")
+            ));
+        }
+    }
     show_mappers(answer, &paint);
     if let Some(disk) = answer.get("disk") {
         let [ledger, spool] = ["ledger", "spool"].map(|name| HumanBytes(number(disk, name)));

@@ -30,6 +30,7 @@ mod mapping;
 mod matching;
 mod notify;
 mod secrets;
+mod tenant;
 mod vault;
 
 /// The process's environment, or another in tests.
@@ -74,6 +75,7 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
         poll_interval,
     };
     let integrations = integration::check(&mut report, &names);
+    let tenants = tenant::check(&mut report, &daemon, &integrations);
     let config = Config {
         daemon,
         vault_key,
@@ -82,6 +84,7 @@ pub(super) fn check(document: &Document<'_>, environment: Environment<'_>) -> (C
         destinations: destinations.named,
         notify: notify.named,
         account_fields: account_fields.named,
+        tenants,
         integrations: integrations.active,
         switched_off: integrations.switched_off,
     };

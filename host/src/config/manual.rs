@@ -19,15 +19,17 @@ use super::raw::secrets::{
     RawAppRole, RawAwsSecret, RawAwsSecretsManager, RawGoogleSecret, RawGoogleSecretManager, RawHashicorpSecret,
     RawHashicorpVault, RawSecrets,
 };
+use super::raw::tenant::RawTenant;
 use super::raw::vault::{RawVault, RawVaultKey};
 use super::raw::{Documented, KeyDocs, RawSecretReference};
 
 /// The tables at the root, in the order of the example file.
-pub(super) const SECTIONS: [&str; 9] = [
+pub(super) const SECTIONS: [&str; 10] = [
     "daemon",
     "vault",
     "connections",
     "integrations",
+    "tenants",
     "account_fields",
     "mappers",
     "destinations",
@@ -59,7 +61,7 @@ const fn table<Raw: Documented>(pattern: &'static str, shown: Shown) -> Table {
 }
 
 /// All tables, in the order of the example file.
-static TABLES: [Table; 74] = [
+static TABLES: [Table; 75] = [
     table::<RawDaemon>("daemon", Shown::Live("[daemon]")),
     table::<RawLog>("daemon.log", Shown::Live("[daemon.log]")),
     table::<RawVault>("vault", Shown::Live("[vault]")),
@@ -111,6 +113,7 @@ static TABLES: [Table; 74] = [
     table::<RawExcel>("integrations.*.excel", Shown::Live("[integrations.acme-accounts.excel]")),
     table::<RawDecodeLimits>("integrations.*.limits", Shown::Live("[integrations.acme-accounts.limits]")),
     table::<RawMapperChoice>("integrations.*.mapper", Shown::Alternative("[integrations.acme-accounts.mapper]")),
+    table::<RawTenant>("tenants.*", Shown::Live("[tenants.acme]")),
     table::<RawAccountField>("account_fields.*", Shown::Live("[account_fields.arr]")),
     table::<RawMapper>("mappers.*", Shown::Live("[mappers.acme]")),
     table::<RawLimits>("mappers.*.limits", Shown::Live("[mappers.acme.limits]")),

@@ -53,6 +53,8 @@ pub enum Scope {
     Destination(String),
     /// One declared account field, and the integrations that map it.
     AccountField(String),
+    /// The limits of one tenant, which has the defaults then.
+    Tenant(String),
     /// One webhook that would be told of alarms.
     Notify(String),
     /// One service that keeps secrets, and whoever needs one of them.
@@ -72,6 +74,7 @@ impl Scope {
                 "mappers" => Self::Mapper(name.clone()),
                 "destinations" => Self::Destination(name.clone()),
                 "account_fields" => Self::AccountField(name.clone()),
+                "tenants" => Self::Tenant(name.clone()),
                 "notify" => Self::Notify(name.clone()),
                 "secrets" => Self::Secrets(name.clone()),
                 "integrations" => Self::Integration(name.clone()),
@@ -92,6 +95,7 @@ impl Scope {
             | Self::Mapper(_)
             | Self::Destination(_)
             | Self::AccountField(_)
+            | Self::Tenant(_)
             | Self::Notify(_)
             | Self::Secrets(_)
             | Self::Integration(_) => false,

@@ -20,6 +20,7 @@ pub(super) mod mapper;
 pub(super) mod mapping;
 pub(super) mod notify;
 pub(super) mod secrets;
+pub(super) mod tenant;
 pub(super) mod vault;
 
 /// A raw struct with its documentation.

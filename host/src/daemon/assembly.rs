@@ -1,9 +1,10 @@
 //! The parts that all integrations share, and how one integration's own are put together from them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::credentials;
 use super::destinations::Destinations;
@@ -11,13 +12,14 @@ use super::receivers;
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
+use crate::effort::{self, Efforts};
 use crate::events;
 use crate::ingest::{Breakers, DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Control, Ledger, LedgerError, Place};
 use crate::mapper::{CompileLimits, ComponentFile, Fault, Figures, Limits, Mapper, MapperError, MapperHost, Signed};
 use crate::notify::Outbox;
-use crate::object::{ConnectionKey, DestinationName};
-use crate::pass::{Keeping, Slots};
+use crate::object::{ConnectionKey, DestinationName, TenantName};
+use crate::pass::{Allowance, Keeping, Slots};
 use crate::rejects::Former;
 use crate::renames::{self, RenameError};
 use crate::secrets::{SecretError, Secrets};
@@ -33,6 +35,8 @@ pub struct Assembly {
     pub ledger: Ledger,
     /// Places for files at work.
     pub slots: Slots,
+    /// What tenants are behind with.
+    pub efforts: Arc<Efforts<TenantName>>,
     /// Which mappers fail on every file.
     pub breakers: Arc<Breakers>,
     /// Who is told of what goes wrong.
@@ -43,12 +47,19 @@ pub struct Assembly {
     secrets: Secrets,
     http: HttpClient,
     opened: Arc<OpenedConnections>,
+    /// Held by whoever makes a recipe, by tenant.
+    turns: Arc<Turns>,
     /// Held while destinations follow to another name or place.
     renaming: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Those of one connection share its client and the credentials that it obtains, whichever configuration opened it.
 type OpenedConnections = tokio::sync::Mutex<HashMap<ConnectionKey, Connection>>;
+
+type Turns = tokio::sync::Mutex<HashMap<TenantName, Arc<tokio::sync::Mutex<()>>>>;
+
+/// How long one recipe may keep a tenant's others waiting: two mappers compiled at their limit.
+const TURN: Duration = Duration::from_secs(5 * 60);
 
 /// The ledger's file in the state directory.
 const LEDGER: &str = "ledger.redb";
@@ -244,6 +255,29 @@ fn limits(configured: config::MapperLimits) -> Limits {
     }
 }
 
+/// The places that the configuration has for files at work.
+pub(super) fn places(config: &Config, keeping: Keeping) -> Slots {
+    let slots = Slots::new(config.daemon.files_at_once, keeping);
+    slots.change(config.daemon.files_at_once, allowances(config));
+    slots
+}
+
+/// What each tenant may take of them.
+fn allowances(config: &Config) -> BTreeMap<TenantName, Allowance> {
+    let allowance = |limits: &config::Tenant| Allowance {
+        files: limits.files_at_once,
+        mapper_memory: limits.mapper_memory.bytes(),
+    };
+    config.tenants.iter().map(|(tenant, limits)| (tenant.clone(), allowance(limits))).collect()
+}
+
+/// Gives each tenant its share of the processors.
+fn share_out(config: &Config, efforts: &Efforts<TenantName>) {
+    for (tenant, limits) in &config.tenants {
+        efforts.change(tenant, limits.processor_share.as_f64());
+    }
+}
+
 impl Assembly {
     /// What the state directory takes up.
     pub fn disk(&self) -> Disk {
@@ -259,13 +293,16 @@ impl Assembly {
         let spool =
             Spool::open(state.join("spool"), config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes())?;
         let workshop = Arc::new(Workshop::open(state, Launcher::this_binary())?);
-        let slots = Slots::new(config.daemon.files_at_once, Keeping::Half);
+        let slots = places(&config, Keeping::Half);
+        let efforts = Arc::default();
+        share_out(&config, &efforts);
         let destinations = Arc::new(Destinations::of(&config));
         let secrets = config.secrets();
         Ok(Self {
             config,
             ledger,
             slots,
+            efforts,
             breakers: Arc::default(),
             outbox: Outbox::default(),
             spool,
@@ -274,13 +311,15 @@ impl Assembly {
             secrets,
             http: HttpClient::new(),
             opened: Arc::default(),
+            turns: Arc::default(),
             renaming: Arc::default(),
         })
     }
 
     /// The same state directory under another configuration, whose limits hold from now on for whoever runs already.
     pub fn reload(&self, config: Config) -> Self {
-        self.slots.resize(config.daemon.files_at_once);
+        self.slots.change(config.daemon.files_at_once, allowances(&config));
+        share_out(&config, &self.efforts);
         self.spool.change_limits(config.daemon.spool_limit.bytes(), config.daemon.min_free.bytes());
         Self {
             destinations: Arc::new(self.destinations.reload(&config)),
@@ -288,12 +327,14 @@ impl Assembly {
             config,
             ledger: self.ledger.clone(),
             slots: self.slots.clone(),
+            efforts: Arc::clone(&self.efforts),
             breakers: Arc::clone(&self.breakers),
             outbox: self.outbox.clone(),
             spool: self.spool.clone(),
             workshop: Arc::clone(&self.workshop),
             http: self.http.clone(),
             opened: Arc::clone(&self.opened),
+            turns: Arc::clone(&self.turns),
             renaming: Arc::clone(&self.renaming),
         }
     }
@@ -318,14 +359,12 @@ impl Assembly {
     pub async fn pipeline(self: &Arc<Self>, settings: &Integration) -> Result<Arc<Pipeline<S3Source>>, PartError> {
         let control = self.settle_names(settings).await?;
         let source = self.source(settings, &control).await?;
-        let (mut recipe, destinations) = {
+        let mut recipe = self.recipe(settings).await?;
+        let destinations = {
             let (assembly, settings) = (Arc::clone(self), settings.clone());
-            tokio::task::spawn_blocking(move || {
-                let recipe = assembly.workshop.recipe(&assembly.config, &settings)?;
-                Ok((recipe, assembly.destinations.set(&settings.destinations)?))
-            })
-            .await
-            .unwrap_or(Err(PartError::Panicked))?
+            tokio::task::spawn_blocking(move || assembly.destinations(&settings))
+                .await
+                .unwrap_or(Err(PartError::Panicked))?
         };
         recipe.former = Former { names: control.former_names.clone(), moves: control.moves.clone() };
         Ok(Arc::new(Pipeline {
@@ -343,6 +382,30 @@ impl Assembly {
             mark: Mark::default(),
             is_compared: AtomicBool::new(false),
         }))
+    }
+
+    /// Makes an integration's recipe. A tenant makes one at a time, aside: compiling a component may take a processor and
+    /// gigabytes for a minute, and a reload may bring many.
+    async fn recipe(self: &Arc<Self>, settings: &Integration) -> Result<Recipe, PartError> {
+        let turns = Arc::clone(self.turns.lock().await.entry(settings.tenant.clone()).or_default());
+        let turn = turns.lock().await;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let (assembly, settings) = (Arc::clone(self), settings.clone());
+        let begun = std::thread::Builder::new().name("assembly".into()).spawn(move || {
+            effort::stand_aside();
+            // Whoever asked may have gone.
+            let _ = tell.send(assembly.workshop.recipe(&assembly.config, &settings));
+        });
+        begun.map_err(|_| PartError::Panicked)?;
+        let mut told = std::pin::pin!(told);
+        let in_time = tokio::time::timeout(TURN, &mut told).await;
+        drop(turn);
+        let made = match in_time {
+            Ok(made) => made,
+            // A file system that hangs keeps the tenant's other integrations waiting no longer.
+            Err(_) => told.await,
+        };
+        made.unwrap_or(Err(PartError::Panicked))
     }
 
     /// Sees that the ledger knows what is an integration's under the names and in the place that it and its connection have now

@@ -278,6 +278,7 @@ impl Desk {
             "daemon": matches!(self.place, Place::Beside(_)),
             "disk": to_value(&assembly.disk())?,
             "integrations": to_value(&integrations)?,
+            "tenants": to_value(&super::status::tenants(assembly))?,
             "mappers": to_value(&assembly.workshop().figures())?,
             "kept_back": to_value(&assembly.breakers.open())?,
             "problems": problems,

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Assembly;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Integration, duration_text};
+use crate::config::{self, Integration, duration_text};
 use crate::expectation::{self, Overdue};
 use crate::ledger::{Backlog, Control};
 use crate::object::{IntegrationName, ObjectKey, TenantName};
-use crate::pass::PassReport;
+use crate::pass::{Holding, PassReport};
 
 /// What one integration is doing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -149,6 +150,37 @@ impl Board {
         status.last_pass = Some(report);
         status.last_pass_at = Some(SystemClock.now());
     }
+}
+
+/// What the files of one tenant may take, and what they take now.
+#[derive(Debug, Serialize)]
+pub struct TenantStatus<'a> {
+    /// Which.
+    tenant: &'a TenantName,
+    /// The most of its files that are in work at once.
+    files_at_once: usize,
+    /// The most that their mappers may use, in bytes.
+    mapper_memory: u64,
+    /// The share of the processors that they may take beyond what they warrant.
+    processor_share: f64,
+    /// What they take.
+    #[serde(flatten)]
+    holding: Holding,
+    /// Whether they get only the processor time that others leave.
+    stands_back: bool,
+}
+
+/// Every tenant that has an integration.
+pub fn tenants<'a>(assembly: &'a Assembly) -> Vec<TenantStatus<'a>> {
+    let status = |(tenant, limits): (&'a TenantName, &config::Tenant)| TenantStatus {
+        tenant,
+        files_at_once: limits.files_at_once,
+        mapper_memory: limits.mapper_memory.bytes(),
+        processor_share: limits.processor_share.as_f64(),
+        holding: assembly.slots.holding(tenant),
+        stands_back: assembly.efforts.of(tenant).stands_back(),
+    };
+    assembly.config.tenants.iter().map(status).collect()
 }
 
 /// An integration that no daemon is running.

@@ -17,6 +17,7 @@ use crate::account_fields::AccountFields;
 use crate::batch::{AccountBatch, AccountLayout, Batch, Issues, TableHead, UsageBatch, UsageLayout};
 use crate::decode::DecodeError;
 use crate::destination::Intake;
+use crate::effort::Pace;
 use crate::mapper::{FieldMapping, Mapper, Source, UsageMapping};
 use crate::object::Object;
 use crate::oversight::{Beat, Oversight, Progress, Stop};
@@ -96,19 +97,21 @@ pub fn transform(
 ) -> Result<Transformed, Failure> {
     let beat = oversight.watch.begin("ingestion");
     let reader = Reader::open(recipe, object, file)?;
+    let effort = oversight.effort.of_file(object.size);
+    let pace = effort.pace();
     let mappers = Mappers::instantiate(recipe, object, rows)?;
     std::thread::scope(|scope| {
         let (decoded_in, decoded) = sync_channel(IN_FLIGHT);
         let (mapped_in, mapped) = sync_channel(IN_FLIGHT);
         std::thread::Builder::new()
             .name("decode".into())
-            .spawn_scoped(scope, move || decode_tables(reader, &decoded_in, &oversight.stop))
+            .spawn_scoped(scope, || decode_tables(reader, decoded_in, &oversight.stop, effort.pace()))
             .map_err(|_| Failure::Panicked)?;
         std::thread::Builder::new()
             .name("map".into())
-            .spawn_scoped(scope, move || mappers.map_tables(decoded, &mapped_in))
+            .spawn_scoped(scope, || mappers.map_tables(decoded, mapped_in, effort.pace()))
             .map_err(|_| Failure::Panicked)?;
-        Stage::new(staging, rows.whose, issues, &oversight.progress, beat).stage_all(mapped)
+        Stage::new(staging, rows.whose, issues, &oversight.progress, beat).stage_all(mapped, pace)
     })
 }
 
@@ -137,7 +140,7 @@ impl Iterator for Again {
     }
 }
 
-fn decode_tables(mut reader: Reader, out: &SyncSender<Result<Decoded, Failure>>, stop: &Stop) {
+fn decode_tables(mut reader: Reader, out: SyncSender<Result<Decoded, Failure>>, stop: &Stop, mut pace: Pace) {
     // A failed send means that a later step has failed and has the word.
     let mut next_table = || -> Result<bool, Failure> {
         let Some(head) = reader.next_table()? else { return Ok(false) };
@@ -148,6 +151,7 @@ fn decode_tables(mut reader: Reader, out: &SyncSender<Result<Decoded, Failure>>,
         let Ok(wanted) = wanted.recv() else { return Ok(false) };
         reader.want(&wanted);
         while let Some(batch) = reader.next_batch()? {
+            pace.look();
             if stop.given_up() {
                 return Err(Failure::Stopped);
             }
@@ -220,10 +224,16 @@ impl<'a> Mappers<'a> {
         })
     }
 
-    fn map_tables(mut self, decoded: Receiver<Result<Decoded, Failure>>, out: &SyncSender<Result<Mapped, Failure>>) {
+    fn map_tables(
+        mut self,
+        decoded: Receiver<Result<Decoded, Failure>>,
+        out: SyncSender<Result<Mapped, Failure>>,
+        mut pace: Pace,
+    ) {
         let mut table_open = false;
         for step in decoded {
-            let mapped = step.and_then(|step| self.map(step, &mut table_open, out));
+            let mapped = step.and_then(|step| self.map(step, &mut table_open, &out));
+            pace.look();
             let failed = mapped.is_err();
             if out.send(mapped).is_err() || failed {
                 return;
@@ -354,8 +364,9 @@ impl<'a> Stage<'a> {
         Self { staging, whose, progress, beat, transformed, rejected: Vec::new(), left_out: Vec::new(), staged_to: 0 }
     }
 
-    fn stage_all(mut self, mapped: Receiver<Result<Mapped, Failure>>) -> Result<Transformed, Failure> {
+    fn stage_all(mut self, mapped: Receiver<Result<Mapped, Failure>>, mut pace: Pace) -> Result<Transformed, Failure> {
         for step in mapped {
+            pace.look();
             match step? {
                 Mapped::Table(table) => {
                     self.staging.open_table(table.accounts.as_ref(), table.usage.as_ref())?;

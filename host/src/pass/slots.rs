@@ -2,10 +2,15 @@
 //!
 //! New arrivals keep half the places: files of a backfill never hold more than the other half (R16). Where both wait for
 //! a place that either may have, the tenant whose turn it is gets it, and its new arrivals come first.
+//!
+//! A file that has a place keeps it to its end, so turns alone protect nobody from a tenant whose files take minutes: it
+//! would hold every place when another tenant's file comes. Each tenant has an [`Allowance`] that it never exceeds, and
+//! its new arrivals keep half of that, too.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::object::TenantName;
@@ -28,6 +33,29 @@ pub enum Keeping {
     Nothing,
 }
 
+/// What one tenant's files at work may take together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Places; at least one is given.
+    pub files: usize,
+    /// Bytes that their mappers may use by their own limits. A file that is alone at work may use more.
+    pub mapper_memory: u64,
+}
+
+/// What one tenant's files take of the places now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Holding {
+    /// Files at work.
+    pub files_at_work: usize,
+    /// Those of them that belong to a backfill.
+    #[serde(skip)]
+    backfill: usize,
+    /// Bytes that their mappers may use by their own limits.
+    pub mapper_memory_at_work: u64,
+    /// Whether another of its files waits for a place.
+    pub waits_for_a_place: bool,
+}
+
 /// A number of places. A tenant with a thousand files waits behind a tenant with one for one place at most.
 #[derive(Debug, Clone)]
 pub struct Slots(Arc<Mutex<State>>);
@@ -36,9 +64,13 @@ pub struct Slots(Arc<Mutex<State>>);
 struct State {
     places: usize,
     keeping: Keeping,
+    /// A tenant that is not in it may take every place.
+    allowances: BTreeMap<TenantName, Allowance>,
     /// Places taken, in all and by the backfill.
     taken: usize,
     taken_by_backfill: usize,
+    /// By whom. A tenant without a place is not in it.
+    held: BTreeMap<TenantName, Holding>,
     /// Who waits, by lane and tenant. A tenant with nobody waiting is not in it.
     arrivals: Lines,
     backfill: Lines,
@@ -46,42 +78,63 @@ struct State {
     served: Option<TenantName>,
 }
 
-type Lines = BTreeMap<TenantName, VecDeque<oneshot::Sender<Slot>>>;
+type Lines = BTreeMap<TenantName, VecDeque<Waiting>>;
+
+#[derive(Debug)]
+struct Waiting {
+    mapper_memory: u64,
+    give: oneshot::Sender<Slot>,
+}
+
+impl Waiting {
+    fn is_there(&self) -> bool {
+        !self.give.is_closed()
+    }
+}
 
 /// One place, given back when dropped.
 #[derive(Debug)]
 pub struct Slot {
+    tenant: TenantName,
     lane: Lane,
+    mapper_memory: u64,
     /// None once it is given back.
     slots: Option<Slots>,
 }
 
 impl Slots {
-    /// `count` places; at least one.
+    /// `count` places; at least one. Every tenant may take them all.
     pub fn new(count: usize, keeping: Keeping) -> Self {
         Self(Arc::new(Mutex::new(State {
             places: count.max(1),
             keeping,
+            allowances: BTreeMap::new(),
             taken: 0,
             taken_by_backfill: 0,
+            held: BTreeMap::new(),
             arrivals: Lines::new(),
             backfill: Lines::new(),
             served: None,
         })))
     }
 
-    /// Changes the number of places; at least one. Files at work beyond it are finished.
-    pub fn resize(&self, count: usize) {
-        self.lock().places = count.max(1);
+    /// Changes the number of places, at least one, and what each tenant may take of them; a tenant without an allowance
+    /// may take all. Files at work beyond that are finished.
+    pub fn change(&self, count: usize, allowances: BTreeMap<TenantName, Allowance>) {
+        let mut state = self.lock();
+        state.places = count.max(1);
+        state.allowances = allowances;
+        drop(state);
         self.serve();
     }
 
-    /// Waits for a place.
-    pub async fn take(&self, tenant: &TenantName, lane: Lane) -> Slot {
+    /// Waits for a place for a file whose mappers may use so many bytes.
+    pub async fn take(&self, tenant: &TenantName, lane: Lane, mapper_memory: u64) -> Slot {
         loop {
             let place = {
                 let (give, place) = oneshot::channel();
-                self.lock().lines(lane).entry(tenant.clone()).or_default().push_back(give);
+                let waiting = Waiting { mapper_memory, give };
+                self.lock().lines(lane).entry(tenant.clone()).or_default().push_back(waiting);
                 self.serve();
                 place
             };
@@ -97,6 +150,15 @@ impl Slots {
         self.lock().keeping
     }
 
+    /// What a tenant's files take of the places now.
+    pub fn holding(&self, tenant: &TenantName) -> Holding {
+        let state = self.lock();
+        let waits_for_a_place = [&state.arrivals, &state.backfill]
+            .iter()
+            .any(|lines| lines.get(tenant).is_some_and(|line| line.iter().any(Waiting::is_there)));
+        Holding { waits_for_a_place, ..state.held.get(tenant).copied().unwrap_or_default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,9 +166,10 @@ impl Slots {
     /// Gives out what is free.
     fn serve(&self) {
         let mut state = self.lock();
-        while let Some((next, lane)) = state.next_waiting() {
-            match next.send(Slot { lane, slots: Some(self.clone()) }) {
-                Ok(()) => state.take(lane),
+        while let Some((waiting, tenant, lane)) = state.next_waiting() {
+            let Waiting { mapper_memory, give } = waiting;
+            match give.send(Slot { tenant: tenant.clone(), lane, mapper_memory, slots: Some(self.clone()) }) {
+                Ok(()) => state.take(tenant, lane, mapper_memory),
                 // Whoever waited has gone.
                 Err(mut unwanted) => unwanted.slots = None,
             }
@@ -122,189 +185,105 @@ impl State {
         }
     }
 
-    fn take(&mut self, lane: Lane) {
+    fn take(&mut self, tenant: TenantName, lane: Lane, mapper_memory: u64) {
+        let held = self.held.entry(tenant).or_default();
+        held.files_at_work += 1;
+        held.mapper_memory_at_work += mapper_memory;
         self.taken += 1;
         match lane {
             Lane::Arrivals => {}
-            Lane::Backfill => self.taken_by_backfill += 1,
+            Lane::Backfill => {
+                held.backfill += 1;
+                self.taken_by_backfill += 1;
+            }
         }
     }
 
-    fn give_back(&mut self, lane: Lane) {
+    fn give_back(&mut self, slot: &Slot) {
         self.taken -= 1;
-        match lane {
-            Lane::Arrivals => {}
-            Lane::Backfill => self.taken_by_backfill -= 1,
+        let is_backfill = usize::from(slot.lane == Lane::Backfill);
+        self.taken_by_backfill -= is_backfill;
+        let Some(held) = self.held.get_mut(&slot.tenant) else { return };
+        held.files_at_work -= 1;
+        held.backfill -= is_backfill;
+        held.mapper_memory_at_work -= slot.mapper_memory;
+        if held.files_at_work == 0 {
+            self.held.remove(&slot.tenant);
+        }
+    }
+
+    /// How many of so many places a backfill may have.
+    fn for_backfill(&self, places: usize) -> usize {
+        match self.keeping {
+            // One place has to do for both.
+            Keeping::Half => places.div_ceil(2),
+            Keeping::Nothing => places,
         }
     }
 
     /// Whether a file of this lane may have a place now.
     fn is_free(&self, lane: Lane) -> bool {
-        let for_backfill = match self.keeping {
-            // One place has to do for both.
-            Keeping::Half => self.places.div_ceil(2),
-            Keeping::Nothing => self.places,
-        };
         self.taken < self.places
             && match lane {
                 Lane::Arrivals => true,
-                Lane::Backfill => self.taken_by_backfill < for_backfill,
+                Lane::Backfill => self.taken_by_backfill < self.for_backfill(self.places),
             }
     }
 
-    /// Takes the first in line of the tenant after the one served last, as far as there is a place for them.
-    fn next_waiting(&mut self) -> Option<(oneshot::Sender<Slot>, Lane)> {
-        let lanes = [Lane::Arrivals, Lane::Backfill].map(|lane| (lane, self.is_free(lane)));
-        let waiting = lanes.into_iter().filter(|(_, is_free)| *is_free).filter_map(|(lane, _)| {
-            let tenant = first_after(self.served.as_ref(), self.lines_of(lane))?;
-            let has_had_its_turn = self.served.as_ref().is_some_and(|served| tenant <= served);
-            Some((has_had_its_turn, tenant, lane))
+    /// Whether a free place may go to this tenant now.
+    fn is_allowed(&self, tenant: &TenantName, lane: Lane, mapper_memory: u64) -> bool {
+        let Some(allowance) = self.allowances.get(tenant) else { return true };
+        // A tenant without a file at work is never kept waiting by its own allowance.
+        let Some(held) = self.held.get(tenant) else { return true };
+        let files = allowance.files.clamp(1, self.places);
+        held.files_at_work < files
+            && held.mapper_memory_at_work.saturating_add(mapper_memory) <= allowance.mapper_memory
+            && match lane {
+                Lane::Arrivals => true,
+                Lane::Backfill => held.backfill < self.for_backfill(files),
+            }
+    }
+
+    /// Whoever does not fit yet keeps those behind waiting, so it must still be there.
+    fn forget_who_left(&mut self) {
+        for lines in [&mut self.arrivals, &mut self.backfill] {
+            lines.retain(|_, line| {
+                line.retain(Waiting::is_there);
+                !line.is_empty()
+            });
+        }
+    }
+
+    /// Takes the first in line of the next tenant, round and round from the one served last, that may have a place.
+    fn next_waiting(&mut self) -> Option<(Waiting, TenantName, Lane)> {
+        self.forget_who_left();
+        let lanes = [(Lane::Arrivals, &self.arrivals), (Lane::Backfill, &self.backfill)];
+        let lines = lanes.into_iter().filter(|(lane, _)| self.is_free(*lane));
+        let first_in_line = lines.flat_map(|(lane, lines)| {
+            lines.iter().filter_map(move |(tenant, line)| Some((tenant, lane, line.front()?.mapper_memory)))
         });
-        let (_, tenant, lane) = waiting.min()?;
+        let allowed = first_in_line.filter(|(tenant, lane, memory)| self.is_allowed(tenant, *lane, *memory));
+        let has_had_its_turn = |tenant: &TenantName| self.served.as_ref().is_some_and(|served| tenant <= served);
+        let (_, tenant, lane) = allowed.map(|(tenant, lane, _)| (has_had_its_turn(tenant), tenant, lane)).min()?;
         let tenant = tenant.clone();
         let line = self.lines(lane).get_mut(&tenant)?;
         let next = line.pop_front();
         if line.is_empty() {
             self.lines(lane).remove(&tenant);
         }
-        self.served = Some(tenant);
-        Some((next?, lane))
+        self.served = Some(tenant.clone());
+        Some((next?, tenant, lane))
     }
-
-    fn lines_of(&self, lane: Lane) -> &Lines {
-        match lane {
-            Lane::Arrivals => &self.arrivals,
-            Lane::Backfill => &self.backfill,
-        }
-    }
-}
-
-/// The first tenant in line after the one served last, round and round.
-fn first_after<'a>(served: Option<&TenantName>, lines: &'a Lines) -> Option<&'a TenantName> {
-    let after = served.and_then(|served| {
-        let range = (std::ops::Bound::Excluded(served), std::ops::Bound::Unbounded);
-        lines.range::<TenantName, _>(range).next()
-    });
-    after.or_else(|| lines.iter().next()).map(|(tenant, _)| tenant)
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(slots) = self.slots.take() {
-            slots.lock().give_back(self.lane);
+            slots.lock().give_back(self);
             slots.serve();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::task::{Context, Poll, Waker};
-
-    /// Who asks, by number, and the place to come.
-    type Asking<'a> = (usize, std::pin::Pin<Box<dyn Future<Output = Slot> + 'a>>);
-
-    /// R13
-    #[test]
-    fn places_go_round_robin_over_tenants() {
-        let slots = Slots::new(1, Keeping::Half);
-        let tenant = |name: &str| name.parse::<TenantName>().unwrap();
-        let mut context = Context::from_waker(Waker::noop());
-        let busy = tenant("busy");
-        let small = tenant("small");
-        let mut waiting: Vec<Asking<'_>> = [&busy, &busy, &busy, &small]
-            .into_iter()
-            .map(|t| Box::pin(slots.take(t, Lane::Arrivals)) as _)
-            .enumerate()
-            .collect();
-        // All ask at once; the first is served, the others wait.
-        let mut ready = |waiting: &mut Vec<Asking<'_>>| {
-            let polled: Vec<_> = waiting.iter_mut().map(|(_, future)| future.as_mut().poll(&mut context)).collect();
-            polled.into_iter().enumerate().find_map(|(place, poll)| match poll {
-                Poll::Ready(slot) => Some((waiting.remove(place).0, slot)),
-                Poll::Pending => None,
-            })
-        };
-        let mut order = Vec::new();
-        while let Some((number, slot)) = ready(&mut waiting) {
-            order.push(number);
-            drop(slot);
-        }
-        assert_eq!(order, [0, 3, 1, 2], "the small tenant waits for one file of the busy one, not for all");
-    }
-
-    #[test]
-    fn a_place_given_to_someone_who_left_goes_to_the_next() {
-        let slots = Slots::new(1, Keeping::Half);
-        let tenant = TenantName::default();
-        let mut context = Context::from_waker(Waker::noop());
-        let mut first = Box::pin(slots.take(&tenant, Lane::Arrivals));
-        let Poll::Ready(held) = first.as_mut().poll(&mut context) else { panic!("the place is free") };
-        let mut leaver = Box::pin(slots.take(&tenant, Lane::Arrivals));
-        assert!(leaver.as_mut().poll(&mut context).is_pending());
-        let mut last = Box::pin(slots.take(&tenant, Lane::Arrivals));
-        assert!(last.as_mut().poll(&mut context).is_pending());
-        drop(leaver);
-        drop(held);
-        assert!(last.as_mut().poll(&mut context).is_ready());
-    }
-
-    /// How many of `files` get a place at once, and their places.
-    fn taken(slots: &Slots, tenant: &TenantName, lane: Lane, files: usize) -> Vec<Slot> {
-        let mut context = Context::from_waker(Waker::noop());
-        let mut asking: Vec<_> = (0..files).map(|_| Box::pin(slots.take(tenant, lane))).collect();
-        let polled = asking.iter_mut().map(|file| file.as_mut().poll(&mut context));
-        polled.filter_map(|poll| if let Poll::Ready(slot) = poll { Some(slot) } else { None }).collect()
-    }
-
-    /// R16
-    #[test]
-    fn new_arrivals_keep_half_the_places_while_a_backfill_runs() {
-        let tenant = TenantName::default();
-        for (places, for_backfill) in [(1, 1), (2, 1), (3, 2), (4, 2), (7, 4)] {
-            let slots = Slots::new(places, Keeping::Half);
-            let backfill = taken(&slots, &tenant, Lane::Backfill, 100);
-            assert_eq!(backfill.len(), for_backfill, "of {places}");
-            let arrivals = taken(&slots, &tenant, Lane::Arrivals, 100);
-            assert_eq!(arrivals.len(), places - for_backfill, "of {places}");
-            drop((backfill, arrivals));
-            assert_eq!(taken(&slots, &tenant, Lane::Arrivals, 100).len(), places, "arrivals may have all");
-        }
-        let slots = Slots::new(4, Keeping::Nothing);
-        assert_eq!(taken(&slots, &tenant, Lane::Backfill, 100).len(), 4);
-    }
-
-    /// R16, R13
-    #[test]
-    fn a_new_arrival_is_served_before_the_backfill_of_its_tenant() {
-        let slots = Slots::new(1, Keeping::Half);
-        let tenant = TenantName::default();
-        let mut context = Context::from_waker(Waker::noop());
-        let held = taken(&slots, &tenant, Lane::Backfill, 1);
-        let mut backfill = Box::pin(slots.take(&tenant, Lane::Backfill));
-        assert!(backfill.as_mut().poll(&mut context).is_pending());
-        let mut arrival = Box::pin(slots.take(&tenant, Lane::Arrivals));
-        assert!(arrival.as_mut().poll(&mut context).is_pending());
-        drop(held);
-        assert!(backfill.as_mut().poll(&mut context).is_pending());
-        assert!(arrival.as_mut().poll(&mut context).is_ready());
-        assert!(backfill.as_mut().poll(&mut context).is_ready(), "its place was dropped with the future");
-    }
-
-    #[test]
-    fn the_number_of_places_can_change_while_files_are_at_work() {
-        let slots = Slots::new(1, Keeping::Half);
-        let tenant = TenantName::default();
-        let mut held = taken(&slots, &tenant, Lane::Arrivals, 3);
-        assert_eq!(held.len(), 1);
-        slots.resize(3);
-        held.extend(taken(&slots, &tenant, Lane::Arrivals, 3));
-        assert_eq!(held.len(), 3);
-        slots.resize(2);
-        held.pop();
-        assert!(taken(&slots, &tenant, Lane::Arrivals, 1).is_empty(), "two are still at work");
-        held.pop();
-        assert_eq!(taken(&slots, &tenant, Lane::Arrivals, 3).len(), 1);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@
 //! | `postgres` | usage records staged and merged in PostgreSQL, against SQLite |
 //! | `similar-names` | misspelt names against a store of accounts |
 //! | `big-file` | a file larger than memory should ever be, and the memory it takes |
+//! | `fairness` | a tenant's files alone, and beside those of a tenant whose mapper takes all it may |
 //! | `authors` | the row API of the Rust SDK, against the bare columns of the contract |
 //! | `languages` | one mapper in every language that has an SDK: speed, start, memory |
 //!
@@ -21,6 +22,7 @@ mod bed;
 mod big_file;
 mod csv;
 mod data;
+mod fairness;
 mod figures;
 mod known_objects;
 mod languages;
@@ -53,6 +55,7 @@ const PARTS: &[(&str, Part)] = &[
     ("postgres", postgres::run),
     ("similar-names", similar_names::run),
     ("big-file", big_file::run),
+    ("fairness", fairness::run),
     ("authors", authors::run),
     ("languages", languages::run),
 ];

@@ -20,7 +20,16 @@ impl Guest {
     /// # Panics
     /// When there is no such threat.
     pub fn write(threat: &str, directory: &Path) -> Self {
-        let bytes = component(&with_threat(&hostile("skeleton"), &hostile(threat)));
+        Self::write_turning(threat, TURNS, directory)
+    }
+
+    /// The same, whose loop of a hundred million turns has so many.
+    ///
+    /// # Panics
+    /// When there is no such threat.
+    pub fn write_turning(threat: &str, turns: u32, directory: &Path) -> Self {
+        let threat_text = hostile(threat).replace(&TURNS.to_string(), &turns.to_string());
+        let bytes = component(&with_threat(&hostile("skeleton"), &threat_text));
         let path = directory.join(format!("{threat}.wasm"));
         fs::write(&path, &bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -32,6 +41,9 @@ impl Guest {
         format!("[mappers.{name}]\npath = \"{}\"\nsha256 = \"{}\"\n", self.path.display(), self.sha256)
     }
 }
+
+/// The turns of the loop that takes processor time, as they stand in the threats that have one.
+pub const TURNS: u32 = 100_000_000;
 
 fn hostile(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile").join(format!("{name}.wat"));
