@@ -67,6 +67,7 @@ pub mod rejects;
 pub mod renames;
 pub mod replace;
 pub mod retry;
+mod row_log;
 pub mod secrets;
 #[cfg(test)]
 mod simulation;
