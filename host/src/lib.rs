@@ -69,6 +69,7 @@ pub mod replace;
 pub mod retry;
 mod row_log;
 pub mod secrets;
+pub mod shadow;
 #[cfg(test)]
 mod simulation;
 pub mod source;

@@ -20,8 +20,16 @@ impl Guest {
     /// # Panics
     /// When there is no such threat.
     pub fn write(threat: &str, directory: &Path) -> Self {
-        let bytes = component(&with_threat(&hostile("skeleton"), &hostile(threat)));
-        let path = directory.join(format!("{threat}.wasm"));
+        Self::of(threat, &hostile(threat), directory)
+    }
+
+    /// Writes the mapper that differs from the well-behaved one in these lines.
+    ///
+    /// # Panics
+    /// When it cannot be made of them.
+    pub fn of(name: &str, lines: &str, directory: &Path) -> Self {
+        let bytes = component(&with_threat(&hostile("skeleton"), lines));
+        let path = directory.join(format!("{name}.wasm"));
         fs::write(&path, &bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Self { path, sha256 }
