@@ -1,6 +1,6 @@
 //! The local socket that the command line speaks to (R14).
 //!
-//! A request is one line of JSON; the answer is lines of JSON, the last of which is `done` or `failed`. Who may connect
+//! A request is one line of JSON, after which a few have bytes attached; the answer is lines of JSON, the last of which is `done` or `failed`. Who may connect
 //! is settled by the file system: the socket is `control.sock` in the runtime directory, mode 0660. This module moves
 //! lines; what they mean is the desk's business. It knows neither wasmtime nor SDKs.
 
@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ledger::{Again, StateName};
-use crate::object::{BucketName, ConnectionKey, DestinationName, IntegrationName, ObjectKey};
+use crate::object::{BucketName, ConnectionKey, DestinationName, IntegrationName, MapperName, ObjectKey};
 
+mod attachment;
 mod server;
 
+pub use attachment::{Attachment, LARGEST_ATTACHMENT};
 pub use server::{Answers, listen};
 
 /// The longest request line, in bytes.
@@ -184,12 +186,43 @@ pub enum Request {
         /// The key.
         key: String,
     },
+    /// What another component would make of the files that a mapper took last, writing nothing.
+    Shadow {
+        /// Which mapper.
+        mapper: MapperName,
+        /// Whose files; those of every integration that uses it if none.
+        integration: Option<IntegrationName>,
+        /// How many files of each.
+        last: usize,
+        /// The component.
+        component: Attachment,
+        /// The text of its signature file, if it has one.
+        signature: Option<String>,
+        /// Where that is, or should be.
+        signature_path: PathBuf,
+    },
 }
 
 impl Request {
     /// Whether a user may ask it of a daemon that runs as `own`. Whoever may connect may ask nearly everything.
     fn is_allowed(&self, user: Option<u32>, own: u32) -> bool {
         !matches!(self, Self::ConnectionTry { .. }) || user.is_some_and(|user| user == 0 || user == own)
+    }
+
+    /// What follows its line.
+    fn attachment(&self) -> Option<&Attachment> {
+        match self {
+            Self::Shadow { component, .. } => Some(component),
+            _ => None,
+        }
+    }
+
+    /// The same, to be filled.
+    fn attachment_mut(&mut self) -> Option<&mut Attachment> {
+        match self {
+            Self::Shadow { component, .. } => Some(component),
+            _ => None,
+        }
     }
 }
 
@@ -350,6 +383,9 @@ impl Client {
         line.push(b'\n');
         let failed = |what, source| ControlError::Socket { what, path: self.path.clone(), source };
         self.stream.write_all(&line).map_err(|error| failed("write to", error))?;
+        if let Some(attachment) = request.attachment() {
+            self.stream.write_all(attachment.bytes()).map_err(|error| failed("write to", error))?;
+        }
         for line in BufReader::new(&self.stream).lines() {
             let line = line.map_err(|error| failed("read from", error))?;
             match serde_json::from_str(&line).map_err(|_| ControlError::Answer)? {

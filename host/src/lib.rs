@@ -69,7 +69,9 @@ pub mod rejects;
 pub mod renames;
 pub mod replace;
 pub mod retry;
+mod row_log;
 pub mod secrets;
+pub mod shadow;
 #[cfg(test)]
 mod simulation;
 pub mod source;

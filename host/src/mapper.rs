@@ -73,7 +73,7 @@ pub use limits::{CompileLimits, Limits};
 pub use log::{LogLevel, LogLine, LogSink};
 pub use meter::{Figures, Spent};
 pub use product_usage::UsageMapping;
-pub use signature::{Signed, signature_beside};
+pub use signature::{Signed, signature_beside, verify_signature};
 
 /// Makes mappers, and keeps those that are in use.
 pub struct MapperHost {
@@ -164,6 +164,14 @@ impl MapperHost {
         self.mapper(name, bytes, digest(bytes), limits)
     }
 
+    /// The same beside a mapper of that name: what it takes is not among the figures.
+    pub fn try_aside(&self, name: &str, bytes: &[u8], limits: Limits) -> Result<Mapper, MapperError> {
+        if bytes.len() as u64 > limits.component {
+            return Err(MapperError::TooLarge { limit: limits.component });
+        }
+        self.unmetered(name, bytes, digest(bytes), limits)
+    }
+
     /// A mapper from a component file that the configuration pins by its digest.
     pub fn load(&self, name: &MapperName, file: ComponentFile<'_>, limits: Limits) -> Result<Arc<Mapper>, MapperError> {
         let bytes = read(file.path, limits.component)?;
@@ -184,15 +192,26 @@ impl MapperHost {
         digest: ComponentDigest,
         limits: Limits,
     ) -> Result<Arc<Mapper>, MapperError> {
-        let outline = inspect::outline(bytes)?;
-        let component = self.component(bytes, &digest, outline, &limits)?;
-        let mut mapper = Mapper { name: name.into(), digest, limits, component, meter: Arc::default() };
-        mapper.prove()?;
+        let mut mapper = self.unmetered(name, bytes, digest, limits)?;
         mapper.meter = Arc::clone(lock(&self.meters).entry((name.into(), digest)).or_default());
         if let Some(cost) = mapper.component.cost {
             mapper.meter.compiled(cost);
         }
         Ok(Arc::new(mapper))
+    }
+
+    fn unmetered(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        digest: ComponentDigest,
+        limits: Limits,
+    ) -> Result<Mapper, MapperError> {
+        let outline = inspect::outline(bytes)?;
+        let component = self.component(bytes, &digest, outline, &limits)?;
+        let mapper = Mapper { name: name.into(), digest, limits, component, meter: Arc::default() };
+        mapper.prove()?;
+        Ok(mapper)
     }
 
     /// The figures of every mapper that was made, by name.

@@ -30,10 +30,8 @@ use crate::batch::{Batch, TableHead};
 use crate::destination::{RejectRow, RowCounts};
 use crate::object::{Identity, Object, Share};
 
-use log::Sorted;
-
 pub use former::Former;
-pub use log::{Gravity, Issue, IssueLog};
+pub use log::{Gravity, Issue, IssueLog, Sorted};
 pub use name::FilesByKey;
 pub use origin::Origin;
 

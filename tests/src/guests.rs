@@ -20,7 +20,7 @@ impl Guest {
     /// # Panics
     /// When there is no such threat.
     pub fn write(threat: &str, directory: &Path) -> Self {
-        Self::write_turning(threat, TURNS, directory)
+        Self::of(threat, &hostile(threat), directory)
     }
 
     /// The same, whose loop of a hundred million turns has so many.
@@ -28,9 +28,16 @@ impl Guest {
     /// # Panics
     /// When there is no such threat.
     pub fn write_turning(threat: &str, turns: u32, directory: &Path) -> Self {
-        let threat_text = hostile(threat).replace(&TURNS.to_string(), &turns.to_string());
-        let bytes = component(&with_threat(&hostile("skeleton"), &threat_text));
-        let path = directory.join(format!("{threat}.wasm"));
+        Self::of(threat, &hostile(threat).replace(&TURNS.to_string(), &turns.to_string()), directory)
+    }
+
+    /// Writes the mapper that differs from the well-behaved one in these lines.
+    ///
+    /// # Panics
+    /// When it cannot be made of them.
+    pub fn of(name: &str, lines: &str, directory: &Path) -> Self {
+        let bytes = component(&with_threat(&hostile("skeleton"), lines));
+        let path = directory.join(format!("{name}.wasm"));
         fs::write(&path, &bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Self { path, sha256 }

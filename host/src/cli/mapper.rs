@@ -15,13 +15,16 @@ mod build;
 mod check;
 mod log;
 mod new;
+mod shadow;
 mod test;
 mod trial;
 mod underline;
 
-/// Write a mapper: begin a project, build it, examine the component, try and measure it on a sample.
+/// Write a mapper: begin a project, build it, examine the component, try and measure it on a sample; and see what a new
+/// version of it would make of the files that were taken.
 ///
-/// Needs no configuration and no daemon. What it does with a component is what the daemon does, under the same limits.
+/// All but `shadow` need no configuration and no daemon. What is done with a component is what the daemon does, under the
+/// same limits.
 #[derive(Debug, Args)]
 pub struct Mapper {
     #[command(subcommand)]
@@ -35,6 +38,7 @@ enum Command {
     Check(check::Check),
     Test(test::Test),
     Bench(bench::Bench),
+    Shadow(shadow::ShadowOf),
 }
 
 impl Mapper {
@@ -45,6 +49,7 @@ impl Mapper {
             Command::Check(command) => command.run(shared),
             Command::Test(command) => command.run(shared),
             Command::Bench(command) => command.run(shared),
+            Command::Shadow(command) => command.run(shared),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
-use super::{ControlError, LONGEST_REQUEST, Refusal, Reply, Request, socket_path};
+use super::{ControlError, LARGEST_ATTACHMENT, LONGEST_REQUEST, Refusal, Reply, Request, socket_path};
 
 /// What answers requests.
 pub trait Answers: Send + Sync + 'static {
@@ -66,7 +66,22 @@ async fn serve<A: Answers>(stream: UnixStream, answers: Arc<A>) {
             let _ = reply.send(Reply::Failed(refusal)).await;
             drop(reply);
         }
-        Ok(request) => drop(tokio::spawn(answers.answer(request, reply))),
+        Ok(request) if request.attachment().is_some_and(|attachment| attachment.length() > LARGEST_ATTACHMENT) => {
+            let refusal = Refusal::new(format!("more than {LARGEST_ATTACHMENT} bytes cannot follow a request"));
+            let _ = reply.send(Reply::Failed(refusal)).await;
+            drop(reply);
+        }
+        Ok(mut request) => {
+            if let Some(attachment) = request.attachment_mut() {
+                let mut bytes = Vec::new();
+                read.get_mut().set_limit(attachment.length());
+                let came = (&mut read).take(attachment.length()).read_to_end(&mut bytes).await;
+                if came.is_err() || !attachment.fill(bytes) {
+                    return;
+                }
+            }
+            drop(tokio::spawn(answers.answer(request, reply)));
+        }
         Err(_) => {
             let refusal = Refusal::new("the daemon does not know this request")
                 .hint("the command line and the daemon may be of different versions");

@@ -13,12 +13,14 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::effort::{self, Efforts};
-use crate::events;
+use crate::events::{self, Chain};
 use crate::ingest::{Breakers, DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Control, Ledger, LedgerError, Place};
-use crate::mapper::{CompileLimits, ComponentFile, Fault, Figures, Limits, Mapper, MapperError, MapperHost, Signed};
+use crate::mapper::{
+    CompileLimits, ComponentFile, Fault, Figures, Limits, Mapper, MapperError, MapperHost, Signed, verify_signature,
+};
 use crate::notify::Outbox;
-use crate::object::{ConnectionKey, DestinationName, TenantName};
+use crate::object::{ConnectionKey, DestinationName, MapperName, TenantName};
 use crate::pass::{Allowance, Keeping, Slots};
 use crate::rejects::Former;
 use crate::renames::{self, RenameError};
@@ -161,6 +163,45 @@ pub enum PartError {
     Panicked,
 }
 
+/// A component that may become a mapper of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// The component.
+    pub bytes: &'a [u8],
+    /// The text of its signature file, if there is one.
+    pub signature: Option<&'a str>,
+    /// Where that is, or should be.
+    pub signature_path: &'a Path,
+}
+
+/// Why a component cannot become a mapper of the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum CandidateError {
+    /// Something is wrong with it.
+    #[error("{}", problems(.0))]
+    Unsound(Vec<MapperError>),
+    /// It could not be tried.
+    #[error(transparent)]
+    Part(#[from] PartError),
+}
+
+impl CandidateError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unsound(problems) if problems.iter().any(|one| matches!(one, MapperError::Unsigned { .. })) => {
+                Some("sign the component with one of the keys in `signed_by`: minisign -S -m FILE".to_owned())
+            }
+            Self::Unsound(_) => Some("gristmill mapper check FILE says more about it".to_owned()),
+            Self::Part(error) => error.hint(),
+        }
+    }
+}
+
+fn problems(all: &[MapperError]) -> String {
+    all.iter().map(|problem| Chain(problem).to_string()).collect::<Vec<_>>().join("; ")
+}
+
 impl PartError {
     /// Whether it may be put together later although nobody mends anything.
     pub fn may_pass(&self) -> bool {
@@ -202,34 +243,93 @@ impl Workshop {
     /// Makes an integration's recipe: loads its mappers, compiling them where they are new, and has them check their
     /// settings. Blocks.
     pub fn recipe(&self, config: &Config, settings: &Integration) -> Result<Recipe, PartError> {
-        let fields = self.transform(config, settings.field_mapping.as_ref(), Mapper::check_fields)?;
-        let usage = self.transform(config, settings.product_usage.as_ref(), Mapper::check_usage)?;
-        Ok(Recipe::new(settings, fields, usage, self.launcher.clone()))
+        self.recipe_with(settings, |chosen| self.mapper(config, chosen))
     }
 
-    fn transform(
+    /// The same with this mapper wherever the integration chose that name, and with none that counts among the figures.
+    pub fn recipe_aside(
         &self,
         config: &Config,
-        chosen: Option<&config::Transform>,
-        check: fn(&Mapper, &str) -> Result<Vec<Fault>, MapperError>,
-    ) -> Result<Option<Transform>, PartError> {
-        let Some(chosen) = chosen else { return Ok(None) };
-        let failed = |source| PartError::Mapper { mapper: chosen.mapper.to_string(), source };
-        let mapper = match &chosen.mapper {
+        settings: &Integration,
+        name: &MapperName,
+        mapper: &Arc<Mapper>,
+    ) -> Result<Recipe, PartError> {
+        self.recipe_with(settings, |chosen| match chosen {
+            MapperChoice::Named(chosen) if chosen == name => Ok(Arc::clone(mapper)),
+            other => Ok(Arc::new(self.mapper(config, other)?.unmetered())),
+        })
+    }
+
+    /// What a component would be as the mapper of this name: signed, if the configuration asks for that, and held to its
+    /// limits. Otherwise everything that is wrong with it. Blocks.
+    pub fn candidate(
+        &self,
+        config: &Config,
+        name: &MapperName,
+        component: &Candidate<'_>,
+    ) -> Result<Mapper, CandidateError> {
+        let missing = || PartError::Missing { name: format!("mappers.{name}") };
+        let configured = config.mappers.get(name).ok_or_else(missing)?;
+        let Candidate { bytes, signature, signature_path: path } = component;
+        let failed = |source| PartError::Mapper { mapper: name.to_string(), source };
+        if !configured.signed_by.is_empty() {
+            let none = || MapperError::Unsigned { path: path.to_path_buf(), reason: "there is none".to_owned() };
+            let signed = signature.ok_or_else(none);
+            signed
+                .and_then(|text| verify_signature(path, text, &configured.signed_by, bytes))
+                .map_err(|problem| CandidateError::Unsound(vec![problem]))?;
+        }
+        let limits = limits(configured.limits);
+        match self.mappers.try_aside(name.as_str(), bytes, limits) {
+            Ok(mapper) => Ok(mapper),
+            Err(problem) if problem.is_mappers_fault() => {
+                let mut problems = self.mappers.examine(bytes, limits).map_err(failed)?.problems;
+                if problems.is_empty() {
+                    problems.push(problem);
+                }
+                Err(CandidateError::Unsound(problems))
+            }
+            Err(error) => Err(failed(error).into()),
+        }
+    }
+
+    /// The mapper that the configuration means.
+    pub fn mapper(&self, config: &Config, chosen: &MapperChoice) -> Result<Arc<Mapper>, PartError> {
+        let mapper = match chosen {
             MapperChoice::BuiltIn => self.mappers.built_in(),
             MapperChoice::Named(name) => match config.mappers.get(name) {
                 Some(mapper) => self.mappers.load(name, component_file(mapper), limits(mapper.limits)),
                 None => return Err(PartError::Missing { name: format!("mappers.{name}") }),
             },
         };
-        let mapper = mapper.map_err(failed)?;
-        let faults = check(&mapper, &chosen.settings).map_err(failed)?;
-        if !faults.is_empty() {
-            let faults = faults.into_iter().map(|fault| fault.message).collect();
-            return Err(PartError::Settings { mapper: mapper.name().to_owned(), faults });
-        }
-        Ok(Some(Transform { mapper, settings: Arc::clone(&chosen.settings) }))
+        mapper.map_err(|source| PartError::Mapper { mapper: chosen.to_string(), source })
     }
+
+    fn recipe_with(
+        &self,
+        settings: &Integration,
+        mapper: impl Fn(&MapperChoice) -> Result<Arc<Mapper>, PartError>,
+    ) -> Result<Recipe, PartError> {
+        let transform = |chosen: Option<&config::Transform>, check| {
+            chosen.map(|chosen| checked(mapper(&chosen.mapper)?, chosen, check)).transpose()
+        };
+        let fields = transform(settings.field_mapping.as_ref(), Mapper::check_fields as Check)?;
+        let usage = transform(settings.product_usage.as_ref(), Mapper::check_usage)?;
+        Ok(Recipe::new(settings, fields, usage, self.launcher.clone()))
+    }
+}
+
+type Check = fn(&Mapper, &str) -> Result<Vec<Fault>, MapperError>;
+
+/// A mapper with settings that it accepts.
+fn checked(mapper: Arc<Mapper>, chosen: &config::Transform, check: Check) -> Result<Transform, PartError> {
+    let name = || mapper.name().to_owned();
+    let faults = check(&mapper, &chosen.settings).map_err(|source| PartError::Mapper { mapper: name(), source })?;
+    if !faults.is_empty() {
+        let faults = faults.into_iter().map(|fault| fault.message).collect();
+        return Err(PartError::Settings { mapper: name(), faults });
+    }
+    Ok(Transform { mapper, settings: Arc::clone(&chosen.settings) })
 }
 
 /// The component that the configuration means, in the mapper host's terms.
@@ -484,7 +584,7 @@ impl Assembly {
                     events::KeysRotated { connection: key }.emit();
                 }
                 Ok(_) | Err(PartError::Missing { .. }) => {}
-                Err(error) => events::KeysKept { connection: key, problem: &events::Chain(&error) }.emit(),
+                Err(error) => events::KeysKept { connection: key, problem: &Chain(&error) }.emit(),
             }
         }
     }

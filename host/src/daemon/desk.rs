@@ -25,6 +25,7 @@ use crate::source::{S3Source, SourceError};
 mod connections;
 mod entries;
 mod explain;
+mod shadow;
 
 pub use connections::try_connection;
 
@@ -230,6 +231,11 @@ impl Desk {
                 }
                 let report = dry_run::of_key(&pipeline, &key, &Oversight::default()).await;
                 to_value(&report.map_err(|error| Refusal::of(&error))?)
+            }
+            Request::Shadow { mapper, integration, last, component, signature, signature_path } => {
+                let wish = shadow::Wish { mapper, integration, last };
+                let component = shadow::Component { bytes: component, signature, signature_path };
+                self.shadow(&assembly, wish, component, items).await
             }
         }
     }

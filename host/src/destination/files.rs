@@ -90,9 +90,10 @@ use crate::destination::{
 use crate::object::{DedupKey, Generation, Identity, IntegrationName, Relocation, TenantName};
 
 pub(super) use late::Rows;
+pub(crate) use lines::place_of;
 use manifest::Manifest;
 use place::STAGING;
-pub(super) use recording::Recording;
+pub(crate) use recording::Recording;
 use relocate::Kept;
 
 pub use form::{Compression, Form, Format};

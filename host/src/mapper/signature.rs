@@ -25,27 +25,31 @@ const MAX_BYTES: u64 = 16 << 10;
 impl Signed<'_> {
     /// Whether one of the keys signed these bytes.
     pub(super) fn verify(self, bytes: &[u8]) -> Result<(), MapperError> {
-        let refused = |reason: String| MapperError::Unsigned { path: self.signature.to_owned(), reason };
         let mut text = Vec::new();
         let read = File::open(self.signature).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
         let path = self.signature.to_owned();
         read.map_err(|source| MapperError::Io { what: "read the signature", path, source })?;
-        let signature =
-            Signature::decode(&String::from_utf8_lossy(&text)).map_err(|_| refused("it is no signature".to_owned()))?;
-        let mut reason = "none of the keys in `signed_by` signed it".to_owned();
-        for key in self.by {
-            let verified = PublicKey::from_base64(key.as_str()).and_then(|key| key.verify(bytes, &signature, false));
-            match verified {
-                Ok(()) => return Ok(()),
-                Err(minisign_verify::Error::UnexpectedKeyId) => {}
-                Err(minisign_verify::Error::UnexpectedAlgorithm) => {
-                    reason = "it is of minisign's old kind: sign again with `minisign -S -H`".to_owned();
-                }
-                Err(_) => reason = "it is of another file, or was changed".to_owned(),
-            }
-        }
-        Err(refused(reason))
+        verify_signature(self.signature, &String::from_utf8_lossy(&text), self.by, bytes)
     }
+}
+
+/// Whether one of the keys signed these bytes, by the text of a signature file.
+pub fn verify_signature(path: &Path, text: &str, by: &[SignerKey], bytes: &[u8]) -> Result<(), MapperError> {
+    let refused = |reason: String| MapperError::Unsigned { path: path.to_owned(), reason };
+    let signature = Signature::decode(text).map_err(|_| refused("it is no signature".to_owned()))?;
+    let mut reason = "none of the keys in `signed_by` signed it".to_owned();
+    for key in by {
+        let verified = PublicKey::from_base64(key.as_str()).and_then(|key| key.verify(bytes, &signature, false));
+        match verified {
+            Ok(()) => return Ok(()),
+            Err(minisign_verify::Error::UnexpectedKeyId) => {}
+            Err(minisign_verify::Error::UnexpectedAlgorithm) => {
+                reason = "it is of minisign's old kind: sign again with `minisign -S -H`".to_owned();
+            }
+            Err(_) => reason = "it is of another file, or was changed".to_owned(),
+        }
+    }
+    Err(refused(reason))
 }
 
 /// Where the signature of a component stands if nothing else is said.

@@ -180,7 +180,7 @@ impl Lines {
 }
 
 /// Table and row of a record, which stand first in it, and what follows them.
-fn place_of(record: &[u8]) -> Option<(u32, u32, &[u8])> {
+pub(crate) fn place_of(record: &[u8]) -> Option<(u32, u32, &[u8])> {
     let (table, rest) = number(record.strip_prefix(b"{\"table\":")?)?;
     let (row, rest) = number(rest.strip_prefix(b",\"row\":")?)?;
     Some((table, row, rest))

@@ -19,7 +19,7 @@ use crate::destination::resolve::{Resolver, Resolving};
 use crate::destination::{Delivery, DestinationError, Intake, MendedRow, Merged, Preview, RowCounts};
 
 /// The files that are being written.
-pub(in crate::destination) struct Recording {
+pub(crate) struct Recording {
     staged: PathBuf,
     writer: Box<dyn Writer>,
     mended: Option<Lines>,
@@ -45,13 +45,20 @@ impl Recording {
         delivery: &Delivery,
         resolver: Option<&Resolver>,
     ) -> Result<Self, DestinationError> {
+        let mut recording = Self::with_identifiers(staged, form)?;
+        recording.resolving = resolver.map(|resolver| resolver.begin(delivery, &recording.staged));
+        Ok(recording)
+    }
+
+    /// The same; records have their identifiers alone.
+    pub fn with_identifiers(staged: PathBuf, form: Form) -> Result<Self, DestinationError> {
         let lock = make_and_lock(&staged)?;
         let writer: Box<dyn Writer> = match form.format {
             Format::Ndjson => Box::new(Ndjson::new(staged.clone(), form.compression)),
             Format::Parquet => Box::new(Parquet::new(staged.clone(), form.compression)),
         };
-        let resolving = resolver.map(|resolver| resolver.begin(delivery, &staged));
-        Ok(Self { staged, writer, mended: None, tables: Vec::new(), late: Rows::default(), resolving, _lock: lock })
+        let (mended, tables, late) = (None, Vec::new(), Rows::default());
+        Ok(Self { staged, writer, mended, tables, late, resolving: None, _lock: lock })
     }
 
     /// Where the files are.
@@ -78,7 +85,7 @@ impl Recording {
     }
 
     /// What the records of each table look like.
-    pub fn take_tables(&mut self) -> Vec<Table> {
+    pub(in crate::destination) fn take_tables(&mut self) -> Vec<Table> {
         std::mem::take(&mut self.tables)
     }
 
