@@ -24,6 +24,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Sender, channel};
 use tokio::task::JoinHandle;
 
+use crate::clock::random;
 use crate::destination::RowCounts;
 use crate::events;
 use crate::ledger::{Failure, State};
@@ -214,7 +215,7 @@ async fn deliver(poster: &Poster, (name, receiver): (&str, &Receiver), notice: &
             Ok(()) => return events::NoticeTold { notify: name, notice, attempt }.emit(),
             Err(refused) => refused,
         };
-        let soon = || match retry::next_step(ErrorClass::Network, attempt, crate::pass::random()) {
+        let soon = || match retry::next_step(ErrorClass::Network, attempt, random()) {
             Step::Retry { after } => Some(after),
             Step::Forget | Step::Quarantine | Step::Stop => None,
         };

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::clock::random;
 use crate::config;
 use crate::destination::{DestinationError, OnNoMatch, RowCounts};
 use crate::events;
@@ -543,12 +544,6 @@ async fn record_failure<S: Source>(
     }
     pipeline.ledger.record(new, state, facts).await?;
     Ok(Ended::Failed)
-}
-
-/// A number from 0 to 1 that spreads pauses.
-pub fn random() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 
 /// R7: with an empty store and `skip`, every row would be lost without a trace.

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
+use crate::clock::random;
 use crate::config::Notify;
 use crate::events;
 use crate::notify::Webhook;
 use crate::object::NotifyName;
-use crate::pass::random;
 use crate::post::{self, Receiver};
 use crate::retry::{self, ErrorClass, Step};
 use crate::secrets::{ExposeSecret, SecretError, SecretReference, SecretString, Secrets};

@@ -10,6 +10,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::assembly::Assembly;
 use super::standstill::{Obstacle, Standstill};
 use super::status::{Activity, Board};
+use crate::clock::random;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Integration;
 use crate::events;
@@ -17,7 +18,7 @@ use crate::expectation;
 use crate::ingest::Pipeline;
 use crate::ledger::LedgerError;
 use crate::oversight::{Oversight, Stop};
-use crate::pass::{PassError, pass, random};
+use crate::pass::{PassError, pass};
 use crate::retry::{self, ErrorClass, Step};
 use crate::source::S3Source;
 

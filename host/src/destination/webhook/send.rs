@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batches::Batch;
+use crate::clock::random;
 use crate::destination::background::Background;
 use crate::destination::{Delivery, DestinationError};
 use crate::events;
@@ -100,7 +101,7 @@ impl Sender {
             }
             events::BatchNotTaken { delivery, batch: batch.number, attempt, reason: &refusal.to_string() }.emit();
             let wait = refusal.wait().map(|wait| wait.min(LONGEST_PAUSE));
-            let pause = match (wait, retry::next_step(ErrorClass::Network, attempt, crate::pass::random())) {
+            let pause = match (wait, retry::next_step(ErrorClass::Network, attempt, random())) {
                 (Some(wait), _) => {
                     self.close(wait);
                     wait
