@@ -418,6 +418,17 @@ async fn a_probe_tells_list_read_and_decrypt_apart() {
     assert!(matches!(&encrypted.decrypt, Verdict::Refused(error) if error.hint().unwrap().contains("kms:Decrypt")));
 
     faults.clear();
+    let archived = || Fault::refuse(403, "InvalidObjectState", "The operation is not valid for the storage class");
+    faults.always_of(Operation::GetObject, "a.csv", archived());
+    assert!(probe().await.is_sound(), "another object can be read");
+    ["b.csv", "0.txt"].iter().for_each(|key| faults.always_of(Operation::GetObject, key, archived()));
+    let all_archived = probe().await;
+    assert!(matches!(&all_archived.read, Verdict::Refused(error) if error.hint().unwrap().contains("restore")));
+
+    faults.clear();
+    (0..20).for_each(|number| drop(bench.server.put(BUCKET, &format!("more/{number:02}.csv"), "x").unwrap()));
+    assert_eq!(probe().await.samples.len(), 10);
+
     faults.next(Operation::ListObjectsV2, 1, Fault::access_denied());
     let unlistable = probe().await;
     assert!(!unlistable.is_sound());

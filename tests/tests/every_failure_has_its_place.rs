@@ -10,6 +10,7 @@ use std::net::TcpListener;
 
 use gristmill_loopback_s3::{Config, Fault, Operation, Server};
 use gristmill_tests::daemon::{Bed, Ran};
+use gristmill_tests::services::OpenBao;
 use serde_json::Value;
 
 const BUCKET: &str = "exports";
@@ -304,6 +305,8 @@ fn each_failure_of_an_object_is_recorded_told_and_gone_on_from_as_its_class_asks
 #[test]
 fn a_server_that_cannot_be_used_fails_its_own_integrations_and_says_why() {
     let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
+    // What matters of it is that it speaks TLS with a certificate of nobody that is known here.
+    let vault = OpenBao::start();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = nobody.local_addr().unwrap();
     drop(nobody);
@@ -320,7 +323,8 @@ fn a_server_that_cannot_be_used_fails_its_own_integrations_and_says_why() {
             "can be reached from here",
         ),
         ("unknown", at("unknown", "http://nowhere.invalid"), "the server cannot be reached", "`endpoint_url`"),
-        ("no-tls", at("no-tls", &format!("https://{address}")), "the server cannot be reached", "`endpoint_url`"),
+        ("no-tls", at("no-tls", &format!("https://{address}")), "no TLS connection", "begins with `http://`"),
+        ("untrusted", at("untrusted", &vault.address()), "UnknownIssuer", "an authority that this machine trusts"),
         (
             "wrong-key",
             at("wrong-key", &server.endpoint()).replace("= \"loopback\"", "= \"another\""),

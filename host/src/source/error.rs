@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -163,6 +164,9 @@ pub enum FailureKind {
     /// No answer.
     #[error("the server cannot be reached")]
     Network,
+    /// It answers, and no encrypted connection comes of it.
+    #[error("no TLS connection to the server comes about")]
+    Tls,
     /// A body that ended early, more often than it was taken up again.
     #[error("the body broke off")]
     Broken,
@@ -232,7 +236,7 @@ impl FailureKind {
             Self::Archived => ErrorClass::Archived,
             Self::Throttled => ErrorClass::Throttled,
             Self::Skewed => ErrorClass::Skewed,
-            Self::Network | Self::Broken | Self::Server => ErrorClass::Network,
+            Self::Network | Self::Tls | Self::Broken | Self::Server => ErrorClass::Network,
             Self::Corrupt => ErrorClass::Corrupt,
             Self::WrongRegion { .. }
             | Self::NoSuchBucket
@@ -262,6 +266,7 @@ impl FailureKind {
             Self::Throttled
             | Self::Skewed
             | Self::Network
+            | Self::Tls
             | Self::Server
             | Self::WrongRegion { .. }
             | Self::Credentials
@@ -288,6 +293,10 @@ impl FailureKind {
             Self::Skewed => "set this machine's clock, by NTP for example",
             Self::Network => {
                 "see that `endpoint_url` and `region` are right and that the host can be reached from here"
+            }
+            Self::Tls => {
+                "see that the server's certificate is of an authority that this machine trusts, names the host in `endpoint_url` \
+                 and has not expired; a server without TLS has an `endpoint_url` that begins with `http://`"
             }
             Self::WrongRegion { right: Some(right) } => {
                 return Some(format!("set the connection's `region` to \"{right}\""));
@@ -383,7 +392,8 @@ impl Failure {
                 }
             }
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
-                Self::new(FailureKind::Network).with_message(chain(error))
+                let kind = if is_of_tls(error) { FailureKind::Tls } else { FailureKind::Network };
+                Self::new(kind).with_message(chain(error))
             }
             _ => Self::new(FailureKind::Unexpected).with_message(chain(error)),
         }
@@ -421,6 +431,12 @@ fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     words.join(": ")
+}
+
+/// Whether a connection failed at its encryption. What the system's own errors hold is not among their causes.
+fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
+    let held = || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || held().is_some_and(|held| is_of_tls(held)) || error.source().is_some_and(is_of_tls)
 }
 
 /// Why there were no credentials to send it with, where that is what went wrong.

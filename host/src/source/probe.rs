@@ -67,7 +67,8 @@ impl Serialize for Verdict {
 }
 
 impl S3Source {
-    /// Lists one page and reads one byte of one object. Writes nothing (I7).
+    /// Lists one page and reads one byte of one object; of the next one where that is archived, or gone since. Writes
+    /// nothing (I7).
     pub async fn probe(&self) -> Probe {
         let (list, objects) = match sample(self).await {
             Ok((mut ingestible, others)) => {
@@ -76,11 +77,17 @@ impl S3Source {
             }
             Err(error) => (Verdict::Refused(error), Vec::new()),
         };
-        let (read, decrypt) = match (&list, objects.first()) {
-            (_, Some(object)) => self.read_one(object).await,
-            (Verdict::Refused(_), None) => untried("no key is known, because listing failed"),
-            (_, None) => untried("there is no object to read"),
+        let mut verdicts = match &list {
+            Verdict::Refused(_) => untried("no key is known, because listing failed"),
+            Verdict::Granted | Verdict::Untried(_) => untried("there is no object to read"),
         };
+        for object in objects.iter().take(SAMPLES) {
+            verdicts = self.read_one(object).await;
+            if !is_of_the_object(&verdicts.0) {
+                break;
+            }
+        }
+        let (read, decrypt) = verdicts;
         let samples = objects.into_iter().take(SAMPLES).map(|object| object.key).collect();
         Probe { bucket: self.bucket.clone(), prefix: self.prefix.clone(), list, read, decrypt, samples }
     }
@@ -108,6 +115,12 @@ impl S3Source {
         let request = client.head_object().bucket(object.bucket.as_str()).key(object.key.as_str());
         identity.send(|| request.clone().send()).await.ok()
     }
+}
+
+/// Whether a refusal says something of that object alone, and nothing of what may be read.
+fn is_of_the_object(verdict: &Verdict) -> bool {
+    let Verdict::Refused(SourceError::Fetch { failure, .. }) = verdict else { return false };
+    matches!(failure.kind, FailureKind::Gone | FailureKind::Archived)
 }
 
 fn untried(why: &'static str) -> (Verdict, Verdict) {
