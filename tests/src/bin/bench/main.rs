@@ -3,6 +3,7 @@
 //! | part | what it measures |
 //! |---|---|
 //! | `csv` | a CSV file to mapped JSON lines, through the component, its native twin, DuckDB and Polars |
+//! | `guards` | the same file mapped from memory with each guard around a mapper left out, against all of them |
 //! | `small-files` | many small objects, from a bucket into each destination |
 //! | `known-objects` | a pass over objects that the ledger knows, against a bare listing of them |
 //! | `postgres` | usage records staged and merged in PostgreSQL, against SQLite |
@@ -21,6 +22,7 @@ mod big_file;
 mod csv;
 mod data;
 mod figures;
+mod guards;
 mod known_objects;
 mod memory;
 mod peers;
@@ -44,8 +46,9 @@ impl Scale {
 }
 
 type Part = fn(Scale) -> Result<()>;
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("csv", csv::run),
+    ("guards", guards::run),
     ("small-files", small_files::run),
     ("known-objects", known_objects::run),
     ("postgres", postgres::run),
@@ -59,7 +62,7 @@ fn main() -> ExitCode {
         Ok(wanted) => wanted,
         Err(problem) => {
             eprintln!(
-                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [small-files] [known-objects] [postgres] [similar-names] [big-file] [authors]"
+                "bench: {problem}\nusage: bench [--scale PERCENT] [csv] [guards] [small-files] [known-objects] [postgres] [similar-names] [big-file] [authors]"
             );
             return ExitCode::from(64);
         }
