@@ -41,6 +41,7 @@ mod error;
 mod escape;
 mod examine;
 mod field_mapping;
+mod guards;
 mod input;
 mod inspect;
 mod instance;
@@ -56,7 +57,7 @@ mod table;
 use bindings::{field_mapping as raw_fields, product_usage as raw_usage};
 use cache::{Cache, Refusal};
 use compile::CompileError;
-use engine::{Compatibility, Ticker};
+use engine::{Compatibility, Settings, Ticker};
 use inspect::Outline;
 use meter::Meter;
 use sandbox::{Inside, Linkers};
@@ -66,6 +67,7 @@ pub use engine::Fuel;
 pub use error::{Blame, Fault, MapperError, Span};
 pub use examine::{Examination, StartCost};
 pub use field_mapping::FieldMapping;
+pub use guards::{Guard, Guards};
 pub use input::Source;
 pub use inspect::Exports;
 pub use instance::FileBudget;
@@ -78,7 +80,7 @@ pub use signature::{Signed, signature_beside, verify_signature};
 /// Makes mappers, and keeps those that are in use.
 pub struct MapperHost {
     engine: Engine,
-    fuel: Fuel,
+    settings: Settings,
     ticker: Arc<Ticker>,
     linkers: Linkers,
     cache: Cache,
@@ -120,6 +122,7 @@ pub(crate) struct Loaded {
     product_usage: Option<raw_usage::GuestIndices>,
     exports: Exports,
     ticker: Arc<Ticker>,
+    guards: Guards,
     /// What compiling it took; none when its code was in the cache.
     cost: Option<CompileCost>,
 }
@@ -132,11 +135,29 @@ impl MapperHost {
 
     /// The same, counting fuel or not.
     pub fn start_with(fuel: Fuel, cache_dir: PathBuf, launcher: Launcher) -> Result<Self, MapperError> {
-        let engine = engine::new_engine(fuel)?;
+        Self::start_guarded(Settings { fuel, guards: Guards::ALL }, cache_dir, launcher)
+    }
+
+    /// The same with some guards left out, which is for benchmarks alone: nothing that runs mappers of people may call it.
+    pub fn start_for_measurement(guards: Guards, cache_dir: PathBuf, launcher: Launcher) -> Result<Self, MapperError> {
+        Self::start_guarded(Settings { fuel: Fuel::Uncounted, guards }, cache_dir, launcher)
+    }
+
+    fn start_guarded(settings: Settings, cache_dir: PathBuf, launcher: Launcher) -> Result<Self, MapperError> {
+        let engine = engine::new_engine(settings)?;
         let cache = Cache::open(cache_dir, Compatibility::of(&engine))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         let linkers = Linkers::new(&engine)?;
-        Ok(Self { engine, fuel, ticker, linkers, cache, launcher, slots: Mutex::default(), meters: Mutex::default() })
+        Ok(Self {
+            engine,
+            settings,
+            ticker,
+            linkers,
+            cache,
+            launcher,
+            slots: Mutex::default(),
+            meters: Mutex::default(),
+        })
     }
 
     /// The built-in mapper, under its own name, `built-in`. Its component is part of this program.
@@ -150,7 +171,7 @@ impl MapperHost {
     pub(crate) fn compile_built_in(&self) {
         let input = crate::worker::file_of(builtin_component::COMPONENT).unwrap();
         let mut code = Vec::new();
-        let request = serde_json::to_vec(&self.fuel).unwrap();
+        let request = serde_json::to_vec(&self.settings).unwrap();
         compile_child(&request, Some(input), &mut code).unwrap();
         compile::split_tail(&mut code).unwrap();
         self.cache.keep_code(&digest(builtin_component::COMPONENT), &code).unwrap();
@@ -270,7 +291,7 @@ impl MapperHost {
             Some(refusal) if refusal.limits == *limits => return Err(CompileError::Refused(refusal.reason)),
             _ => {}
         }
-        let compiled = compile::compile(&self.launcher, bytes, self.fuel, limits)?;
+        let compiled = compile::compile(&self.launcher, bytes, self.settings, limits)?;
         self.cache.keep_code(digest, &compiled.code).map_err(CompileError::Ours)?;
         Ok((compiled.code, Some(compiled.cost)))
     }
@@ -296,6 +317,7 @@ impl MapperHost {
             product_usage: product_usage.map_err(|error| instance::wrong_world(&error))?,
             exports: outline.exports,
             ticker: Arc::clone(&self.ticker),
+            guards: self.settings.guards,
             cost: None,
         })
     }

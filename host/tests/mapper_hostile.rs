@@ -21,32 +21,44 @@ use gristmill::worker::Launcher;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+#[path = "mapper_hostile/compile.rs"]
+mod compile;
+#[path = "mapper_hostile/exports.rs"]
+mod exports;
+#[path = "mapper_hostile/imports.rs"]
+mod imports;
+
 /// The text of a file in `tests/hostile`.
 fn hostile(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/hostile").join(format!("{name}.wat"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The skeleton with the lines of a threat in their places.
+/// The mapper of account records with the lines of a threat in their places.
 fn guest(threat: &str) -> Vec<u8> {
-    let mut text = hostile("skeleton");
+    component(&with_threat("skeleton", threat), "sandboxed")
+}
+
+/// A skeleton with the lines of a threat in their places.
+fn with_threat(skeleton: &str, threat: &str) -> String {
+    let mut text = hostile(skeleton);
     for part in threat.split(";;@").skip(1) {
         let (place, lines) = part.split_once('\n').unwrap();
         let place = format!(";;@{}\n", place.trim());
         assert!(text.contains(&place), "{place}");
         text = text.replacen(&place, lines, 1);
     }
-    component(&text)
+    text
 }
 
 /// A core module in the canonical ABI as a component; what it does not import of WASI, the component does not either.
-fn component(text: &str) -> Vec<u8> {
+fn component(text: &str, world: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut resolve = wit_parser::Resolve::default();
     resolve.push_dir(root.join("wit/0.1.0")).unwrap();
     let package = resolve.push_file(root.join("tests/hostile/sandbox.wit")).unwrap();
-    let world = resolve.select_world(&[package], Some("sandboxed")).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
     wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
     wit_component::ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
 }
@@ -134,14 +146,14 @@ fn open(mapper: &Mapper) -> Result<FieldMapping, MapperError> {
     Ok(mapping)
 }
 
-/// What a threat comes to: the error of loading it, of opening a table, or of mapping three rows.
+/// What a threat comes to: the error of loading it, or of mapping a table of three rows.
 fn fate(bench: &Bench, threat: &str) -> MapperError {
     let limits = Limits { batch_processor: Duration::from_millis(200), ..Limits::default() };
     let mapped = bench.load_with(&guest(&hostile(threat)), limits).and_then(|mapper| {
         let mut mapping = open(&mapper)?;
-        let error = mapping.map_batch(&batch(0, &["a", "b", "c"]));
+        let error = mapping.map_batch(&batch(0, &["a", "b", "c"])).and_then(|_| mapping.finish());
         if error.is_err() {
-            let again = mapping.map_batch(&batch(3, &["d"])).unwrap_err();
+            let again = mapping.open(&source(), &header(), "{}").unwrap_err();
             assert_eq!(again.code(), "mapper-input", "a guest that failed was entered again");
         }
         error
@@ -214,6 +226,13 @@ fn every_threat_comes_to_an_error_with_its_name() {
     check("grow-memory", "mapper-memory", "the mapper wanted more than 67108864 bytes of memory");
     check("huge-memory", "mapper-memory", "the mapper wanted more than 67108864 bytes of memory");
     check("grow-table", "mapper-tables", "the mapper wanted more than 100000 table elements");
+    check("declared-memory", "mapper-memory", "the mapper wanted more than 67108864 bytes of memory");
+    check("grow-two-memories", "mapper-memory", "the mapper wanted more than 67108864 bytes of memory");
+    check("many-memories", "mapper-instances", "the mapper consists of more than 8 memories");
+    check("declared-table", "mapper-tables", "the mapper wanted more than 100000 table elements");
+    check("handle-flood", "mapper-handles", "the mapper holds more than 1000 handles");
+    check("output-bomb-in-open", "mapper-output-too-large", "the mapper returned more than 1048640 bytes at once");
+    check("output-bomb-in-finish", "mapper-output-too-large", "the mapper returned more than 1051724 bytes at once");
     check("output-bomb", "mapper-output-too-large", "the mapper returned more than 1051724 bytes at once");
     check("log-bomb", "mapper-output-too-large", "the mapper returned more than 1051724 bytes at once");
     let bad = "the mapper returned what it must not: ";
@@ -223,11 +242,33 @@ fn every_threat_comes_to_an_error_with_its_name() {
         "bad-utf8",
         "identifier column 0: Invalid argument error: Encountered non UTF-8 data: invalid utf-8 sequence of 1 bytes from index 0",
     );
+    check_bad("bad-bitmap", "field `n`: the bitmap `validity` has 0 bytes for 3 rows");
+    check_bad("bad-name", "invalid utf-8 sequence of 1 bytes from index 0");
+    check_bad("bad-allocation", "realloc return: beyond end of memory");
+    check_bad("unaligned-allocation", "realloc return: result not aligned");
+    check_bad("unaligned", "list pointer is not aligned");
+    check_bad("no-such-case", "invalid expected discriminant");
+    check_bad("duplicate-fields", "layout: field `n` stands there twice");
+    check_bad("log-level", "unexpected discriminant: 4");
+    check_bad("log-bad-utf8", "invalid utf-8 sequence of 1 bytes from index 0");
     check_bad("pointer-outside-memory", "list pointer/length out of bounds of memory");
     check_bad("unknown-row", "row 4000000000 is not one of rows 0 to 3");
     check_bad("too-few-values", "field `n`: 2 values for 3 rows");
     check_bad("unknown-column", "layout: column 999 is wanted of a header of 2");
     check("trap", "mapper-trap", "the mapper trapped: wasm trap: wasm `unreachable` instruction executed");
+    check(
+        "trap-in-allocation",
+        "mapper-trap",
+        "the mapper trapped: wasm trap: wasm `unreachable` instruction executed in `allocate`",
+    );
+    check("exit", "mapper-trap", "the mapper trapped: it exited with status 1");
+    check(
+        "recursion-in-allocation",
+        "mapper-trap",
+        "the mapper trapped: wasm trap: call stack exhausted in `allocate`",
+    );
+    check("recursion-in-start", "mapper-trap", "the mapper trapped: wasm trap: call stack exhausted in `initialise`");
+    check("mutual-recursion", "mapper-trap", "the mapper trapped: wasm trap: call stack exhausted in `pong`");
     check("deep-recursion", "mapper-trap", "the mapper trapped: wasm trap: call stack exhausted in `deeper`");
     // After all of them the host maps as before.
     assert!(open(&bench.load(&guest("")).unwrap()).is_ok());

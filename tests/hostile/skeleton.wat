@@ -37,6 +37,7 @@
   ;; Memory for what the host passes in; taken back after each call.
   (func $allocate (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)
     (local $at i32)
+    ;;@realloc
     (local.set $at
       (i32.and
         (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))
@@ -50,9 +51,11 @@
     (local.get $at))
 
   (func $release (param $result i32)
+    ;;@release
     (global.set $heap (i32.const 65536)))
 
   (func (export "gristmill:mapper/field-mapping@0.1.0#check") (param $text i32) (param $length i32) (result i32)
+    ;;@check
     ;; 640: an empty list.
     (i32.const 640))
 

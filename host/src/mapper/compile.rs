@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::engine::{Fuel, new_engine};
+use super::engine::{Settings, new_engine};
 use super::error::MapperError;
 use super::escape::escaped;
 use super::limits::CompileLimits;
@@ -65,7 +65,7 @@ impl From<CompileError> for MapperError {
 pub(super) fn compile(
     launcher: &Launcher,
     bytes: &[u8],
-    fuel: Fuel,
+    settings: Settings,
     limits: &CompileLimits,
 ) -> Result<Compiled, CompileError> {
     let input = worker::file_of(bytes).map_err(|source| {
@@ -74,7 +74,7 @@ pub(super) fn compile(
     let CompileLimits { processor: cpu, wall, memory } = *limits;
     let limits = worker::Limits { cpu, wall, memory, output: OUTPUT };
     let begun = Instant::now();
-    let answer = launcher.start(Task::Compile, &fuel, Some(input), limits).and_then(worker::Running::answer);
+    let answer = launcher.start(Task::Compile, &settings, Some(input), limits).and_then(worker::Running::answer);
     let refused = |what: &str| CompileError::Refused(escaped(what, REASON).into_owned());
     match answer {
         Ok(mut code) => match split_tail(&mut code) {
@@ -100,11 +100,12 @@ pub(super) fn split_tail(answer: &mut Vec<u8>) -> Option<(u8, Duration, u64)> {
 /// An error is one that says nothing of the component.
 pub fn compile_child(request: &[u8], input: Option<File>, answer: &mut dyn Write) -> Result<(), String> {
     let before = worker::address_space(worker::AddressSpace::Now).unwrap_or(0);
-    let fuel: Fuel = serde_json::from_slice(request).map_err(|error| format!("cannot read the request: {error}"))?;
+    let settings: Settings =
+        serde_json::from_slice(request).map_err(|error| format!("cannot read the request: {error}"))?;
     let mut input = input.ok_or("there is no component to compile")?;
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes).map_err(|error| format!("cannot read the component: {error}"))?;
-    let engine = new_engine(fuel).map_err(|error| error.to_string())?;
+    let engine = new_engine(settings).map_err(|error| error.to_string())?;
     let (body, kind) = match engine.precompile_component(&bytes) {
         Ok(code) => (code, CODE),
         Err(error) => (error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ").into_bytes(), OBJECTION),
@@ -120,19 +121,24 @@ pub fn compile_child(request: &[u8], input: Option<File>, answer: &mut dyn Write
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Fuel, Guards};
     use super::*;
+
+    fn request(fuel: Fuel) -> Vec<u8> {
+        serde_json::to_vec(&Settings { fuel, guards: Guards::ALL }).unwrap()
+    }
 
     #[test]
     fn an_answer_says_what_it_took() {
         let input = worker::file_of(super::super::builtin_component::COMPONENT).unwrap();
         let mut answer = Vec::new();
-        compile_child(b"\"counted\"", Some(input), &mut answer).unwrap();
+        compile_child(&request(Fuel::Counted), Some(input), &mut answer).unwrap();
         let whole = answer.len();
         let (kind, processor, _) = split_tail(&mut answer).unwrap();
         assert_eq!((kind, answer.len()), (CODE, whole - TAIL));
         assert!(processor > Duration::ZERO);
         let input = worker::file_of(b"nonsense").unwrap();
-        compile_child(b"\"uncounted\"", Some(input), &mut answer).unwrap();
+        compile_child(&request(Fuel::Uncounted), Some(input), &mut answer).unwrap();
         assert_eq!(split_tail(&mut answer).unwrap().0, OBJECTION);
         assert!(split_tail(&mut vec![CODE; TAIL - 1]).is_none());
     }

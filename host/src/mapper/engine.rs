@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine, OptLevel, WasmFeatures};
 
 use super::error::MapperError;
+use super::guards::{Guard, Guards};
 
 /// How often a running guest is asked for its time.
 const TICK: Duration = Duration::from_millis(10);
@@ -27,13 +28,20 @@ pub enum Fuel {
     Uncounted,
 }
 
+/// What an engine is made with. Code only loads in an engine of the settings that it was compiled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Settings {
+    pub(super) fuel: Fuel,
+    pub(super) guards: Guards,
+}
+
 /// The engine that both processes use. Code compiled by one only loads in the other because it is the same.
 #[expect(clippy::disallowed_methods, reason = "this is the engine")]
-pub(super) fn new_engine(fuel: Fuel) -> Result<Engine, MapperError> {
+pub(super) fn new_engine(settings: Settings) -> Result<Engine, MapperError> {
     let mut config = Config::new();
     config
-        .epoch_interruption(true)
-        .consume_fuel(fuel == Fuel::Counted)
+        .epoch_interruption(settings.guards.has(Guard::Deadlines))
+        .consume_fuel(settings.fuel == Fuel::Counted)
         .max_wasm_stack(STACK)
         .cranelift_opt_level(OptLevel::Speed)
         // Every compiler thread has a stack and an arena of its own, which on a machine of many cores would use up the

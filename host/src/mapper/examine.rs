@@ -51,7 +51,8 @@ impl MapperHost {
         if found.problems.iter().any(|problem| matches!(problem, MapperError::NotAComponent { .. })) {
             return Ok(found);
         }
-        let compiled = match compile::compile(&self.launcher, bytes, self.fuel, &limits.compile).map_err(Into::into) {
+        let compiled = match compile::compile(&self.launcher, bytes, self.settings, &limits.compile).map_err(Into::into)
+        {
             Ok(compiled) => compiled,
             Err(error) => return found.with(error),
         };

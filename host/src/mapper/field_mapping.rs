@@ -30,9 +30,7 @@ impl FieldMapping {
         let functions = component.field_mapping.as_ref();
         let functions = functions.ok_or(MapperError::NoTransform { transform: "field mapping" })?;
         let instance =
-            Instance::start(&component.pre, &component.ticker, meter, limits, budget, log, |store, instance| {
-                functions.load(store, instance)
-            })?;
+            Instance::start(component, meter, limits, budget, log, |store, instance| functions.load(store, instance))?;
         Ok(Self { component: Arc::clone(component), instance, table: None })
     }
 

@@ -171,8 +171,8 @@ fn is_sandbox(name: &str) -> Result<bool, MapperError> {
     let known = |(package, interfaces): &(&str, &[&str])| {
         interface.strip_prefix(package).is_some_and(|interface| interfaces.contains(&interface))
     };
-    let is_preview_2 =
-        version.strip_prefix("0.2.").is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_patch = |patch: &str| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit());
+    let is_preview_2 = version.strip_prefix("0.2.").is_some_and(is_patch);
     if is_preview_2 && SANDBOX.iter().any(known) { Ok(true) } else { Err(forbidden()) }
 }
 
@@ -220,6 +220,7 @@ mod tests {
         check("wasi:io/streams@0.3.0", "mapper-forbidden-import");
         check("wasi:io/streams@0.2.0-rc", "mapper-forbidden-import");
         check("wasi:http/outgoing-handler@0.2.0", "mapper-forbidden-import");
+        check("wasi:io/streams@0.2.", "mapper-forbidden-import");
         check("wasi:io/streams", "mapper-forbidden-import");
         check("env", "mapper-forbidden-import");
     }

@@ -5,13 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{Instance as RawInstance, InstancePre};
+use wasmtime::component::Instance as RawInstance;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
+use super::Loaded;
 use super::bindings::types;
 use super::engine::Ticker;
 use super::error::{Bad, Fault, MapperError};
 use super::escape::escaped;
+use super::guards::{Guard, Guards};
 use super::limits::{Deadline, Exceeded, HANDLES, INSTANCES, Limiter, Limits, MEMORIES, TABLES, output_limit};
 use super::log::{Log, LogSink};
 use super::meter::{Call, Meter};
@@ -33,6 +35,7 @@ pub struct FileBudget {
 pub(super) struct Instance<G> {
     store: Store<Inside>,
     guest: G,
+    guards: Guards,
     limits: Limits,
     file: Duration,
     file_left: Duration,
@@ -59,8 +62,7 @@ pub(super) struct InputSize {
 impl<G> Instance<G> {
     /// Starts a component, its initialisers included, and finds its functions.
     pub(super) fn start(
-        component: &InstancePre<Inside>,
-        ticker: &Ticker,
+        component: &Loaded,
         meter: &Arc<Meter>,
         limits: Limits,
         budget: FileBudget,
@@ -72,20 +74,23 @@ impl<G> Instance<G> {
         let file = limits.file_processor.saturating_add(more);
         let deadline = Deadline::begin(limits.batch_processor, file, file);
         let inside = Inside::new(Log::new(log), Limiter::new(&limits), deadline);
-        let mut store = Store::new(component.engine(), inside);
+        let mut store = Store::new(component.pre.engine(), inside);
         // Refused by an engine that does not count fuel. One that does is given more than time allows to use: time is the
         // limit, fuel a measure.
         let fuel = store.set_fuel(u64::MAX).is_ok().then_some(u64::MAX);
-        store.limiter(|inside| &mut inside.limiter);
+        let guards = component.guards;
+        if guards.has(Guard::Growth) {
+            store.limiter(|inside| &mut inside.limiter);
+        }
         store.set_max_component_handles(HANDLES);
-        store.set_hostcall_fuel(output_limit(0, 0));
+        store.set_hostcall_fuel(counted(output_limit(0, 0), guards));
         store.epoch_deadline_callback(|inside| {
             inside.data().deadline.check()?;
             Ok(UpdateDeadline::Continue(1))
         });
         store.set_epoch_deadline(1);
-        let ticking = ticker.run();
-        let started = component.instantiate(&mut store);
+        let ticking = guards.has(Guard::Deadlines).then(|| component.ticker.run());
+        let started = component.pre.instantiate(&mut store);
         drop(ticking);
         let spent = deadline.spent();
         let fuel = metered(meter, &mut store, fuel, spent, 0);
@@ -95,7 +100,7 @@ impl<G> Instance<G> {
             .and_then(|instance| find(&mut store, &instance).map_err(|error| wrong_world(&error)));
         let guest = guest.inspect_err(|error| meter.failed(error.code()))?;
         let meter = Arc::clone(meter);
-        Ok(Self { store, guest, limits, file, file_left, fuel, meter, state: Entry::Open })
+        Ok(Self { store, guest, guards, limits, file, file_left, fuel, meter, state: Entry::Open })
     }
 
     /// Calls the guest once and checks what it returns. An error of either ends the instance.
@@ -111,10 +116,10 @@ impl<G> Instance<G> {
         }
         let output = output_limit(input.bytes, input.rows);
         let deadline = Deadline::begin(self.limits.batch_processor, self.file_left, self.file);
-        self.store.set_hostcall_fuel(output);
+        self.store.set_hostcall_fuel(counted(output, self.guards));
         self.store.data_mut().deadline = deadline;
         self.store.set_epoch_deadline(1);
-        let ticking = ticker.run();
+        let ticking = self.guards.has(Guard::Deadlines).then(|| ticker.run());
         let returned = call(&self.guest, &mut self.store);
         drop(ticking);
         let spent = deadline.spent();
@@ -130,6 +135,11 @@ impl<G> Instance<G> {
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
+}
+
+/// What the engine may copy out in one call.
+fn counted(output: usize, guards: Guards) -> usize {
+    if guards.has(Guard::Output) { output } else { usize::MAX }
 }
 
 /// Meters a call that ended and returns the fuel that is left.
@@ -153,9 +163,10 @@ pub(super) fn wrong_world(error: &wasmtime::Error) -> MapperError {
     MapperError::WrongWorld { what: escaped(&chain(error), MESSAGE).into_owned() }
 }
 
-/// An error and its causes on one line.
+/// An error and its causes on one line, without the guest's stack, which says nothing to those who read a message.
 fn chain(error: &wasmtime::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let causes = error.chain().map(ToString::to_string);
+    causes.filter(|cause| !cause.starts_with("error while executing at wasm")).collect::<Vec<_>>().join(": ")
 }
 
 /// Makes one of our errors from what the engine says. Some of its errors are private types and are known by their

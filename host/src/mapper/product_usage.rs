@@ -32,9 +32,7 @@ impl UsageMapping {
         let functions = component.product_usage.as_ref();
         let functions = functions.ok_or(MapperError::NoTransform { transform: "product usage" })?;
         let instance =
-            Instance::start(&component.pre, &component.ticker, meter, limits, budget, log, |store, instance| {
-                functions.load(store, instance)
-            })?;
+            Instance::start(component, meter, limits, budget, log, |store, instance| functions.load(store, instance))?;
         Ok(Self { component: Arc::clone(component), instance, table: None, announced: Vec::new() })
     }
 

@@ -9,7 +9,7 @@ use gristmill::daemon::Workshop;
 use gristmill::destination::files::{FilesDestination, Form};
 use gristmill::destination::{Brings, Delivery, Destination, Staging};
 use gristmill::ingest::{self, Reader, Recipe, Rows, Taken};
-use gristmill::mapper::{FieldMapping, FileBudget, Source};
+use gristmill::mapper::{FieldMapping, FileBudget, Mapper, Source};
 use gristmill::object::{AsOf, ContentHash, Generation, Identity, Object};
 use gristmill::oversight::Oversight;
 use gristmill::rejects::IssueLog;
@@ -25,10 +25,20 @@ use crate::{Result, Scale, twin};
 
 const ROWS: u64 = 1_000_000;
 /// Rows that are mapped from memory, over and over.
-const ROWS_IN_MEMORY: u64 = 200_000;
+pub const ROWS_IN_MEMORY: u64 = 200_000;
 /// How often they are mapped in one round.
-const REPEATS: u64 = 5;
+pub const REPEATS: u64 = 5;
 const ROUNDS: usize = 5;
+
+/// Rows in memory.
+pub struct Held {
+    /// The names of the table's columns.
+    pub header: Vec<String>,
+    /// The wanted columns.
+    pub batches: Vec<Batch>,
+    /// How many rows.
+    pub rows: u64,
+}
 
 /// Runs the part.
 pub fn run(scale: Scale) -> Result<()> {
@@ -56,7 +66,8 @@ fn first_of(all: &CpuSet) -> Result<CpuSet> {
     Ok(set)
 }
 
-struct Bench<'a> {
+/// A file of that kind, and what maps it.
+pub struct Bench<'a> {
     bed: &'a Bed,
     settings: config::Integration,
     recipe: Recipe,
@@ -67,7 +78,8 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(bed: &'a Bed, rows: u64) -> Result<Self> {
+    /// Writes a file of so many rows.
+    pub fn new(bed: &'a Bed, rows: u64) -> Result<Self> {
         let config = Bed::load(&bed.configure("http://127.0.0.1:1", Into::Files, Mau::Field, "all")?)?;
         let settings = config.integrations.values().next().ok_or("the integration is disabled")?.clone();
         let state = bed.path("state");
@@ -99,21 +111,13 @@ impl<'a> Bench<'a> {
     fn map_only(&self, rows: u64) -> Result<()> {
         let (mut component, layout) = self.component()?;
         drop(component);
-        let mut decoder = Reader::open(&self.recipe, &self.object, File::open(&self.source)?)?;
-        let head = decoder.next_table()?.ok_or("the file has no table")?;
-        decoder.want(&layout.wanted);
-        let mut batches: Vec<Batch> = Vec::new();
-        let mut held = 0;
-        while let Some(batch) = decoder.next_batch()?.filter(|_| held < rows) {
-            held += batch.rows() as u64;
-            batches.push(batch);
-        }
+        let Held { header, batches, rows: held } = self.held(&layout.wanted, rows)?;
         let (mut in_component, mut native) = (Times::default(), Times::default());
         for _ in 0..ROUNDS {
             (component, _) = self.component()?;
             let (time, ()) = timed(|| {
                 for _ in 0..REPEATS {
-                    self.reopen(&mut component, &head.header)?;
+                    self.reopen(&mut component, &header)?;
                     for batch in &batches {
                         std::hint::black_box(component.map_batch(batch)?);
                     }
@@ -121,7 +125,7 @@ impl<'a> Bench<'a> {
                 Ok(())
             })?;
             in_component.push(time);
-            let mut mapper = self.twin(&head.header)?;
+            let mut mapper = self.twin(&header)?;
             let (time, ()) = timed(|| {
                 for _ in 0..REPEATS {
                     for batch in &batches {
@@ -136,6 +140,19 @@ impl<'a> Bench<'a> {
         say_rate("map alone, native twin", held * REPEATS, native.median(), "rows");
         say_ratio("map alone, component to native twin", in_component.faster_than(&native), Aim::AtLeast(0.45));
         Ok(())
+    }
+
+    /// The first rows, decoded.
+    pub fn held(&self, wanted: &[u32], rows: u64) -> Result<Held> {
+        let mut decoder = Reader::open(&self.recipe, &self.object, File::open(&self.source)?)?;
+        let header = decoder.next_table()?.ok_or("the file has no table")?.header;
+        decoder.want(wanted);
+        let mut held = Held { header, batches: Vec::new(), rows: 0 };
+        while let Some(batch) = decoder.next_batch()?.filter(|_| held.rows < rows) {
+            held.rows += batch.rows() as u64;
+            held.batches.push(batch);
+        }
+        Ok(held)
     }
 
     fn whole(&self, threads: usize, peers: &[Peer]) -> Result<()> {
@@ -212,15 +229,21 @@ impl<'a> Bench<'a> {
     /// An instance with the table open, and what it makes of it.
     fn component(&self) -> Result<(FieldMapping, AccountLayout)> {
         let transform = self.recipe.fields.as_ref().ok_or("there is no field mapping")?;
+        self.instance_of(&transform.mapper)
+    }
+
+    /// The same of another mapper.
+    pub fn instance_of(&self, mapper: &Mapper) -> Result<(FieldMapping, AccountLayout)> {
         // As for a file that is as large as everything that this instance will see.
         let budget = FileBudget { bytes: self.object.size.saturating_mul(REPEATS) };
-        let mut instance = transform.mapper.fields(budget, Arc::new(|_| ()))?;
+        let mut instance = mapper.fields(budget, Arc::new(|_| ()))?;
         let header: Vec<String> = data::HEADER.trim_end().split(',').map(str::to_owned).collect();
         let layout = self.reopen(&mut instance, &header)?;
         Ok((instance, layout))
     }
 
-    fn reopen(&self, instance: &mut FieldMapping, header: &[String]) -> Result<AccountLayout> {
+    /// Begins the table anew.
+    pub fn reopen(&self, instance: &mut FieldMapping, header: &[String]) -> Result<AccountLayout> {
         let transform = self.recipe.fields.as_ref().ok_or("there is no field mapping")?;
         let source = Source {
             integration: INTEGRATION.to_owned(),

@@ -3,6 +3,7 @@
 //! | part | what it measures |
 //! |---|---|
 //! | `csv` | a CSV file to mapped JSON lines, through the component, its native twin, DuckDB and Polars |
+//! | `guards` | the same file mapped from memory with each guard around a mapper left out, against all of them |
 //! | `small-files` | many small objects, from a bucket into each destination |
 //! | `known-objects` | a pass over objects that the ledger knows, against a bare listing of them |
 //! | `postgres` | usage records staged and merged in PostgreSQL, against SQLite |
@@ -24,6 +25,7 @@ mod csv;
 mod data;
 mod fairness;
 mod figures;
+mod guards;
 mod known_objects;
 mod languages;
 mod memory;
@@ -50,6 +52,7 @@ impl Scale {
 type Part = fn(Scale) -> Result<()>;
 const PARTS: &[(&str, Part)] = &[
     ("csv", csv::run),
+    ("guards", guards::run),
     ("small-files", small_files::run),
     ("known-objects", known_objects::run),
     ("postgres", postgres::run),

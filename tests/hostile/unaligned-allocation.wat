@@ -1,0 +1,3 @@
+;; Takes what the host passes in at an odd address.
+;;@realloc
+    (return (i32.const 65537))
