@@ -52,6 +52,7 @@ pub mod destination;
 pub mod dry_run;
 pub mod events;
 pub mod expectation;
+pub mod failed_call;
 pub mod ingest;
 pub mod ledger;
 pub mod mapper;

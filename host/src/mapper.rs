@@ -71,7 +71,7 @@ pub use inspect::Exports;
 pub use instance::FileBudget;
 pub use limits::{CompileLimits, Limits};
 pub use log::{LogLevel, LogLine, LogSink};
-pub use meter::{Figures, Spent};
+pub use meter::{Figures, Spent, Worked};
 pub use product_usage::UsageMapping;
 pub use signature::{Signed, signature_beside};
 
@@ -120,8 +120,6 @@ pub(crate) struct Loaded {
     product_usage: Option<raw_usage::GuestIndices>,
     exports: Exports,
     ticker: Arc<Ticker>,
-    /// What compiling it took; none when its code was in the cache.
-    cost: Option<CompileCost>,
 }
 
 impl MapperHost {
@@ -185,12 +183,13 @@ impl MapperHost {
         limits: Limits,
     ) -> Result<Arc<Mapper>, MapperError> {
         let outline = inspect::outline(bytes)?;
-        let component = self.component(bytes, &digest, outline, &limits)?;
-        let mut mapper = Mapper { name: name.into(), digest, limits, component, meter: Arc::default() };
+        let (component, compiled) = self.component(bytes, &digest, outline, &limits)?;
+        let mut mapper = Mapper { name: name.into(), digest, limits, component, compiled, meter: Arc::default() };
         mapper.prove()?;
         mapper.meter = Arc::clone(lock(&self.meters).entry((name.into(), digest)).or_default());
-        if let Some(cost) = mapper.component.cost {
-            mapper.meter.compiled(cost);
+        match compiled {
+            Some(cost) => mapper.meter.compiled(cost),
+            None => mapper.meter.hit_cache(),
         }
         Ok(Arc::new(mapper))
     }
@@ -200,20 +199,20 @@ impl MapperHost {
         lock(&self.meters).iter().map(|((name, digest), meter)| meter.figures(name, *digest)).collect()
     }
 
-    /// The component with this digest: the one in use, or a new one.
+    /// The component with this digest: the one in use, or a new one. Says what compiling took, if it was compiled now.
     fn component(
         &self,
         bytes: &[u8],
         digest: &ComponentDigest,
         outline: Outline,
         limits: &Limits,
-    ) -> Result<Arc<Loaded>, MapperError> {
+    ) -> Result<(Arc<Loaded>, Option<CompileCost>), MapperError> {
         let slot = Arc::clone(lock(&self.slots).entry(*digest).or_insert_with(|| Arc::new(Mutex::new(Slot::Unknown))));
         let mut slot = lock(&slot);
         match &*slot {
             Slot::Loaded(component) => {
                 if let Some(component) = component.upgrade() {
-                    return Ok(component);
+                    return Ok((component, None));
                 }
             }
             Slot::Refused(refusal) if refusal.limits == limits.compile => {
@@ -223,9 +222,9 @@ impl MapperHost {
         }
         match self.code(bytes, digest, &limits.compile) {
             Ok((code, cost)) => {
-                let component = Arc::new(Loaded { cost, ..self.link(&code, outline)? });
+                let component = Arc::new(self.link(&code, outline)?);
                 *slot = Slot::Loaded(Arc::downgrade(&component));
-                Ok(component)
+                Ok((component, cost))
             }
             Err(CompileError::Refused(reason)) => {
                 let refusal = Refusal { reason: reason.clone(), limits: limits.compile };
@@ -277,7 +276,6 @@ impl MapperHost {
             product_usage: product_usage.map_err(|error| instance::wrong_world(&error))?,
             exports: outline.exports,
             ticker: Arc::clone(&self.ticker),
-            cost: None,
         })
     }
 }
@@ -288,6 +286,7 @@ pub struct Mapper {
     digest: ComponentDigest,
     limits: Limits,
     component: Arc<Loaded>,
+    compiled: Option<CompileCost>,
     meter: Arc<Meter>,
 }
 
@@ -302,6 +301,16 @@ impl Mapper {
         self.digest
     }
 
+    /// The version of the contract that it is spoken to in.
+    pub fn contract(&self) -> &'static str {
+        inspect::VERSION
+    }
+
+    /// What compiling it took; none when its code was there already.
+    pub fn compiled(&self) -> Option<CompileCost> {
+        self.compiled
+    }
+
     /// What it may use.
     pub fn limits(&self) -> Limits {
         self.limits
@@ -309,9 +318,10 @@ impl Mapper {
 
     /// The same mapper for an experiment that does not count.
     pub fn unmetered(&self) -> Self {
-        let Self { name, digest, limits, component, .. } = self;
+        let Self { name, digest, limits, component, compiled, .. } = self;
         let component = Arc::clone(component);
-        Self { name: name.clone(), digest: *digest, limits: *limits, component, meter: Arc::default() }
+        let meter = Arc::default();
+        Self { name: name.clone(), digest: *digest, limits: *limits, component, compiled: *compiled, meter }
     }
 
     /// What its instances took so far.

@@ -15,13 +15,15 @@ mod build;
 mod check;
 mod log;
 mod new;
+mod replay;
 mod test;
 mod trial;
 mod underline;
 
-/// Write a mapper: begin a project, build it, examine the component, try and measure it on a sample.
+/// Write a mapper: begin a project, build it, examine the component, try and measure it on a sample, see a failure again.
 ///
-/// Needs no configuration and no daemon. What it does with a component is what the daemon does, under the same limits.
+/// Needs no daemon, and no configuration but for `replay`. What it does with a component is what the daemon does, under the
+/// same limits.
 #[derive(Debug, Args)]
 pub struct Mapper {
     #[command(subcommand)]
@@ -35,6 +37,7 @@ enum Command {
     Check(check::Check),
     Test(test::Test),
     Bench(bench::Bench),
+    Replay(replay::Replay),
 }
 
 impl Mapper {
@@ -45,6 +48,7 @@ impl Mapper {
             Command::Check(command) => command.run(shared),
             Command::Test(command) => command.run(shared),
             Command::Bench(command) => command.run(shared),
+            Command::Replay(command) => command.run(shared),
         }
     }
 }

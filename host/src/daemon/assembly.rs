@@ -12,11 +12,12 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::events;
+use crate::failed_call::{self, FailedCalls};
 use crate::ingest::{Breakers, DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Control, Ledger, LedgerError, Place};
 use crate::mapper::{CompileLimits, ComponentFile, Fault, Figures, Limits, Mapper, MapperError, MapperHost, Signed};
 use crate::notify::Outbox;
-use crate::object::{ConnectionKey, DestinationName};
+use crate::object::{ConnectionKey, DestinationName, MapperName};
 use crate::pass::{Keeping, Slots};
 use crate::rejects::Former;
 use crate::renames::{self, RenameError};
@@ -193,6 +194,11 @@ impl Workshop {
     pub fn recipe(&self, config: &Config, settings: &Integration) -> Result<Recipe, PartError> {
         let fields = self.transform(config, settings.field_mapping.as_ref(), Mapper::check_fields)?;
         let usage = self.transform(config, settings.product_usage.as_ref(), Mapper::check_usage)?;
+        for Transform { mapper, .. } in fields.iter().chain(&usage) {
+            let (tenant, integration, digest) = (&settings.tenant, &settings.name, mapper.digest());
+            let (mapper, compiled) = (mapper.name(), mapper.compiled());
+            events::MapperLoaded { tenant, integration, mapper, digest, compiled }.emit();
+        }
         Ok(Recipe::new(settings, fields, usage, self.launcher.clone()))
     }
 
@@ -341,6 +347,7 @@ impl Assembly {
             outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
             mark: Mark::default(),
+            failed_calls: self.failed_calls(),
             is_compared: AtomicBool::new(false),
         }))
     }
@@ -367,6 +374,16 @@ impl Assembly {
             renames::follow(&self.ledger, settings, &control, destinations, rejects).await?;
         }
         Ok(control)
+    }
+
+    /// Where calls are saved on which mappers failed.
+    pub fn failed_calls_directory(&self) -> PathBuf {
+        failed_call::directory_of(&self.config.daemon.state_dir)
+    }
+
+    fn failed_calls(&self) -> FailedCalls {
+        let wanted = |(name, mapper): (&MapperName, &config::Mapper)| Some((name.to_string(), mapper.save_failed?));
+        FailedCalls::below(self.failed_calls_directory(), self.config.mappers.iter().filter_map(wanted).collect())
     }
 
     fn rejects_directory(&self) -> PathBuf {
