@@ -161,3 +161,84 @@ fn object(call: &FailedCall) -> Result<Object, RehearsalError> {
         last_modified: Timestamp::from_microsecond(source.last_modified).map_err(|_| not_taken())?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::StringArray;
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::failed_call::tests::call as some_call;
+    use crate::failed_call::{Step, TransformKind};
+    use crate::mapper::MapperHost;
+    use crate::worker::Launcher;
+
+    const SETTINGS: &str = r#"{"identifiers":[{"column":"Account ID","match":"crm_id"}],
+        "fields":[{"column":"ARR","field":"arr","type":"integer"}],
+        "usage":[{"product":"Core","period":"daily","date":{"column":"Day"},"metrics":[{"column":"Users","metric":"users"}]}]}"#;
+
+    fn built_in() -> (tempfile::TempDir, Arc<Mapper>) {
+        let directory = tempfile::tempdir().unwrap();
+        let host = MapperHost::start(directory.path().join("mappers"), Launcher::at("/nonexistent")).unwrap();
+        host.compile_built_in();
+        let mapper = host.built_in().unwrap();
+        (directory, mapper)
+    }
+
+    /// Rows 100 to 102, on lines 102 to 104; one has no number in `ARR`.
+    fn call(transform: TransformKind, step: Step) -> FailedCall {
+        let mut call = some_call("built-in", 3);
+        (call.head.transform, call.head.step) = (transform, step);
+        call.head.settings = SETTINGS.into();
+        call.head.header = ["Account ID", "ARR", "Day", "Users"].map(str::to_owned).to_vec();
+        let column = |cells: [&'static str; 3]| Some(Cells { text: StringArray::from(cells.to_vec()), typed: None });
+        let days = ["2024-10-01", "2024-10-02", "2024-10-03"];
+        let columns = vec![column(["a", "b", "c"]), column(["1", "x", "3"]), column(days), column(["7", "8", "9"])];
+        call.batch = call.batch.map(|batch| Batch { columns, ..batch });
+        call
+    }
+
+    fn made(call: &FailedCall, mapper: &Arc<Mapper>) -> Rehearsed {
+        match replay(call, mapper).unwrap().came {
+            Replaying::Makes(made) => *made,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn records_of_both_transforms_stand_at_their_lines_with_what_is_wrong() {
+        let (_directory, mapper) = built_in();
+        let accounts = made(&call(TransformKind::FieldMapping, Step::MapBatch), &mapper);
+        assert_eq!((accounts.rows.read, accounts.rows.rejected, accounts.records.accounts), (3, 1, 2));
+        assert!(accounts.lines[0].starts_with("{\"table\":{\"sheet\":null,\"accounts\":{"), "{:?}", accounts.lines);
+        assert_eq!(accounts.lines[1], r#"{"line":102,"account":[{"crm_id":"a"}],"fields":{"arr":1}}"#);
+        let issue = &accounts.issues[0];
+        assert_eq!((issue.line, issue.cells[1].as_str(), issue.cell), (103, "x", Some(1)));
+        let usage = made(&call(TransformKind::ProductUsage, Step::MapBatch), &mapper);
+        assert_eq!((usage.records.usage, usage.rows.rejected), (3, 0), "{:?}", usage.lines);
+        assert!(usage.lines[3].contains("\"line\":104") && usage.lines[3].contains("\"value\":9"), "{:?}", usage.lines);
+    }
+
+    #[test]
+    fn a_table_opens_and_ends_again_and_a_start_is_all_there_is() {
+        let (_directory, mapper) = built_in();
+        for (step, lines) in [(Step::Start, 1), (Step::Open, 2), (Step::Finish, 2)] {
+            let call = FailedCall { batch: None, ..call(TransformKind::ProductUsage, step) };
+            let made = made(&call, &mapper);
+            assert_eq!((made.lines.len(), made.rows.read), (lines, 0), "{step}: {:?}", made.lines);
+        }
+        let mut refused = call(TransformKind::FieldMapping, Step::Open);
+        refused.head.header = vec!["Account".into(), "ARR".into()];
+        assert!(matches!(replay(&refused, &mapper).unwrap().came, Replaying::Refuses(_)));
+    }
+
+    #[test]
+    fn a_column_that_was_not_saved_is_named() {
+        let (_directory, mapper) = built_in();
+        let mut call = call(TransformKind::ProductUsage, Step::MapBatch);
+        call.batch.as_mut().unwrap().columns[3] = None;
+        let error = replay(&call, &mapper).unwrap_err();
+        let ReplayError::Repeat(RepeatError::NotSaved { columns }) = error else { panic!("{error}") };
+        assert_eq!(columns, ["`Users`"]);
+    }
+}

@@ -246,6 +246,9 @@ mod tests {
         fs::write(&damaged, "damaged").unwrap();
         let (saved, unreadable) = saved(scratch.path()).unwrap();
         assert_eq!(saved.len(), 1);
-        assert!(matches!(&unreadable[..], [FailedCallError::NotOurs { path, .. }] if *path == damaged), "{unreadable:?}");
+        assert!(
+            matches!(&unreadable[..], [FailedCallError::NotOurs { path, .. }] if *path == damaged),
+            "{unreadable:?}"
+        );
     }
 }
