@@ -194,11 +194,6 @@ impl Workshop {
     pub fn recipe(&self, config: &Config, settings: &Integration) -> Result<Recipe, PartError> {
         let fields = self.transform(config, settings.field_mapping.as_ref(), Mapper::check_fields)?;
         let usage = self.transform(config, settings.product_usage.as_ref(), Mapper::check_usage)?;
-        for Transform { mapper, .. } in fields.iter().chain(&usage) {
-            let (tenant, integration, digest) = (&settings.tenant, &settings.name, mapper.digest());
-            let (mapper, compiled) = (mapper.name(), mapper.compiled());
-            events::MapperLoaded { tenant, integration, mapper, digest, compiled }.emit();
-        }
         Ok(Recipe::new(settings, fields, usage, self.launcher.clone()))
     }
 
@@ -333,6 +328,11 @@ impl Assembly {
             .await
             .unwrap_or(Err(PartError::Panicked))?
         };
+        for Transform { mapper, .. } in recipe.fields.iter().chain(&recipe.usage) {
+            let (tenant, integration, digest) = (&settings.tenant, &settings.name, mapper.digest());
+            let (mapper, compiled) = (mapper.name(), mapper.compiled());
+            events::MapperLoaded { tenant, integration, mapper, digest, compiled }.emit();
+        }
         recipe.former = Former { names: control.former_names.clone(), moves: control.moves.clone() };
         Ok(Arc::new(Pipeline {
             settings: settings.clone(),
