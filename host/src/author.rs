@@ -10,6 +10,7 @@ mod golden;
 mod language;
 mod project;
 mod rehearsal;
+mod replay;
 
 pub use build::{BuildError, build};
 pub use diff::{Difference, difference};
@@ -17,3 +18,4 @@ pub use golden::Records;
 pub use language::{Language, Makes};
 pub use project::{Project, ProjectError, ProjectName, ProjectNameError, begin};
 pub use rehearsal::{Rehearsal, RehearsalError, Rehearsed, Sample, SampleIssue};
+pub use replay::{Failing, ReplayError, Replayed, Replaying, replay};

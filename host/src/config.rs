@@ -255,6 +255,23 @@ pub struct Mapper {
     pub tenant: Option<TenantName>,
     /// What it may use.
     pub limits: MapperLimits,
+    /// How many calls are saved on which it failed; none where none is to be.
+    pub save_failed: Option<SaveFailed>,
+}
+
+/// How many calls are saved on which a mapper failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SaveFailed {
+    /// Calls at most.
+    pub files: usize,
+    /// Bytes at most, all of them together.
+    pub size: ByteSize,
+}
+
+impl Default for SaveFailed {
+    fn default() -> Self {
+        Self { files: 20, size: ByteSize::from_bytes(64 << 20) }
+    }
 }
 
 /// What a mapper may use.

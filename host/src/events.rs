@@ -22,7 +22,10 @@ pub use integration::{
     IntegrationRecovered, IntegrationRenamed, IntegrationRepointed, IntegrationUnblocked, KeysForgotten, PassFailed,
     PassFinished,
 };
-pub use mapper::{MapperRowLeftOut, mapper_log};
+pub use mapper::{
+    MapperCallNotSaved, MapperFailed, MapperKeptBack, MapperLetBack, MapperLoaded, MapperRowLeftOut, MapperWorked,
+    mapper_log,
+};
 pub use notice::{NoticeLost, NoticeTold};
 pub use object::{
     BatchNotTaken, ObjectCompleted, ObjectFailed, ObjectFetched, ObjectMerged, ObjectReverted, ObjectSkipped,

@@ -15,11 +15,12 @@ use crate::clock::Clock;
 use crate::config::{self, ContentHashing, MapperChoice, OnMapperFailure, OnRevert};
 use crate::decode::{DecodeError, Format};
 use crate::destination::{Brings, Delivery, DestinationError, Intake, RowCounts};
-use crate::events;
+use crate::events::{self, ShellWord};
+use crate::failed_call::FailedCalls;
 use crate::ledger::{Ledger, LedgerError, NewObject, Place, SameContent, SkipReason};
 use crate::mapper::{Blame, Mapper, MapperError};
 use crate::notify::Outbox;
-use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
+use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey, TenantName};
 use crate::oversight::Oversight;
 use crate::rejects::{self, Former, IssueLog, RejectsError};
 use crate::retry::ErrorClass;
@@ -29,17 +30,21 @@ use crate::worker::Launcher;
 
 mod breaker;
 mod delivery;
+mod evidence;
 mod mapping;
 mod mended;
 mod poison;
 mod reader;
+mod repeat;
 mod transform;
 
-pub use breaker::{Breakers, KeptBack, RecipeBreakers, Suspended};
+pub use breaker::{BreakerChange, Breakers, KeptBack, RecipeBreakers, Suspended};
 pub use delivery::{Confirmed, DestinationSet, Fed, NamedDestination, Refusals, Stagings, Standing};
+pub use evidence::Evidence;
 pub use mended::{MendedError, Rows};
 pub use poison::{Place as MapperPlace, Poisonous, without_poisonous};
 pub use reader::Reader;
+pub use repeat::{RepeatError, Repeated, repeat};
 pub use transform::{Again, OpenedTable, Taken, Transformed, transform};
 
 /// An integration ready to run: everything an ingestion needs beside its object.
@@ -66,6 +71,8 @@ pub struct Pipeline<S> {
     pub clock: Arc<dyn Clock>,
     /// Where its next listing begins, when keys only grow.
     pub mark: Mark,
+    /// Where calls are saved on which a mapper failed.
+    pub failed_calls: FailedCalls,
     /// Whether its mappers fail on every file.
     pub breakers: RecipeBreakers,
     /// Whether the ledger was held against the destination (R18).
@@ -104,6 +111,8 @@ impl<S> Pipeline<S> {
 pub struct Recipe {
     /// The integration's name, as mappers see it.
     pub integration: IntegrationName,
+    /// Whose it is.
+    pub tenant: TenantName,
     /// How files are read.
     pub decode: crate::decode::DecodeOptions,
     /// Makes account records.
@@ -127,6 +136,7 @@ pub struct Recipe {
 }
 
 /// One transform: a mapper and the settings it is opened with.
+#[derive(Clone)]
 pub struct Transform {
     /// The component.
     pub mapper: Arc<Mapper>,
@@ -146,6 +156,7 @@ impl Recipe {
             settings.field_mapping.as_ref().is_some_and(|mapping| mapping.mapper != MapperChoice::BuiltIn);
         let mut recipe = Self {
             integration: settings.name.clone(),
+            tenant: settings.tenant.clone(),
             decode: settings.decode.clone(),
             fields,
             usage,
@@ -168,14 +179,15 @@ impl Recipe {
 
     /// The recipe of a mapper that is tried without an integration: it may bring any field.
     pub fn of_mapper(
-        name: IntegrationName,
+        (integration, tenant): (IntegrationName, TenantName),
         decode: crate::decode::DecodeOptions,
         timezone: config::Timezone,
         [fields, usage]: [Option<Transform>; 2],
         launcher: Launcher,
     ) -> Self {
         let mut recipe = Self {
-            integration: name,
+            integration,
+            tenant,
             decode,
             fields,
             usage,
@@ -309,6 +321,8 @@ pub enum Failure {
         /// What it did.
         #[source]
         source: MapperError,
+        /// What would make it fail again.
+        evidence: Evidence,
     },
     /// A mapper brings account fields that it may not.
     #[error(transparent)]
@@ -379,6 +393,10 @@ impl Failure {
             Self::Mended(error) => Some(error.hint().to_owned()),
             Self::Refused(refusals) => refusals.hint().map(str::to_owned),
             Self::AccountField(error) => Some(error.hint()),
+            Self::Mapper { evidence: Evidence::Saved(path), .. } => Some(format!(
+                "to see it fail again: gristmill mapper replay {}",
+                ShellWord(&path.display().to_string())
+            )),
             Self::TooManyRejects { .. } => Some(
                 "the reject file has every such row; mend the file or the mapping, and upload or replay it".to_owned(),
             ),
@@ -498,7 +516,10 @@ fn merge<S: Source>(
         drop(beginning);
         match stage(pipeline, &mut stagings, &whose, poisonous, &delivery, spooled, oversight) {
             Ok(rows) => Ok((stagings, rows)),
-            Err(failure) => Err(stagings.explain(failure, destinations)),
+            Err(failure) => {
+                let failure = stagings.explain(failure, destinations);
+                Err(evidence::save(pipeline, &delivery.object, failure))
+            }
         }
     })?;
     let fed = stagings.merge(rows, oversight);

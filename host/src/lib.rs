@@ -53,6 +53,7 @@ pub mod dry_run;
 pub mod effort;
 pub mod events;
 pub mod expectation;
+pub mod failed_call;
 pub mod ingest;
 pub mod ledger;
 pub mod mapper;

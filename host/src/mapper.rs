@@ -73,7 +73,7 @@ pub use inspect::Exports;
 pub use instance::FileBudget;
 pub use limits::{CompileLimits, Limits};
 pub use log::{LogLevel, LogLine, LogSink};
-pub use meter::{Figures, Spent};
+pub use meter::{Figures, Spent, Worked};
 pub use product_usage::UsageMapping;
 pub use signature::{Signed, signature_beside, verify_signature};
 
@@ -123,8 +123,6 @@ pub(crate) struct Loaded {
     exports: Exports,
     ticker: Arc<Ticker>,
     guards: Guards,
-    /// What compiling it took; none when its code was in the cache.
-    cost: Option<CompileCost>,
 }
 
 impl MapperHost {
@@ -215,8 +213,9 @@ impl MapperHost {
     ) -> Result<Arc<Mapper>, MapperError> {
         let mut mapper = self.unmetered(name, bytes, digest, limits)?;
         mapper.meter = Arc::clone(lock(&self.meters).entry((name.into(), digest)).or_default());
-        if let Some(cost) = mapper.component.cost {
-            mapper.meter.compiled(cost);
+        match mapper.compiled {
+            Some(cost) => mapper.meter.compiled(cost),
+            None => mapper.meter.hit_cache(),
         }
         Ok(Arc::new(mapper))
     }
@@ -229,8 +228,8 @@ impl MapperHost {
         limits: Limits,
     ) -> Result<Mapper, MapperError> {
         let outline = inspect::outline(bytes)?;
-        let component = self.component(bytes, &digest, outline, &limits)?;
-        let mapper = Mapper { name: name.into(), digest, limits, component, meter: Arc::default() };
+        let (component, compiled) = self.component(bytes, &digest, outline, &limits)?;
+        let mapper = Mapper { name: name.into(), digest, limits, component, compiled, meter: Arc::default() };
         mapper.prove()?;
         Ok(mapper)
     }
@@ -240,20 +239,20 @@ impl MapperHost {
         lock(&self.meters).iter().map(|((name, digest), meter)| meter.figures(name, *digest)).collect()
     }
 
-    /// The component with this digest: the one in use, or a new one.
+    /// The component with this digest: the one in use, or a new one. Says what compiling took, if it was compiled now.
     fn component(
         &self,
         bytes: &[u8],
         digest: &ComponentDigest,
         outline: Outline,
         limits: &Limits,
-    ) -> Result<Arc<Loaded>, MapperError> {
+    ) -> Result<(Arc<Loaded>, Option<CompileCost>), MapperError> {
         let slot = Arc::clone(lock(&self.slots).entry(*digest).or_insert_with(|| Arc::new(Mutex::new(Slot::Unknown))));
         let mut slot = lock(&slot);
         match &*slot {
             Slot::Loaded(component) => {
                 if let Some(component) = component.upgrade() {
-                    return Ok(component);
+                    return Ok((component, None));
                 }
             }
             Slot::Refused(refusal) if refusal.limits == limits.compile => {
@@ -263,9 +262,9 @@ impl MapperHost {
         }
         match self.code(bytes, digest, &limits.compile) {
             Ok((code, cost)) => {
-                let component = Arc::new(Loaded { cost, ..self.link(&code, outline)? });
+                let component = Arc::new(self.link(&code, outline)?);
                 *slot = Slot::Loaded(Arc::downgrade(&component));
-                Ok(component)
+                Ok((component, cost))
             }
             Err(CompileError::Refused(reason)) => {
                 let refusal = Refusal { reason: reason.clone(), limits: limits.compile };
@@ -318,7 +317,6 @@ impl MapperHost {
             exports: outline.exports,
             ticker: Arc::clone(&self.ticker),
             guards: self.settings.guards,
-            cost: None,
         })
     }
 }
@@ -329,6 +327,7 @@ pub struct Mapper {
     digest: ComponentDigest,
     limits: Limits,
     component: Arc<Loaded>,
+    compiled: Option<CompileCost>,
     meter: Arc<Meter>,
 }
 
@@ -343,6 +342,16 @@ impl Mapper {
         self.digest
     }
 
+    /// The version of the contract that it is spoken to in.
+    pub fn contract(&self) -> &'static str {
+        inspect::VERSION
+    }
+
+    /// What compiling it took; none when its code was there already.
+    pub fn compiled(&self) -> Option<CompileCost> {
+        self.compiled
+    }
+
     /// What it may use.
     pub fn limits(&self) -> Limits {
         self.limits
@@ -350,9 +359,10 @@ impl Mapper {
 
     /// The same mapper for an experiment that does not count.
     pub fn unmetered(&self) -> Self {
-        let Self { name, digest, limits, component, .. } = self;
+        let Self { name, digest, limits, component, compiled, .. } = self;
         let component = Arc::clone(component);
-        Self { name: name.clone(), digest: *digest, limits: *limits, component, meter: Arc::default() }
+        let meter = Arc::default();
+        Self { name: name.clone(), digest: *digest, limits: *limits, component, compiled: *compiled, meter }
     }
 
     /// What its instances took so far.

@@ -19,7 +19,7 @@ use crate::clock::random;
 use crate::config;
 use crate::destination::{DestinationError, OnNoMatch, RowCounts};
 use crate::events;
-use crate::ingest::{Confirmed, Failure, Outcome, Pipeline, Suspended, ingest};
+use crate::ingest::{BreakerChange, Confirmed, Failure, Outcome, Pipeline, Suspended, ingest};
 use crate::ledger::{self, AdmitPolicy, Facts, LedgerError, NewObject, Place, Recorded, State};
 use crate::notify::{Kind, Notice};
 use crate::object::{Object, ObjectKey};
@@ -225,6 +225,17 @@ async fn say_added_destinations<S>(pipeline: &Pipeline<S>) -> Result<(), LedgerE
     ledger.change_control(integration, |control| control.destinations = now).await.map(drop)
 }
 
+/// A mapper is kept from files, or no longer.
+fn say_breaker<S>(pipeline: &Pipeline<S>, change: BreakerChange) {
+    let (tenant, integration) = (&pipeline.settings.tenant, &pipeline.settings.name);
+    match change {
+        BreakerChange::Opened(Suspended { mapper, files, until }) => {
+            events::MapperKeptBack { tenant, integration, mapper: &mapper, files, until }.emit();
+        }
+        BreakerChange::Closed { mapper } => events::MapperLetBack { tenant, integration, mapper: &mapper }.emit(),
+    }
+}
+
 /// Tells of an object that was merged in part or failed.
 fn tell<S>(pipeline: &Pipeline<S>, new: &NewObject, kind: Kind, rows: Option<RowCounts>, state: &State, facts: &Facts) {
     let (identity, object) = (new.identity(), new.object());
@@ -408,7 +419,9 @@ impl<S: Source> Pass<'_, S> {
         self.at_work.spawn(async move {
             let began = Instant::now();
             let outcome = ingest(&pipeline, &new, &oversight).await;
-            turns.ended(&outcome, pipeline.clock.now());
+            for change in turns.ended(&outcome, pipeline.clock.now()) {
+                say_breaker(&pipeline, change);
+            }
             let ended = record(&pipeline, &new, outcome, began).await;
             drop(slot);
             (key, ended)
@@ -538,7 +551,8 @@ async fn record_failure<S: Source>(
     let message = events::Chain(&failure).to_string();
     facts.failure = Some(ledger::Failure { class: class.to_string(), message, hint: hint.clone() });
     let class = class.as_str();
-    events::ObjectFailed { integration, object, class, error: &failure, hint, state: &state }.emit();
+    let saved = failure.saved_call();
+    events::ObjectFailed { integration, object, class, error: &failure, hint, state: &state, saved }.emit();
     if attempts == 1 || matches!(state, State::Quarantined { .. }) {
         tell(pipeline, new, Kind::Failed, rows, &state, &facts);
     }

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config;
+use crate::failed_call::FailedCalls;
 use crate::ingest::{DestinationSet, NamedDestination, Pipeline, Recipe, RecipeBreakers, Transform};
 use crate::ledger::disk::{self, Disk, Fails};
 use crate::ledger::{Again, Entry, LedgerError, Place, Selector, SkipReason, State};
@@ -176,6 +177,7 @@ impl Simulation {
             outbox: Outbox::default(),
             clock: Arc::new(hand.clone()),
             mark: Mark::default(),
+            failed_calls: FailedCalls::default(),
             breakers: RecipeBreakers::default(),
             is_compared: AtomicBool::new(false),
         });

@@ -13,9 +13,11 @@ use crate::config::Timezone;
 use crate::decode::{DecodeError, DecodeOptions, Format};
 use crate::destination::files::{FilesDestination, Form};
 use crate::destination::{Brings, Delivery, Destination, DestinationError, Intake, Matching, RowCounts};
-use crate::ingest::{Again, Failure, OpenedTable, Recipe, Rows, Taken, Transform, transform};
+use crate::ingest::{Again, Failure, OpenedTable, Recipe, Rows, Taken, Transform, Transformed, transform};
 use crate::mapper::{Exports, Fault, Mapper, MapperError, Spent};
-use crate::object::{AsOf, ContentHash, Generation, Identity, IntegrationName, Object, ObjectKey, TenantName};
+use crate::object::{
+    AsOf, ContentHash, Generation, Identity, IntegrationName, MappingDigest, Object, ObjectKey, TenantName,
+};
 use crate::oversight::Oversight;
 use crate::rejects::{Gravity, Issue, IssueLog, Part, RejectsError};
 use crate::worker::Launcher;
@@ -165,7 +167,7 @@ impl Rehearsal {
         // What an earlier sample left; where nothing did, there is nothing to remove.
         let _ = std::fs::remove_dir_all(&delivered);
         let destination = FilesDestination::open(&delivered, Form::default())?;
-        let mut staging = destination.stage(delivery(&object, &recipe)?)?;
+        let mut staging = destination.stage(delivery(&object, recipe.digest())?)?;
         let issues = IssueLog::with_warnings(self.scratch.path())?;
         let before = self.mapper.spent();
         let outcome = transform(
@@ -187,16 +189,8 @@ impl Rehearsal {
             Err(failure) => return Err(failure.into()),
         };
         staging.merge(transformed.rows)?;
-        let (records, counts) = golden::files_below(&delivered)
-            .and_then(|files| golden::records(&files))
-            .map_err(failed("read", &delivered))?;
-        let issues = each_once(transformed.issues.all()?);
-        let warnings = transformed.issues.warnings();
-        let woven = Woven::weave(&transformed.tables, records, issues, again)?;
-        let mut lines = woven.lines;
-        lines.push(golden::rows(transformed.rows));
-        let rows = transformed.rows;
-        Ok(Rehearsed { lines, records: counts, rows, warnings, issues: woven.issues, fault: None, spent })
+        let Transformed { rows, issues, tables } = &mut transformed;
+        Rehearsed::of(&delivered, *rows, issues, tables, again, spent)
     }
 
     /// Takes a sample through the mapper into nothing, and says how many rows it has: for measuring.
@@ -220,7 +214,7 @@ impl Rehearsal {
         let transform = || Transform { mapper: Arc::clone(&self.mapper), settings: Arc::clone(&self.settings) };
         let transforms = [field_mapping.then(transform), product_usage.then(transform)];
         let decode = sample.decode.clone();
-        Ok(Recipe::of_mapper(named()?, decode, sample.timezone.clone(), transforms, self.launcher.clone()))
+        Ok(Recipe::of_mapper((named()?, named()?), decode, sample.timezone.clone(), transforms, self.launcher.clone()))
     }
 }
 
@@ -237,7 +231,7 @@ fn each_once(issues: Vec<Issue>) -> Vec<Issue> {
 }
 
 /// A name of ours as one of the types of names. All of them take these letters.
-fn named<T: std::str::FromStr>() -> Result<T, RehearsalError> {
+pub(super) fn named<T: std::str::FromStr>() -> Result<T, RehearsalError> {
     NAME.parse().map_err(|_| RehearsalError::Format { path: NAME.into() })
 }
 
@@ -291,7 +285,7 @@ impl Sample {
     }
 }
 
-fn delivery(object: &Object, recipe: &Recipe) -> Result<Delivery, RehearsalError> {
+pub(super) fn delivery(object: &Object, mapping: MappingDigest) -> Result<Delivery, RehearsalError> {
     let integration: IntegrationName = named()?;
     let tenant: TenantName = named()?;
     let generation = Generation::default();
@@ -300,19 +294,38 @@ fn delivery(object: &Object, recipe: &Recipe) -> Result<Delivery, RehearsalError
         object: object.clone(),
         tenant,
         as_of: AsOf { effective_time: object.last_modified, key: object.key.clone(), arrival: 0, generation },
-        mapping: recipe.digest(),
+        mapping,
         content: ContentHash::from_bytes([0; 32]),
         matching: Matching::default(),
         brings: Brings::OWN,
     })
 }
 
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> RehearsalError {
+pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> RehearsalError {
     let path = path.to_owned();
     move |source| RehearsalError::File { what, path, source }
 }
 
 impl Rehearsed {
+    /// What was delivered into a directory of files, with the rows that it was made of.
+    pub(super) fn of(
+        delivered: &Path,
+        rows: RowCounts,
+        issues: &mut IssueLog,
+        tables: &[OpenedTable],
+        again: impl Iterator<Item = Result<Part, DecodeError>>,
+        spent: Spent,
+    ) -> Result<Self, RehearsalError> {
+        let (records, counts) = golden::files_below(delivered)
+            .and_then(|files| golden::records(&files))
+            .map_err(failed("read", delivered))?;
+        let warnings = issues.warnings();
+        let woven = Woven::weave(tables, records, each_once(issues.all()?), again)?;
+        let mut lines = woven.lines;
+        lines.push(golden::rows(rows));
+        Ok(Self { lines, records: counts, rows, warnings, issues: woven.issues, fault: None, spent })
+    }
+
     /// A sample that the mapper refuses. Where the fault is in a file of one table, line and column are named.
     fn refused(fault: Fault, again: Again, spent: Spent) -> Result<Self, DecodeError> {
         let (mut line, mut column) = (None, None);
@@ -357,7 +370,7 @@ impl Woven {
         tables: &[OpenedTable],
         records: Vec<Record>,
         issues: Vec<Issue>,
-        again: Again,
+        again: impl Iterator<Item = Result<Part, DecodeError>>,
     ) -> Result<Self, DecodeError> {
         let mut woven = Self { lines: Vec::new(), issues: Vec::new() };
         let mut records = records.into_iter().peekable();

@@ -15,15 +15,16 @@ mod build;
 mod check;
 mod log;
 mod new;
+mod replay;
 mod shadow;
 mod test;
 mod trial;
 mod underline;
 
-/// Write a mapper: begin a project, build it, examine the component, try and measure it on a sample; and see what a new
-/// version of it would make of the files that were taken.
+/// Write a mapper: begin a project, build it, examine the component, try and measure it on a sample; see a failure again, and
+/// what a new version of it would make of the files that were taken.
 ///
-/// All but `shadow` need no configuration and no daemon. What is done with a component is what the daemon does, under the
+/// All but `replay` and `shadow` need no configuration and no daemon. What is done with a component is what the daemon does, under the
 /// same limits.
 #[derive(Debug, Args)]
 pub struct Mapper {
@@ -39,6 +40,7 @@ enum Command {
     Test(test::Test),
     Bench(bench::Bench),
     Shadow(shadow::ShadowOf),
+    Replay(replay::Replay),
 }
 
 impl Mapper {
@@ -50,6 +52,7 @@ impl Mapper {
             Command::Test(command) => command.run(shared),
             Command::Bench(command) => command.run(shared),
             Command::Shadow(command) => command.run(shared),
+            Command::Replay(command) => command.run(shared),
         }
     }
 }

@@ -134,6 +134,9 @@ fn show_mappers(answer: &Value, paint: &Paint) {
         let failures: Vec<String> = failures.iter().map(|(code, times)| format!("{times} {code}")).collect();
         let name = output::printable(text(mapper, "mapper"));
         output::print(format!("{} mapper {name}: {}", paint.yellow("failed"), failures.join(", ")));
+        if let Some(newest) = mapper.get("saved").map(|saved| text(saved, "newest")).filter(|path| !path.is_empty()) {
+            output::print(format!("  saved: {}", output::printable(newest)));
+        }
         for kept_back in kept_back {
             let until = text(kept_back, "until").parse::<Timestamp>().map(|until| format!("{until:.0}"));
             let (tenant, until) = (output::printable(text(kept_back, "tenant")), until.unwrap_or_default());

@@ -105,6 +105,8 @@ fn the_example_file_is_valid_when_everything_in_it_is_set() {
     assert_eq!(*decode, crate::decode::DecodeOptions::default());
     let limits = config.mappers.values().next().unwrap().limits;
     assert_eq!(limits, MapperLimits::default());
+    let save_failed = config.mappers.values().next().unwrap().save_failed;
+    assert_eq!(save_failed, Some(SaveFailed::default()));
     let default_destination = plain.config.destinations.values().next().unwrap();
     assert_eq!(config.destinations.values().next().unwrap().kind, default_destination.kind);
 }

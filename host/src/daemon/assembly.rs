@@ -14,6 +14,7 @@ use crate::config::{self, Config, Integration, MapperChoice};
 use crate::destination::DestinationError;
 use crate::effort::{self, Efforts};
 use crate::events::{self, Chain};
+use crate::failed_call::{self, FailedCalls};
 use crate::ingest::{Breakers, DestinationSet, Pipeline, Recipe, Transform};
 use crate::ledger::{Control, Ledger, LedgerError, Place};
 use crate::mapper::{
@@ -466,6 +467,11 @@ impl Assembly {
                 .await
                 .unwrap_or(Err(PartError::Panicked))?
         };
+        for Transform { mapper, .. } in recipe.fields.iter().chain(&recipe.usage) {
+            let (tenant, integration, digest) = (&settings.tenant, &settings.name, mapper.digest());
+            let (mapper, compiled) = (mapper.name(), mapper.compiled());
+            events::MapperLoaded { tenant, integration, mapper, digest, compiled }.emit();
+        }
         recipe.former = Former { names: control.former_names.clone(), moves: control.moves.clone() };
         Ok(Arc::new(Pipeline {
             settings: settings.clone(),
@@ -480,6 +486,7 @@ impl Assembly {
             outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
             mark: Mark::default(),
+            failed_calls: self.failed_calls(),
             is_compared: AtomicBool::new(false),
         }))
     }
@@ -530,6 +537,16 @@ impl Assembly {
             renames::follow(&self.ledger, settings, &control, destinations, rejects).await?;
         }
         Ok(control)
+    }
+
+    /// Where calls are saved on which mappers failed.
+    pub fn failed_calls_directory(&self) -> PathBuf {
+        failed_call::directory_of(&self.config.daemon.state_dir)
+    }
+
+    fn failed_calls(&self) -> FailedCalls {
+        let wanted = |(name, mapper): (&MapperName, &config::Mapper)| Some((name.to_string(), mapper.save_failed?));
+        FailedCalls::below(self.failed_calls_directory(), self.config.mappers.iter().filter_map(wanted).collect())
     }
 
     fn rejects_directory(&self) -> PathBuf {

@@ -15,8 +15,10 @@ use crate::config::Integration;
 use crate::control::{Answers, BackfillChoice, Reconcile, Refusal, Reply, Request, Selection};
 use crate::dry_run;
 use crate::events::Chain;
+use crate::failed_call::saved_of;
 use crate::ingest::Pipeline;
 use crate::ledger::{Again, Backfill, Filter, Ledger, LedgerError, Pause, Selector, StateName};
+use crate::mapper::Figures;
 use crate::object::{DestinationName, IntegrationName};
 use crate::oversight::Oversight;
 use crate::renames::RenameError;
@@ -285,7 +287,7 @@ impl Desk {
             "disk": to_value(&assembly.disk())?,
             "integrations": to_value(&integrations)?,
             "tenants": to_value(&super::status::tenants(assembly))?,
-            "mappers": to_value(&assembly.workshop().figures())?,
+            "mappers": mappers(assembly)?,
             "kept_back": to_value(&assembly.breakers.open())?,
             "problems": problems,
             "at_the_next_start": deferred,
@@ -368,6 +370,21 @@ async fn missing_somewhere(ledger: &Ledger, status: &IntegrationStatus) -> Resul
         key: entry.object.key,
         failure: entry.failure.map(|failure| failure.message).unwrap_or_default(),
     }))
+}
+
+/// The figures of each mapper, how its breakers stand, and what is saved of its failures.
+fn mappers(assembly: &Assembly) -> Result<Vec<Value>, Refusal> {
+    let directory = assembly.failed_calls_directory();
+    let with_more = |figures: Figures| {
+        let (breakers, saved) = (assembly.breakers.states(figures.sha256), saved_of(&directory, &figures.mapper));
+        let mut value = to_value(&figures)?;
+        if let Value::Object(fields) = &mut value {
+            fields.insert("breakers".into(), to_value(&breakers)?);
+            fields.insert("saved".into(), to_value(&saved)?);
+        }
+        Ok(value)
+    };
+    assembly.workshop().figures().into_iter().map(with_more).collect()
 }
 
 fn midnight(settings: &Integration, date: Date) -> Result<Timestamp, Refusal> {

@@ -1,5 +1,6 @@
 //! What becomes of objects.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
@@ -134,12 +135,15 @@ pub struct ObjectFailed<'a> {
     pub hint: Option<String>,
     /// Whether and when it is tried again.
     pub state: &'a State,
+    /// Where the call is saved on which a mapper failed.
+    pub saved: Option<&'a Path>,
 }
 
 impl ObjectFailed<'_> {
     /// Logs it.
     pub fn emit(self) {
-        let Self { integration, object, class, error, hint, state } = self;
+        let Self { integration, object, class, error, hint, state, saved } = self;
+        let saved = saved.map(|path| path.display().to_string());
         let next = match state {
             State::Failed { retry_after, .. } => format!("tried again after {retry_after:.0}"),
             _ => {
@@ -149,7 +153,7 @@ impl ObjectFailed<'_> {
         };
         error!(
             event = "object_failed", %integration, %object, etag = %object.etag, class, error = %Chain(error),
-            hint = hint.as_deref(), next, "object failed"
+            hint = hint.as_deref(), next, saved, "object failed"
         );
     }
 }

@@ -51,6 +51,61 @@ impl Breakers {
         };
         lock(&self.0).iter().filter_map(open).collect()
     }
+
+    /// How those of one component stand, by tenant.
+    pub fn states(&self, component: ComponentDigest) -> Vec<BreakerStatus> {
+        let status = |((tenant, _), breaker): (&(TenantName, ComponentDigest), &Breaker)| {
+            let state = lock(&breaker.0);
+            let (tenant, files) = (tenant.clone(), state.strikes);
+            let (state, until) = match &state.open {
+                None => (BreakerState::Closed, None),
+                Some(open) if open.is_probing => (BreakerState::HalfOpen, Some(open.until)),
+                Some(open) => (BreakerState::Open, Some(open.until)),
+            };
+            BreakerStatus { tenant, state, files, until }
+        };
+        let mut states: Vec<_> =
+            lock(&self.0).iter().filter(|((_, digest), _)| *digest == component).map(status).collect();
+        states.sort_by(|one, other| one.tenant.cmp(&other.tenant));
+        states
+    }
+}
+
+/// How a breaker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// Files are begun.
+    Closed,
+    /// None is.
+    Open,
+    /// One is being tried.
+    HalfOpen,
+}
+
+/// One tenant's breaker for a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BreakerStatus {
+    /// Whose files it is about.
+    pub tenant: TenantName,
+    /// How it stands.
+    pub state: BreakerState,
+    /// On how many files in a row the component failed.
+    pub files: u32,
+    /// When one is tried again; none while it is closed.
+    pub until: Option<Timestamp>,
+}
+
+/// What a file's end did to the breaker of one of its mappers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BreakerChange {
+    /// No more files are begun.
+    Opened(Suspended),
+    /// Files are begun again.
+    Closed {
+        /// The mapper.
+        mapper: String,
+    },
 }
 
 /// A component that is kept from a tenant's files.
@@ -114,21 +169,22 @@ impl RecipeBreakers {
 pub struct Turns(Vec<(String, Turn)>);
 
 impl Turns {
-    /// Says what became of the file.
-    pub fn ended(self, outcome: &Outcome, now: Timestamp) {
+    /// Says what became of the file, and hears what follows for those after it.
+    pub fn ended(self, outcome: &Outcome, now: Timestamp) -> Vec<BreakerChange> {
         let fails = match outcome {
             Outcome::Merged(_) | Outcome::Delivered(..) => None,
             Outcome::Failed(Failure::Mapper { mapper, source, .. }) if source.blame() == Blame::Mapper => Some(mapper),
             // Nothing is known of the mappers.
-            Outcome::Failed(_) | Outcome::Skipped(_) => return,
+            Outcome::Failed(_) | Outcome::Skipped(_) => return Vec::new(),
         };
-        for (mapper, turn) in self.0 {
-            match fails {
-                None => turn.passed(),
-                Some(fails) if *fails == mapper => turn.failed(now),
-                Some(_) => {}
+        let change = |(mapper, turn): (String, Turn)| match fails {
+            None => turn.passed().then_some(BreakerChange::Closed { mapper }),
+            Some(fails) if *fails == mapper => {
+                turn.failed(now).map(|(files, until)| BreakerChange::Opened(Suspended { mapper, files, until }))
             }
-        }
+            Some(_) => None,
+        };
+        self.0.into_iter().filter_map(change).collect()
     }
 }
 
@@ -182,28 +238,33 @@ impl Breaker {
 }
 
 impl Turn {
-    fn passed(self) {
+    /// Whether that closed the breaker.
+    fn passed(self) -> bool {
         let mut state = lock(&self.breaker.0);
+        let closes = self.is_probe && state.open.is_some();
         if self.is_probe || state.open.is_none() {
             *state = State::default();
         }
+        closes
     }
 
-    fn failed(self, now: Timestamp) {
+    /// After how many files in a row and until when the breaker is open, if that opened it.
+    fn failed(self, now: Timestamp) -> Option<(u32, Timestamp)> {
         let mut state = lock(&self.breaker.0);
         let pause = match &state.open {
             Some(open) if self.is_probe => (open.pause * 2).min(LONGEST),
             // It was begun before the breaker opened.
-            Some(_) => return,
+            Some(_) => return None,
             None if state.strikes + 1 < STRIKES => {
                 state.strikes += 1;
-                return;
+                return None;
             }
             None => FIRST,
         };
         state.strikes += 1;
         let until = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
         state.open = Some(Open { until, pause, is_probing: false });
+        Some((state.strikes, until))
     }
 }
 
@@ -228,7 +289,7 @@ mod tests {
     }
 
     fn fail(breaker: &Breaker, seconds: i64) {
-        breaker.admit(at(seconds)).unwrap().failed(at(seconds));
+        let _ = breaker.admit(at(seconds)).unwrap().failed(at(seconds));
     }
 
     #[test]
@@ -270,6 +331,22 @@ mod tests {
             fail(&breaker, now);
         }
         assert_eq!(breaker.admit(at(now)).unwrap_err().1, at(now + 3_600));
+    }
+
+    #[test]
+    fn it_says_when_it_opens_and_closes_and_how_it_stands() {
+        let (breakers, tenant) = (Breakers::default(), "acme".parse::<TenantName>().unwrap());
+        let [component, another] = [1, 2].map(|byte| ComponentDigest::from_bytes([byte; 32]));
+        let breaker = lock(&breakers.0).entry((tenant.clone(), component)).or_default().clone();
+        let stands = || breakers.states(component).pop().map(|status| (status.state, status.files, status.until));
+        assert!(breakers.states(another).is_empty());
+        let failed = |seconds| breaker.admit(at(seconds)).unwrap().failed(at(seconds));
+        assert_eq!([failed(0), failed(1), failed(2)], [None, None, Some((3, at(62)))]);
+        assert_eq!(stands(), Some((BreakerState::Open, 3, Some(at(62)))));
+        let probe = breaker.admit(at(62)).unwrap();
+        assert_eq!(stands(), Some((BreakerState::HalfOpen, 3, Some(at(62)))));
+        assert!(probe.passed() && !breaker.admit(at(63)).unwrap().passed());
+        assert_eq!(stands(), Some((BreakerState::Closed, 0, None)));
     }
 
     #[test]

@@ -2,69 +2,121 @@
 
 use std::sync::Arc;
 
+use super::evidence::Evidence;
 use super::poison::{self, Place};
-use super::{Failure, Recipe, Transform};
+use super::{Failure, Transform};
 use crate::batch::{AccountBatch, AccountLayout, Batch, UsageBatch, UsageLayout};
 use crate::events;
-use crate::mapper::{Blame, FieldMapping, FileBudget, LogSink, Mapper, MapperError, Source, UsageMapping};
-use crate::object::Object;
+use crate::failed_call::{CallFailure, CallHead, FailedCall, Step, TransformKind};
+use crate::mapper::{Blame, FieldMapping, FileBudget, LogSink, Mapper, MapperError, Source, UsageMapping, Worked};
+use crate::object::{IntegrationName, Object, TenantName};
 
 /// A mapper at work on one file.
 pub(super) struct Open<M> {
-    mapper: Arc<Mapper>,
-    settings: Arc<str>,
-    start: Start<M>,
-    budget: FileBudget,
+    work: Work,
     instance: M,
 }
 
-type Start<M> = fn(&Mapper, FileBudget, LogSink) -> Result<M, MapperError>;
+/// What a mapper is at work on.
+#[derive(Clone)]
+pub(super) struct Work {
+    pub(super) transform: Transform,
+    pub(super) tenant: TenantName,
+    pub(super) budget: FileBudget,
+}
 
 impl<M: Maps> Open<M> {
-    pub(super) fn instantiate(
-        transform: &Transform,
-        object: &Object,
-        recipe: &Recipe,
-        start: Start<M>,
-    ) -> Result<Self, Failure> {
-        let (mapper, settings) = (Arc::clone(&transform.mapper), Arc::clone(&transform.settings));
-        let log = events::mapper_log(&recipe.integration, mapper.name(), mapper.digest(), object);
-        let budget = FileBudget { bytes: object.size };
-        let instance = start(&mapper, budget, log).map_err(|source| failed(&mapper, None, source))?;
-        Ok(Self { mapper, settings, start, budget, instance })
+    pub(super) fn instantiate(work: Work, of: &Table<'_>, log: LogSink) -> Result<Self, Failure> {
+        match M::start(&work.transform.mapper, work.budget, log) {
+            Ok(instance) => Ok(Self { work, instance }),
+            Err(source) => Err(work.failed::<M>(Step::Start, of, None, source)),
+        }
     }
 
-    pub(super) fn call<T>(&mut self, call: impl FnOnce(&mut M, &str) -> Result<T, MapperError>) -> Result<T, Failure> {
-        call(&mut self.instance, &self.settings).map_err(|source| failed(&self.mapper, None, source))
+    pub(super) fn open(&mut self, of: &Table<'_>) -> Result<M::Layout, Failure> {
+        let opened = self.instance.open(of.source, of.header, &self.work.transform.settings);
+        opened.map_err(|source| self.work.failed::<M>(Step::Open, of, None, source))
     }
 
     /// Maps a batch. Where the mapper fails, the row is looked for.
     pub(super) fn map(&mut self, batch: &Batch, of: &Table<'_>) -> Result<M::Mapped, Failure> {
-        self.instance.map_batch(batch).map_err(|source| {
-            let place = (source.blame() == Blame::Mapper).then(|| {
-                let time = self.mapper.limits().batch_processor * LOOKING;
-                poison::find(batch, of.table, of.source.sheet.as_ref(), time, |rows| self.fails_on(rows, of))
-            });
-            failed(&self.mapper, place.flatten(), source)
-        })
+        let mapped = self.instance.map_batch(batch);
+        mapped.map_err(|source| self.work.failed::<M>(Step::MapBatch, of, Some(batch), source))
+    }
+
+    pub(super) fn finish(&mut self, of: &Table<'_>) -> Result<M::Mapped, Failure> {
+        self.instance.finish().map_err(|source| self.work.failed::<M>(Step::Finish, of, None, source))
+    }
+
+    /// Says what the mapper did for the file.
+    pub(super) fn say_worked(&self, integration: &IntegrationName, object: &Object) {
+        let Work { transform: Transform { mapper, .. }, tenant, .. } = &self.work;
+        let (digest, worked) = (mapper.digest(), self.instance.worked());
+        events::MapperWorked { tenant, integration, mapper: mapper.name(), digest, object, worked }.emit();
+    }
+}
+
+impl Work {
+    /// A call failed: on which row, and what would make it fail again.
+    fn failed<M: Maps>(&self, step: Step, of: &Table<'_>, batch: Option<&Batch>, source: MapperError) -> Failure {
+        let mapper = self.transform.mapper.name().to_owned();
+        if source.blame() != Blame::Mapper {
+            return Failure::Mapper { mapper, place: None, source, evidence: Evidence::None };
+        }
+        let time = self.transform.mapper.limits().batch_processor * LOOKING;
+        let sheet = of.source.sheet.as_ref();
+        let place = batch
+            .and_then(|batch| poison::find(batch, of.table, sheet, time, |rows| self.fails_on::<M>(rows, of)))
+            .map(Box::new);
+        let call = self.call::<M>(step, of, batch, place.as_deref(), &source);
+        Failure::Mapper { mapper, place, source, evidence: Evidence::Call(Box::new(call)) }
     }
 
     /// Whether the mapper fails on these rows when they are all that it sees.
-    fn fails_on(&self, rows: &Batch, of: &Table<'_>) -> bool {
-        let attempt = (self.start)(&self.mapper.unmetered(), self.budget, Arc::new(|_| ())).and_then(|mut instance| {
-            instance.open(of.source, of.header, &self.settings)?;
+    fn fails_on<M: Maps>(&self, rows: &Batch, of: &Table<'_>) -> bool {
+        let mapper = self.transform.mapper.unmetered();
+        let attempt = M::start(&mapper, self.budget, Arc::new(|_| ())).and_then(|mut instance| {
+            instance.open(of.source, of.header, &self.transform.settings)?;
             instance.map_batch(rows).map(drop)
         });
         attempt.is_err_and(|error| error.blame() == Blame::Mapper)
+    }
+
+    fn call<M: Maps>(
+        &self,
+        step: Step,
+        of: &Table<'_>,
+        batch: Option<&Batch>,
+        place: Option<&Place>,
+        source: &MapperError,
+    ) -> FailedCall {
+        let Transform { mapper, settings } = &self.transform;
+        let failure = CallFailure {
+            code: source.code().to_owned(),
+            message: source.to_string(),
+            place: place.map(ToString::to_string),
+        };
+        let head = CallHead {
+            contract: mapper.contract().to_owned(),
+            transform: M::KIND,
+            step,
+            mapper: mapper.name().to_owned(),
+            sha256: mapper.digest(),
+            tenant: self.tenant.clone(),
+            limits: mapper.limits(),
+            file_bytes: self.budget.bytes,
+            source: of.source.clone(),
+            table: of.table,
+            header: of.header.to_vec(),
+            settings: settings.to_string(),
+            failure,
+        };
+        FailedCall { head, batch: batch.cloned() }
     }
 }
 
 /// Batches' worth of processor time that the search for a row may take.
 const LOOKING: u32 = 10;
-
-fn failed(mapper: &Mapper, place: Option<Place>, source: MapperError) -> Failure {
-    Failure::Mapper { mapper: mapper.name().to_owned(), place: place.map(Box::new), source }
-}
 
 /// What an instance is told of the open table.
 pub(super) struct Table<'a> {
@@ -75,15 +127,26 @@ pub(super) struct Table<'a> {
 
 /// One transform of one file.
 pub(super) trait Maps: Sized {
+    const KIND: TransformKind;
     type Layout;
     type Mapped;
+    fn start(mapper: &Mapper, budget: FileBudget, log: LogSink) -> Result<Self, MapperError>;
     fn open(&mut self, source: &Source, header: &[String], settings: &str) -> Result<Self::Layout, MapperError>;
     fn map_batch(&mut self, batch: &Batch) -> Result<Self::Mapped, MapperError>;
+    fn finish(&mut self) -> Result<Self::Mapped, MapperError>;
+    fn worked(&self) -> Worked;
+    /// The header indices that it reads.
+    fn wanted(layout: &Self::Layout) -> &[u32];
 }
 
 impl Maps for FieldMapping {
+    const KIND: TransformKind = TransformKind::FieldMapping;
     type Layout = AccountLayout;
     type Mapped = AccountBatch;
+
+    fn start(mapper: &Mapper, budget: FileBudget, log: LogSink) -> Result<Self, MapperError> {
+        mapper.fields(budget, log)
+    }
 
     fn open(&mut self, source: &Source, header: &[String], settings: &str) -> Result<AccountLayout, MapperError> {
         Self::open(self, source, header, settings)
@@ -92,11 +155,28 @@ impl Maps for FieldMapping {
     fn map_batch(&mut self, batch: &Batch) -> Result<AccountBatch, MapperError> {
         Self::map_batch(self, batch)
     }
+
+    fn finish(&mut self) -> Result<AccountBatch, MapperError> {
+        Self::finish(self)
+    }
+
+    fn worked(&self) -> Worked {
+        Self::worked(self)
+    }
+
+    fn wanted(layout: &AccountLayout) -> &[u32] {
+        &layout.wanted
+    }
 }
 
 impl Maps for UsageMapping {
+    const KIND: TransformKind = TransformKind::ProductUsage;
     type Layout = UsageLayout;
     type Mapped = UsageBatch;
+
+    fn start(mapper: &Mapper, budget: FileBudget, log: LogSink) -> Result<Self, MapperError> {
+        mapper.usage(budget, log)
+    }
 
     fn open(&mut self, source: &Source, header: &[String], settings: &str) -> Result<UsageLayout, MapperError> {
         Self::open(self, source, header, settings)
@@ -104,5 +184,17 @@ impl Maps for UsageMapping {
 
     fn map_batch(&mut self, batch: &Batch) -> Result<UsageBatch, MapperError> {
         Self::map_batch(self, batch)
+    }
+
+    fn finish(&mut self) -> Result<UsageBatch, MapperError> {
+        Self::finish(self)
+    }
+
+    fn worked(&self) -> Worked {
+        Self::worked(self)
+    }
+
+    fn wanted(layout: &UsageLayout) -> &[u32] {
+        &layout.wanted
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
+use std::path::Path as FilePath;
 use std::time::{Duration, Instant};
 
 use super::{Failure, Recipe};
@@ -27,6 +28,13 @@ pub struct Place {
     rows: Range<u32>,
     sheet: Option<String>,
     lines: RangeInclusive<u64>,
+}
+
+impl Place {
+    /// The table-wide row, where it is one.
+    pub fn row(&self) -> Option<u32> {
+        (self.rows.len() == 1).then_some(self.rows.start)
+    }
 }
 
 impl fmt::Display for Place {
@@ -104,8 +112,11 @@ pub fn without_poisonous<T>(
     loop {
         match attempt(&poisonous) {
             Err(failure) if recipe.on_mapper_failure == OnMapperFailure::RejectRow => {
+                let saved = failure.saved_call().map(FilePath::to_owned);
                 poisonous.add(failure)?;
-                events::MapperRowLeftOut { integration: &recipe.integration, object, rows: poisonous.0.len() }.emit();
+                let (tenant, integration) = (&recipe.tenant, &recipe.integration);
+                let (rows, saved) = (poisonous.0.len(), saved.as_deref());
+                events::MapperRowLeftOut { tenant, integration, object, rows, saved }.emit();
             }
             ended => return ended,
         }
@@ -121,7 +132,7 @@ impl Poisonous {
     /// Takes the row at fault, or gives the failure back.
     fn add(&mut self, failure: Failure) -> Result<(), Failure> {
         match failure {
-            Failure::Mapper { mapper, place: Some(place), source }
+            Failure::Mapper { mapper, place: Some(place), source, .. }
                 if place.rows.len() == 1 && self.0.len() < MOST && source.blame() == Blame::Mapper =>
             {
                 let Place { table, rows, .. } = *place;

@@ -8,17 +8,17 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use arrow_array::StringArray;
 
-use super::mapping::{Open, Table};
+use super::mapping::{Open, Table, Work};
 use super::mended::{Rows, mended_rows, origins_of};
 use super::poison::{Part, Poisonous};
 use super::reader::{MendedColumns, Reader};
-use super::{Failure, Recipe, RowCounts};
-use crate::account_fields::AccountFields;
+use super::{Failure, Recipe, RowCounts, Transform};
 use crate::batch::{AccountBatch, AccountLayout, Batch, Issues, TableHead, UsageBatch, UsageLayout};
 use crate::decode::DecodeError;
 use crate::destination::Intake;
 use crate::effort::Pace;
-use crate::mapper::{FieldMapping, Mapper, Source, UsageMapping};
+use crate::events;
+use crate::mapper::{FieldMapping, FileBudget, LogSink, Source, UsageMapping};
 use crate::object::Object;
 use crate::oversight::{Beat, Oversight, Progress, Stop};
 use crate::rejects::{self, IssueLog};
@@ -177,7 +177,7 @@ fn decode_tables(mut reader: Reader, out: SyncSender<Result<Decoded, Failure>>, 
 struct Mappers<'a> {
     object: &'a Object,
     rows: Taken<'a>,
-    account_fields: &'a AccountFields,
+    recipe: &'a Recipe,
     source: Source,
     /// The header of the open table, and which one it is.
     header: Vec<String>,
@@ -206,33 +206,42 @@ impl<'a> Mappers<'a> {
             timezone: recipe.timezone_name.clone(),
             today: today.since(epoch).map(|span| span.get_days()).unwrap_or_default(),
         };
-        let fields = recipe.fields.as_ref();
-        let fields = fields.map(|transform| Open::instantiate(transform, object, recipe, Mapper::fields));
-        let usage = recipe.usage.as_ref();
-        let usage = usage.map(|transform| Open::instantiate(transform, object, recipe, Mapper::usage));
-        let account_fields = &recipe.account_fields;
-        Ok(Self {
-            object,
-            rows,
-            account_fields,
-            source,
-            header: Vec::new(),
-            table: 0,
-            mended: None,
-            fields: fields.transpose()?,
-            usage: usage.transpose()?,
-        })
+        let of = Table { table: 0, source: &source, header: &[] };
+        let work = |transform: &Transform| Work {
+            transform: transform.clone(),
+            tenant: recipe.tenant.clone(),
+            budget: FileBudget { bytes: object.size },
+        };
+        let log = |transform: &Transform| -> LogSink {
+            let (tenant, integration) = (&recipe.tenant, &recipe.integration);
+            events::mapper_log((tenant, integration), transform.mapper.name(), transform.mapper.digest(), object)
+        };
+        let fields = recipe.fields.as_ref().map(|it| Open::instantiate(work(it), &of, log(it))).transpose()?;
+        let usage = recipe.usage.as_ref().map(|it| Open::instantiate(work(it), &of, log(it))).transpose()?;
+        Ok(Self { object, rows, recipe, source, header: Vec::new(), table: 0, mended: None, fields, usage })
     }
 
     fn map_tables(
         mut self,
         decoded: Receiver<Result<Decoded, Failure>>,
         out: SyncSender<Result<Mapped, Failure>>,
+        pace: Pace,
+    ) {
+        self.map_all(decoded, &out, pace);
+        let integration = &self.recipe.integration;
+        self.fields.iter().for_each(|mapper| mapper.say_worked(integration, self.object));
+        self.usage.iter().for_each(|mapper| mapper.say_worked(integration, self.object));
+    }
+
+    fn map_all(
+        &mut self,
+        decoded: Receiver<Result<Decoded, Failure>>,
+        out: &SyncSender<Result<Mapped, Failure>>,
         mut pace: Pace,
     ) {
         let mut table_open = false;
         for step in decoded {
-            let mapped = step.and_then(|step| self.map(step, &mut table_open, &out));
+            let mapped = step.and_then(|step| self.map(step, &mut table_open, out));
             pace.look();
             let failed = mapped.is_err();
             if out.send(mapped).is_err() || failed {
@@ -253,8 +262,8 @@ impl<'a> Mappers<'a> {
         match step {
             Decoded::Table(head, mended, wanted) => {
                 if std::mem::replace(table_open, true) {
-                    self.table += 1;
                     let held_back = self.finish()?;
+                    self.table += 1;
                     // A closed channel shows at the caller's own send.
                     let _ = out.send(Ok(Mapped::Records(Box::new(held_back))));
                 }
@@ -304,13 +313,13 @@ impl<'a> Mappers<'a> {
             None => self.source.sheet.clone_from(&head.sheet),
         }
         self.header.clone_from(&head.header);
-        let Self { account_fields, source, fields, usage, .. } = self;
-        let mut accounts =
-            fields.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
+        let Self { recipe, source, fields, usage, .. } = self;
+        let of = Table { table: self.table, source, header: &head.header };
+        let mut accounts = fields.as_mut().map(|mapper| mapper.open(&of)).transpose()?;
         if let Some(layout) = &mut accounts {
-            account_fields.apply(layout)?;
+            recipe.account_fields.apply(layout)?;
         }
-        let usage = usage.as_mut().map(|m| m.call(|i, settings| i.open(source, &head.header, settings))).transpose()?;
+        let usage = usage.as_mut().map(|mapper| mapper.open(&of)).transpose()?;
         let table = OpenedTable { head, accounts, usage };
         match table
             .wanted()
@@ -324,9 +333,10 @@ impl<'a> Mappers<'a> {
     }
 
     fn finish(&mut self) -> Result<Records, Failure> {
+        let of = Table { table: self.table, source: &self.source, header: &self.header };
         Ok(Records {
-            accounts: self.fields.as_mut().map(|m| m.call(|i, _| i.finish())).transpose()?,
-            usage: self.usage.as_mut().map(|m| m.call(|i, _| i.finish())).transpose()?,
+            accounts: self.fields.as_mut().map(|mapper| mapper.finish(&of)).transpose()?,
+            usage: self.usage.as_mut().map(|mapper| mapper.finish(&of)).transpose()?,
             ..Records::default()
         })
     }

@@ -64,7 +64,7 @@ impl MapperHost {
             Ok(component) => component.into(),
             Err(error) => return found.with(error),
         };
-        let mapper = Mapper { name: "".into(), digest, limits, component, meter: Default::default() };
+        let mapper = Mapper { name: "".into(), digest, limits, component, compiled: None, meter: Default::default() };
         let instances = u32::from(outline.exports.field_mapping) + u32::from(outline.exports.product_usage);
         let begun = Instant::now();
         match mapper.prove() {

@@ -6,7 +6,7 @@ use super::bindings::{field_mapping as raw, types};
 use super::error::MapperError;
 use super::input::{Input, Source};
 use super::instance::{Instance, fault};
-use super::meter::Meter;
+use super::meter::{Meter, Worked};
 use super::output::{Scope, accounts};
 use super::table::{Table, size_of_opening};
 use super::{Fault, FileBudget, Limits, Loaded, LogSink};
@@ -51,6 +51,11 @@ impl FieldMapping {
         let layout = self.instance.call(&self.component.ticker, size_of_opening(header, settings), call, layout)?;
         self.table = Some(Table::new(layout.clone(), names.len()));
         Ok(layout)
+    }
+
+    /// What it did so far.
+    pub fn worked(&self) -> Worked {
+        self.instance.worked()
     }
 
     /// Maps one batch of the open table. Batches come in row order.

@@ -12,7 +12,7 @@ use super::instance::InputSize;
 use crate::batch::{Batch, Cells};
 
 /// The object that a table belongs to, as a mapper may know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Source {
     /// The integration that took the object.
     pub integration: String,

@@ -16,7 +16,7 @@ use super::escape::escaped;
 use super::guards::{Guard, Guards};
 use super::limits::{Deadline, Exceeded, HANDLES, INSTANCES, Limiter, Limits, MEMORIES, TABLES, output_limit};
 use super::log::{Log, LogSink};
-use super::meter::{Call, Meter};
+use super::meter::{Call, Meter, Worked};
 use super::sandbox::Inside;
 
 /// Bytes of a text in an error message.
@@ -41,7 +41,7 @@ pub(super) struct Instance<G> {
     file_left: Duration,
     /// What is left of the fuel, where it is counted.
     fuel: Option<u64>,
-    meter: Arc<Meter>,
+    meter: Meter,
     state: Entry,
 }
 
@@ -89,17 +89,17 @@ impl<G> Instance<G> {
             Ok(UpdateDeadline::Continue(1))
         });
         store.set_epoch_deadline(1);
+        let meter = Meter::part_of(meter);
         let ticking = guards.has(Guard::Deadlines).then(|| component.ticker.run());
         let started = component.pre.instantiate(&mut store);
         drop(ticking);
         let spent = deadline.spent();
-        let fuel = metered(meter, &mut store, fuel, spent, 0);
+        let fuel = metered(&meter, &mut store, fuel, spent, 0);
         let file_left = file.saturating_sub(spent);
         let guest = started
             .map_err(|error| classify(error, &limits, output_limit(0, 0)))
             .and_then(|instance| find(&mut store, &instance).map_err(|error| wrong_world(&error)));
         let guest = guest.inspect_err(|error| meter.failed(error.code()))?;
-        let meter = Arc::clone(meter);
         Ok(Self { store, guest, guards, limits, file, file_left, fuel, meter, state: Entry::Open })
     }
 
@@ -131,6 +131,11 @@ impl<G> Instance<G> {
         Ok(checked)
     }
 
+    /// What it did so far.
+    pub(super) fn worked(&self) -> Worked {
+        self.meter.worked()
+    }
+
     /// The limits it runs under.
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
@@ -152,9 +157,9 @@ fn metered(
 ) -> Option<u64> {
     let left = fuel.and_then(|_| store.get_fuel().ok());
     let fuel = fuel.zip(left).map_or(0, |(before, left)| before.saturating_sub(left));
-    let log_lines_dropped = store.data_mut().log.end_call();
+    let log_dropped = store.data_mut().log.end_call();
     let memory = store.data().limiter.memory_in_use();
-    meter.add(Call { fuel, processor, memory, rows, log_lines_dropped });
+    meter.add(Call { fuel, processor, memory, rows, log_dropped });
     left
 }
 

@@ -8,7 +8,7 @@ use super::error::Span;
 use crate::effort::thread_processor_time;
 
 /// What one component may take. The defaults are starting limits for mappers compiled from Rust, C or Go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
     /// Bytes of the component file.
     pub component: u64,

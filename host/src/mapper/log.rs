@@ -36,20 +36,29 @@ pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
 pub(super) struct Log {
     sink: LogSink,
     left: usize,
-    dropped: u64,
+    dropped: Dropped,
+}
+
+/// What one call wrote and nobody gets to see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Dropped {
+    /// Whole lines.
+    pub(super) lines: u64,
+    /// Bytes of these lines as they came, and of what was cut off others.
+    pub(super) bytes: u64,
 }
 
 impl Log {
     pub(super) fn new(sink: LogSink) -> Self {
-        Self { sink, left: CALL, dropped: 0 }
+        Self { sink, left: CALL, dropped: Dropped::default() }
     }
 
-    /// Ends a call: says how many of its lines were dropped, and makes room for the next.
-    pub(super) fn end_call(&mut self) -> u64 {
+    /// Ends a call: says how much of what it wrote was dropped, and makes room for the next.
+    pub(super) fn end_call(&mut self) -> Dropped {
         self.left = CALL;
         let dropped = std::mem::take(&mut self.dropped);
-        if dropped > 0 {
-            let message = format!("{dropped} more lines were dropped: a mapper may write {CALL} bytes a batch");
+        if dropped.lines > 0 {
+            let message = format!("{} more lines were dropped: a mapper may write {CALL} bytes a batch", dropped.lines);
             (self.sink)(LogLine { level: LogLevel::Warn, message });
         }
         dropped
@@ -58,11 +67,14 @@ impl Log {
 
 impl log::Host for Log {
     fn write(&mut self, level: log::Level, message: String) {
+        let written = message.len() as u64;
+        self.dropped.bytes += written.saturating_sub(LINE as u64);
         let message = escaped(&message, LINE);
         // An empty line is not free either.
         let Some(left) = self.left.checked_sub(message.len() + 1) else {
             self.left = 0;
-            self.dropped += 1;
+            self.dropped.lines += 1;
+            self.dropped.bytes += written.min(LINE as u64);
             return;
         };
         self.left = left;
@@ -92,13 +104,14 @@ mod tests {
             log.write(log::Level::Info, "\u{1b}".repeat(5000));
         }
         let dropped = log.end_call();
-        assert_eq!(log.end_call(), 0);
+        assert_eq!(log.end_call(), Dropped::default());
         let lines = std::mem::take(&mut *lines.lock().unwrap());
         assert!(lines.iter().all(|line| line.message.len() <= LINE && !line.message.contains('\u{1b}')));
         assert!(lines.iter().map(|line| line.message.len()).sum::<usize>() <= CALL + LINE);
         let (last, kept) = lines.split_last().unwrap();
         assert_eq!(last.level, LogLevel::Warn);
-        assert_eq!(dropped, 1000 - kept.len() as u64);
-        assert!(last.message.starts_with(&format!("{dropped} more lines")), "{}", last.message);
+        assert_eq!(dropped.lines, 1000 - kept.len() as u64);
+        assert_eq!(dropped.bytes, 5000 * 1000 - (kept.len() * LINE) as u64);
+        assert!(last.message.starts_with(&format!("{} more lines", dropped.lines)), "{}", last.message);
     }
 }

@@ -6,7 +6,7 @@ use super::bindings::{product_usage as raw, types};
 use super::error::MapperError;
 use super::input::{Input, Source};
 use super::instance::{Instance, fault};
-use super::meter::Meter;
+use super::meter::{Meter, Worked};
 use super::output::{Scope, usage};
 use super::table::{Table, size_of_opening};
 use super::{Fault, FileBudget, Limits, Loaded, LogSink};
@@ -54,6 +54,11 @@ impl UsageMapping {
         self.table = Some(Table::new(layout.clone(), names.len()));
         self.announced.clear();
         Ok(layout)
+    }
+
+    /// What it did so far.
+    pub fn worked(&self) -> Worked {
+        self.instance.worked()
     }
 
     /// Maps one batch of the open table. Batches come in row order.

@@ -109,6 +109,14 @@ fn compare(golden: Option<&Path>, update: bool, lines: &[String]) -> Result<Gold
 
 /// What a person wants to know beside the records, on standard error: the records may go into a file.
 fn say(found: &Rehearsed, limits: &Limits) {
+    say_rows(found);
+    let memory = (found.spent.memory as u64).next_multiple_of(1 << 16);
+    let row = found.spent.fuel.checked_div(found.rows.read).map(|fuel| format!(", {fuel} a row")).unwrap_or_default();
+    eprintln!("fuel: {}{row}; memory: {} of {}", found.spent.fuel, Bytes(memory), Bytes(limits.memory as u64));
+}
+
+/// What is wrong with rows, and how many there are.
+pub(super) fn say_rows(found: &Rehearsed) {
     let paint = Paint::of(&std::io::stderr());
     for issue in found.issues.iter().take(SHOWN_ISSUES) {
         eprintln!("{}", heading(issue, paint));
@@ -127,9 +135,6 @@ fn say(found: &Rehearsed, limits: &Limits) {
         count(found.records.usage, "usage value", "usage values"),
     ];
     eprintln!("{}", rows.join(", "));
-    let memory = (found.spent.memory as u64).next_multiple_of(1 << 16);
-    let row = found.spent.fuel.checked_div(found.rows.read).map(|fuel| format!(", {fuel} a row")).unwrap_or_default();
-    eprintln!("fuel: {}{row}; memory: {} of {}", found.spent.fuel, Bytes(memory), Bytes(limits.memory as u64));
 }
 
 fn count_of(number: u64, one: &str, many: &str) -> String {

@@ -1,6 +1,6 @@
 //! A sample and a mapper, as the arguments of a command name them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::super::{Failed, UNWELL};
 use super::{Limit, component, host, read, settings};
 use crate::author::{Rehearsal, RehearsalError, Sample};
 use crate::config::Timezone;
-use crate::mapper::{Fuel, Limits, MapperHost};
+use crate::mapper::{Fuel, Limits, MapperError, MapperHost};
 use crate::object::ObjectKey;
 use crate::worker::Launcher;
 
@@ -43,7 +43,7 @@ pub(super) struct Trial {
 }
 
 /// How long compiling may take by the clock, within its processor time.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A mapper that is ready for a sample.
 pub(super) struct Ready {
@@ -68,15 +68,18 @@ impl Trial {
         limits.compile.wall = PATIENCE;
         let name = component.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = read(&component)?;
-        let mapper = host.try_out(&name, &bytes, limits).map_err(|error| {
-            let hint = format!("gristmill mapper check {} says everything that is wrong with it", component.display());
-            Failed::of(UNWELL, &error).hint(error.is_mappers_fault().then_some(hint))
-        })?;
+        let mapper = host.try_out(&name, &bytes, limits).map_err(|error| refused(&component, &error))?;
         let rehearsal = Rehearsal::of(mapper, settings, Launcher::this_binary()).map_err(|error| failed(&error))?;
         let Self { sample: path, key, modified, timezone, reading, .. } = self;
         let sample = Sample { path, key, modified, timezone, decode: reading.options() };
         Ok(Ready { rehearsal, sample, limits, host, bytes, _scratch: scratch })
     }
+}
+
+/// A component that was refused, with the command that says more.
+pub(super) fn refused(component: &Path, error: &MapperError) -> Failed {
+    let hint = format!("gristmill mapper check {} says everything that is wrong with it", component.display());
+    Failed::of(UNWELL, error).hint(error.is_mappers_fault().then_some(hint))
 }
 
 pub(super) fn failed(error: &RehearsalError) -> Failed {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::path::{Segment, TomlPath};
 use crate::config::raw::mapper::{RawLimits, RawMapper};
 use crate::config::report::{Advice, Report};
-use crate::config::{ByteSize, Mapper, MapperLimits};
+use crate::config::{ByteSize, Mapper, MapperLimits, SaveFailed};
 use crate::mapper::signature_beside;
 
 /// Checks `[mappers.NAME]`.
@@ -35,6 +35,7 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, _name: &str) -
     let place = path.key("signature");
     let signature = super::directory(report, &place, raw.signature, file.parent().unwrap_or(Path::new("")));
     let tenant = super::tenant(report, path, raw.tenant);
+    let save_failed = save_failed(report, path, raw.save_failed, raw.save_failed_files, raw.save_failed_size);
     let limits = limits(report, &path.key("limits"), raw.limits.unwrap_or_default());
     let component = component?;
     let signature = signature.unwrap_or_else(|| signature_beside(&component));
@@ -45,7 +46,23 @@ pub(super) fn check(report: &mut Report<'_, '_>, path: &TomlPath, _name: &str) -
         signed_by: signed_by.unwrap_or_default(),
         tenant,
         limits,
+        save_failed,
     })
+}
+
+fn save_failed(
+    report: &mut Report<'_, '_>,
+    path: &TomlPath,
+    wanted: Option<bool>,
+    files: Option<i64>,
+    size: Option<String>,
+) -> Option<SaveFailed> {
+    let default = SaveFailed::default();
+    let files = super::whole_number(report, &path.key("save_failed_files"), files, 1..=100_000);
+    let files = files.and_then(|number| usize::try_from(number).ok()).unwrap_or(default.files);
+    let least = ByteSize::from_bytes(1 << 20);
+    let size = super::size(report, &path.key("save_failed_size"), size, least).unwrap_or(default.size);
+    wanted.unwrap_or_default().then_some(SaveFailed { files, size })
 }
 
 fn limits(report: &mut Report<'_, '_>, path: &TomlPath, raw: RawLimits) -> MapperLimits {

@@ -38,6 +38,26 @@ tables! {
         /// tenant = "acme"
         /// ```
         tenant: String,
+        /// Whether calls are saved on which the mapper fails (a trap, a limit, output that breaks the contract), for
+        /// `gristmill mapper replay`: the rows that it was handed with its settings, in a private directory of the state
+        /// directory. No secret of the configuration is among them, but your customers' data is. The default is false.
+        ///
+        /// ```toml
+        /// save_failed = true
+        /// ```
+        save_failed: bool,
+        /// How many of them are kept. The oldest go first.
+        ///
+        /// ```toml
+        /// save_failed_files = 20
+        /// ```
+        save_failed_files: i64,
+        /// How large they may be together.
+        ///
+        /// ```toml
+        /// save_failed_size = "64MiB"
+        /// ```
+        save_failed_size: String,
         /// What the mapper may use.
         limits: RawLimits,
     }
