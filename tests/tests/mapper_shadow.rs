@@ -46,10 +46,12 @@ fn integration(name: &str, more: &str) -> String {
     )
 }
 
-/// What must not have changed: the store, the ledger, the reject files, and what the mappers took.
+/// What must not have changed: the store, the ledger, the reject files, and what the mappers took. That the mapper was
+/// loaded once more is no secret.
 fn everything(bed: &Bed) -> (Vec<String>, Vec<Value>, Vec<String>, Value) {
-    let status = bed.command(["status", "--json"]).values[0].clone();
-    (bed.content(), bed.ledger("plans"), bed.files("state/rejects"), status["mappers"].clone())
+    let mut mappers = bed.command(["status", "--json"]).values[0]["mappers"].clone();
+    mappers.as_array_mut().unwrap().iter_mut().for_each(|mapper| drop(mapper["cache_hits"].take()));
+    (bed.content(), bed.ledger("plans"), bed.files("state/rejects"), mappers)
 }
 
 fn shadow(bed: &Bed, component: &Path, more: &[&str]) -> Ran {
