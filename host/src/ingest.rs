@@ -38,7 +38,7 @@ mod reader;
 mod repeat;
 mod transform;
 
-pub use breaker::{BreakerChange, Breakers, KeptBack, RecipeBreakers, Suspended};
+pub use breaker::{BreakerChange, BreakerState, BreakerStatus, Breakers, KeptBack, RecipeBreakers, Suspended};
 pub use delivery::{Confirmed, DestinationSet, Fed, NamedDestination, Refusals, Stagings, Standing};
 pub use evidence::Evidence;
 pub use mended::{MendedError, Rows};

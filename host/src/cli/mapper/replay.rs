@@ -72,7 +72,7 @@ impl Replay {
                 let how =
                     if is_as_before(&call.head, &failing) { "as it did then" } else { "in another way than then" };
                 let Failing { code, message, place, .. } = failing;
-                let place = place.map(|place| format!(" {place}")).unwrap_or_default();
+                let place = place.map(|place| format!(" {}", printable(&place))).unwrap_or_default();
                 Err(Failed::new(UNWELL, format!("the mapper fails {how}{place}: {message} (`{code}`)")))
             }
         }
@@ -186,7 +186,7 @@ fn say(call: &FailedCall, mapper: &Mapper, replayed: &Replayed) {
             test::say_rows(made);
         }
         Replaying::Fails(Failing { cells: Some(cells), place: Some(place), .. }) => {
-            let [row, underline] = underlined(cells, None);
+            let (place, [row, underline]) = (printable(place), underlined(cells, None));
             eprintln!("{place} | {row}\n{} | {}", " ".repeat(place.len()), paint.red(&underline));
         }
         Replaying::Fails(_) | Replaying::Refuses(_) => {}
