@@ -315,7 +315,7 @@ pub enum Failure {
     )]
     Mapper {
         /// The mapper's name.
-        mapper: String,
+        mapper: Box<str>,
         /// Where, when it is one row's doing.
         place: Option<Box<MapperPlace>>,
         /// What it did.

@@ -179,7 +179,7 @@ impl Turns {
         };
         let change = |(mapper, turn): (String, Turn)| match fails {
             None => turn.passed().then_some(BreakerChange::Closed { mapper }),
-            Some(fails) if *fails == mapper => {
+            Some(fails) if **fails == *mapper => {
                 turn.failed(now).map(|(files, until)| BreakerChange::Opened(Suspended { mapper, files, until }))
             }
             Some(_) => None,

@@ -1,6 +1,6 @@
 //! What remains of a call on which a mapper failed, until it is saved or forgotten.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Failure, Pipeline};
 use crate::events;
@@ -15,7 +15,7 @@ pub enum Evidence {
     /// The call.
     Call(Box<FailedCall>),
     /// The call was saved.
-    Saved(PathBuf),
+    Saved(Box<Path>),
 }
 
 impl Failure {
@@ -42,7 +42,7 @@ pub(super) fn save<S>(pipeline: &Pipeline<S>, object: &Object, mut failure: Fail
         });
         events::MapperFailed { integration, call: head, object, saved: saved.as_deref() }.emit();
         if let Some(path) = saved {
-            *evidence = Evidence::Saved(path);
+            *evidence = Evidence::Saved(path.into());
         }
     }
     failure

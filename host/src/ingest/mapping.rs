@@ -59,7 +59,7 @@ impl<M: Maps> Open<M> {
 impl Work {
     /// A call failed: on which row, and what would make it fail again.
     fn failed<M: Maps>(&self, step: Step, of: &Table<'_>, batch: Option<&Batch>, source: MapperError) -> Failure {
-        let mapper = self.transform.mapper.name().to_owned();
+        let mapper = self.transform.mapper.name().into();
         if source.blame() != Blame::Mapper {
             return Failure::Mapper { mapper, place: None, source, evidence: Evidence::None };
         }

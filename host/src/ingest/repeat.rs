@@ -15,9 +15,9 @@ pub enum Repeated {
     /// It starts: that was all.
     Started,
     /// Account records; none where the call was the opening of a table.
-    Accounts(AccountLayout, Option<AccountBatch>),
+    Accounts(AccountLayout, Option<Box<AccountBatch>>),
     /// Usage records; none where the call was the opening of a table.
-    Usage(UsageLayout, Option<UsageBatch>),
+    Usage(UsageLayout, Option<Box<UsageBatch>>),
 }
 
 /// Why a call could not be made again, or failed.
@@ -41,11 +41,11 @@ pub enum RepeatError {
 pub fn repeat(call: &FailedCall, transform: Transform, log: LogSink) -> Result<Repeated, RepeatError> {
     Ok(match call.head.transform {
         TransformKind::FieldMapping => match repeat_as::<FieldMapping>(call, transform, log)? {
-            Some((layout, mapped)) => Repeated::Accounts(layout, mapped),
+            Some((layout, mapped)) => Repeated::Accounts(layout, mapped.map(Box::new)),
             None => Repeated::Started,
         },
         TransformKind::ProductUsage => match repeat_as::<UsageMapping>(call, transform, log)? {
-            Some((layout, mapped)) => Repeated::Usage(layout, mapped),
+            Some((layout, mapped)) => Repeated::Usage(layout, mapped.map(Box::new)),
             None => Repeated::Started,
         },
     })

@@ -134,7 +134,7 @@ impl IssueLog {
     pub fn all(&mut self) -> Result<Vec<Issue>, RejectsError> {
         let mut sorted = self.sorted()?;
         let mut all = Vec::new();
-        while let Some(issue) = sorted.next()? {
+        while let Some(issue) = sorted.take_next()? {
             all.push(issue);
         }
         Ok(all)
@@ -179,7 +179,7 @@ pub struct Sorted<'a> {
 
 impl Sorted<'_> {
     /// The next issue.
-    pub fn next(&mut self) -> Result<Option<Issue>, RejectsError> {
+    pub fn take_next(&mut self) -> Result<Option<Issue>, RejectsError> {
         let failed = |error| failed("read the issue log in", self.path)(error);
         let Some((table, row)) = self.records.next(&mut self.record).map_err(failed)? else { return Ok(None) };
         let issue = decode(table, row, &self.record);
