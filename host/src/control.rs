@@ -1,8 +1,8 @@
 //! The local socket that the command line speaks to (R14).
 //!
-//! A request is one line of JSON, after which a few have bytes attached; the answer is lines of JSON, the last of which is `done` or `failed`. Who may connect
-//! is settled by the file system: the socket is `control.sock` in the runtime directory, mode 0660. This module moves
-//! lines; what they mean is the desk's business. It knows neither wasmtime nor SDKs.
+//! A request is one line of JSON, which bytes may follow; the answer is lines of JSON, the last of which is `done` or
+//! `failed`. Who may connect is settled by the file system: the socket is `control.sock` in the runtime directory, mode
+//! 0660. This module moves lines; what they mean is the desk's business. It knows neither wasmtime nor SDKs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -383,9 +383,7 @@ impl Client {
         line.push(b'\n');
         let failed = |what, source| ControlError::Socket { what, path: self.path.clone(), source };
         self.stream.write_all(&line).map_err(|error| failed("write to", error))?;
-        if let Some(attachment) = request.attachment() {
-            self.stream.write_all(attachment.bytes()).map_err(|error| failed("write to", error))?;
-        }
+        let attached = request.attachment().map_or(Ok(()), |attachment| self.stream.write_all(attachment.bytes()));
         for line in BufReader::new(&self.stream).lines() {
             let line = line.map_err(|error| failed("read from", error))?;
             match serde_json::from_str(&line).map_err(|_| ControlError::Answer)? {
@@ -394,6 +392,8 @@ impl Client {
                 Reply::Failed(refusal) => return Err(refusal.into()),
             }
         }
+        // Whoever refuses a request does not read what follows it: that is no reason unless nothing was answered.
+        attached.map_err(|error| failed("write to", error))?;
         Err(ControlError::Answer)
     }
 }

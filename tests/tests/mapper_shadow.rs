@@ -192,7 +192,30 @@ fn a_component_that_fails_or_cannot_be_the_mapper_is_told_apart() {
     let others = shadow(&bed, &own.path, &["--signature", &signature]);
     assert!(others.errors.contains("it is of another file, or was changed"), "{others:?}");
     let theirs = shadow(&bed, &frozen.join("mapper.wasm"), &[]);
-    assert!(theirs.output.contains("files: "), "{theirs:?}");
+    assert!(theirs.output.contains("files: 1 the same"), "both refuse the file: {theirs:?}");
+}
+
+#[test]
+fn usage_is_compared_and_a_component_that_makes_none_is_refused() {
+    let server = Server::start(Config::with_bucket(BUCKET)).unwrap();
+    let bed = Bed::new(&server.endpoint(), "loopback", "loopback-secret");
+    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("frozen/0.1.0");
+    let component = frozen.join("mapper.wasm");
+    let fields_alone = Guest::of("other", OTHER, &bed.path(""));
+    let table = format!("[mappers.own]\npath = \"{}\"\nsha256 = \"{}\"\n", component.display(), sha256(&component));
+    bed.configure(&(table + &integration("plans", "") + "product_usage = \"own\"\n"));
+    server.put(BUCKET, "plans/a.csv", fs::read(frozen.join("sample.csv")).unwrap()).unwrap();
+    assert_eq!(bed.once().counts("plans")[3], 1, "taken, with rejects");
+
+    let same = shadow(&bed, &component, &["--json"]);
+    let found = &document(&same)["objects"][0]["found"]["compared"];
+    assert_eq!((same.code, &found["same"]), (0, &true.into()), "{same:?}");
+    assert_eq!(found["current"]["rows"], json!({ "read": 5, "rejected": 2 }));
+    assert_eq!((&found["accounts"]["unchanged"], &found["usage"]["unchanged"]), (&3.into(), &3.into()));
+    let refused = shadow(&bed, &fields_alone.path, &[]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let why = "plans: refused: the new component does not fit: mapper `own` cannot be loaded: the mapper has no product usage";
+    assert!(refused.output.starts_with(why), "{refused:?}");
 }
 
 fn sha256(path: &Path) -> String {

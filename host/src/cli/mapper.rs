@@ -39,7 +39,7 @@ enum Command {
     Check(check::Check),
     Test(test::Test),
     Bench(bench::Bench),
-    Shadow(shadow::ShadowOf),
+    Shadow(shadow::Shadow),
     Replay(replay::Replay),
 }
 

@@ -265,20 +265,17 @@ impl Workshop {
     /// limits. Otherwise everything that is wrong with it. Blocks.
     pub fn candidate(
         &self,
-        config: &Config,
         name: &MapperName,
+        configured: &config::Mapper,
         component: &Candidate<'_>,
     ) -> Result<Mapper, CandidateError> {
-        let missing = || PartError::Missing { name: format!("mappers.{name}") };
-        let configured = config.mappers.get(name).ok_or_else(missing)?;
         let Candidate { bytes, signature, signature_path: path } = component;
         let failed = |source| PartError::Mapper { mapper: name.to_string(), source };
         if !configured.signed_by.is_empty() {
             let none = || MapperError::Unsigned { path: path.to_path_buf(), reason: "there is none".to_owned() };
-            let signed = signature.ok_or_else(none);
-            signed
-                .and_then(|text| verify_signature(path, text, &configured.signed_by, bytes))
-                .map_err(|problem| CandidateError::Unsound(vec![problem]))?;
+            let verified = signature.ok_or_else(none);
+            let verified = verified.and_then(|text| verify_signature(path, text, &configured.signed_by, bytes));
+            verified.map_err(|problem| CandidateError::Unsound(vec![problem]))?;
         }
         let limits = limits(configured.limits);
         match self.mappers.try_aside(name.as_str(), bytes, limits) {

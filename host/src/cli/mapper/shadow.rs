@@ -29,7 +29,7 @@ use crate::shadow::{
 #[command(after_help = "\
 Before a mapper of the configuration is exchanged:
   gristmill mapper shadow own target/new.wasm --last 20")]
-pub struct ShadowOf {
+pub struct Shadow {
     /// The mapper, as `[mappers.NAME]` names it.
     name: MapperName,
     /// The other component.
@@ -48,7 +48,7 @@ pub struct ShadowOf {
 /// The largest signature file that is sent, in bytes.
 const LONGEST_SIGNATURE: u64 = 16 << 10;
 
-impl ShadowOf {
+impl Shadow {
     pub fn run(self, shared: &Shared) -> Result<(), Failed> {
         let component = Attachment::new(read(&self.component, LARGEST_ATTACHMENT)?);
         let signature_path = self.signature.clone().unwrap_or_else(|| signature_beside(&self.component));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Desk, Items, known, part_refused, refused, send, to_value};
-use crate::config::{Integration, MapperChoice};
+use crate::config::{self, Integration, MapperChoice};
 use crate::control::{Attachment, Refusal};
 use crate::daemon::assembly::{Candidate, CandidateError};
 use crate::daemon::{Assembly, PartError};
@@ -16,7 +16,7 @@ use crate::ingest::{Failure, Pipeline};
 use crate::ledger::{Entry, Filter, Ledger, StateName, Versions};
 use crate::mapper::Mapper;
 use crate::object::{IntegrationName, MapperName};
-use crate::oversight::Oversight;
+use crate::oversight::{Oversight, Stop};
 use crate::retry::ErrorClass;
 use crate::shadow::{Comparison, Found, ObjectReport, Shadow, Side, Told};
 use crate::source::{S3Source, Source};
@@ -75,19 +75,20 @@ impl Desk {
             Some(integration) => vec![known(assembly, integration)?.clone()],
             None => assembly.config.integrations.values().cloned().collect(),
         };
-        if !assembly.config.mappers.contains_key(&name) {
+        let configured = assembly.config.mappers.get(&name).ok_or_else(|| {
             let names: Vec<&str> = assembly.config.mappers.keys().map(MapperName::as_str).collect();
-            return Err(Refusal::new(format!("there is no mapper `{name}`, or a problem of its own disables it"))
-                .hint(format!("configured: {}", names.join(", "))));
-        }
+            Refusal::new(format!("there is no mapper `{name}`, or a problem of its own disables it"))
+                .hint(format!("configured: {}", names.join(", ")))
+        })?;
         let integrations: Vec<Integration> = integrations.into_iter().filter(|one| uses(one, &name)).collect();
         if integrations.is_empty() {
             let whose = integration.map_or("no integration".to_owned(), |one| format!("`{one}` is none that"));
             return Err(Refusal::new(format!("{whose} uses the mapper `{name}`")));
         }
-        let [current, new] = load(assembly, &name, component).await?;
+        let [current, new] = load(assembly, &name, configured, component).await?;
         let digests = [current.digest(), new.digest()];
         let (mut counts, oversight) = (Counts::default(), Oversight::default());
+        let _until_nobody_waits = GivesUp(oversight.stop.clone());
         for settings in &integrations {
             let integration = settings.name.clone();
             let sides = match self.sides(assembly, settings, &name, [&current, &new]).await {
@@ -147,6 +148,15 @@ impl Desk {
     }
 }
 
+/// Has work that blocks end at its next batch when nobody waits for it any more.
+struct GivesUp(Stop);
+
+impl Drop for GivesUp {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
+
 /// Both components in one integration.
 struct Sides {
     pipeline: Arc<Pipeline<S3Source>>,
@@ -169,7 +179,7 @@ impl Sides {
         let is_kept = kept.is_some();
         let fetched = tokio::select! {
             fetched = self.copy(kept, entry, oversight) => fetched,
-            () = items.closed() => return Err(nobody_listens()),
+            () = items.closed() => return Err(Refusal::new("nobody listens")),
         };
         let spooled = match fetched {
             Ok(spooled) => Arc::new(spooled),
@@ -183,11 +193,7 @@ impl Sides {
         let compared = loop {
             tokio::select! {
                 compared = &mut working => break compared,
-                () = tokio::time::sleep(PROGRESS) => {
-                    if send(items, told()?).await.is_err() {
-                        oversight.stop.give_up();
-                    }
-                }
+                () = tokio::time::sleep(PROGRESS) => send(items, told()?).await?,
             }
         };
         if let (true, Some(spooled)) = (is_kept, Arc::into_inner(spooled)) {
@@ -195,7 +201,6 @@ impl Sides {
         }
         match compared? {
             Ok(comparison) => Ok(Found::Compared(Box::new(comparison))),
-            Err(Failure::Stopped) => Err(nobody_listens()),
             Err(failure) => Ok(Found::Failed { message: Chain(&failure).to_string(), hint: failure.hint() }),
         }
     }
@@ -237,10 +242,6 @@ fn compare(
     shadow.compare(&entry.identity(), &entry.object, || spooled.open().map_err(Failure::from), oversight)
 }
 
-fn nobody_listens() -> Refusal {
-    Refusal::new("nobody listens")
-}
-
 /// What is said of an object of which there is no copy.
 fn without_copy(failure: &Failure) -> Found {
     let skipped = |reason: &str| Found::Skipped { reason: reason.to_owned() };
@@ -252,12 +253,17 @@ fn without_copy(failure: &Failure) -> Found {
 }
 
 /// The mapper as it is, and the other component as it would be.
-async fn load(assembly: &Arc<Assembly>, name: &MapperName, component: Component) -> Result<[Arc<Mapper>; 2], Refusal> {
-    let (working, of) = (Arc::clone(assembly), name.clone());
+async fn load(
+    assembly: &Arc<Assembly>,
+    name: &MapperName,
+    configured: &config::Mapper,
+    component: Component,
+) -> Result<[Arc<Mapper>; 2], Refusal> {
+    let (working, of, configured) = (Arc::clone(assembly), name.clone(), configured.clone());
     let loaded = blocking(move || -> Result<_, CandidateError> {
         let Component { bytes, signature, signature_path } = &component;
         let candidate = Candidate { bytes: bytes.bytes(), signature: signature.as_deref(), signature_path };
-        let new = working.workshop().candidate(&working.config, &of, &candidate)?;
+        let new = working.workshop().candidate(&of, &configured, &candidate)?;
         let current = working.workshop().mapper(&working.config, &MapperChoice::Named(of))?;
         Ok([current, Arc::new(new)])
     });
