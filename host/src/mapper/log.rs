@@ -9,6 +9,8 @@ use super::escape::escaped;
 const LINE: usize = 1 << 10;
 /// Bytes of all lines of one call.
 const CALL: usize = 64 << 10;
+/// Bytes of all lines of one file. The log is shared: a flood that lasts would push out what others have to say.
+const FILE: usize = 1 << 20;
 
 /// How grave a mapper finds what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,20 +38,22 @@ pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
 pub(super) struct Log {
     sink: LogSink,
     left: usize,
+    file_left: usize,
     dropped: u64,
 }
 
 impl Log {
     pub(super) fn new(sink: LogSink) -> Self {
-        Self { sink, left: CALL, dropped: 0 }
+        Self { sink, left: CALL, file_left: FILE, dropped: 0 }
     }
 
     /// Ends a call: says how many of its lines were dropped, and makes room for the next.
     pub(super) fn end_call(&mut self) -> u64 {
-        self.left = CALL;
+        self.left = CALL.min(self.file_left);
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
-            let message = format!("{dropped} more lines were dropped: a mapper may write {CALL} bytes a batch");
+            let message =
+                format!("{dropped} more lines were dropped: a mapper may write {CALL} bytes a batch, {FILE} a file");
             (self.sink)(LogLine { level: LogLevel::Warn, message });
         }
         dropped
@@ -65,6 +69,7 @@ impl log::Host for Log {
             self.dropped += 1;
             return;
         };
+        self.file_left -= self.left - left;
         self.left = left;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
@@ -100,5 +105,25 @@ mod tests {
         assert_eq!(last.level, LogLevel::Warn);
         assert_eq!(dropped, 1000 - kept.len() as u64);
         assert!(last.message.starts_with(&format!("{dropped} more lines")), "{}", last.message);
+    }
+
+    #[test]
+    fn a_flood_over_many_calls_is_capped_for_the_file() {
+        let bytes = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&bytes);
+        let mut log = Log::new(Arc::new(move |line| {
+            if line.level == LogLevel::Info {
+                *seen.lock().unwrap() += line.message.len() + 1;
+            }
+        }));
+        let mut dropped = 0;
+        for _ in 0..100 {
+            for _ in 0..20 {
+                log.write(log::Level::Info, "x".repeat(LINE));
+            }
+            dropped += log.end_call();
+        }
+        assert!((FILE - CALL..=FILE).contains(&*bytes.lock().unwrap()));
+        assert!(dropped > 900, "{dropped}");
     }
 }
