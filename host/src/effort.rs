@@ -10,7 +10,7 @@
 //!
 //! # Invariants
 //!
-//! - Honest files never stand back, however many and however large: they make no excess.
+//! - Files that take what they warrant never stand back, however many and however large: they make no excess.
 //! - A thread that stands back does so to its end, for a priority cannot be raised again. So every thread that keeps a
 //!   [`Pace`] belongs to one file and ends with it.
 
@@ -33,7 +33,7 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 /// The lowest priority there is. A thread of it has about a seventieth of the time of one beside it at the usual one.
 const STANDING_BACK: i32 = 19;
 
-/// The priority of work that need not be done soon, and must be done in time: a third of one at the usual one.
+/// The priority of work that has a deadline and no hurry: beside a thread at the usual one it has a quarter of the time.
 const ASIDE: i32 = 5;
 
 /// Lets this thread, and the processes that it starts, do their work aside. It must end with that work.

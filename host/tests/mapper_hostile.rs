@@ -332,7 +332,10 @@ fn a_log_flood_is_capped_escaped_and_counted() {
     let last = &lines.last().unwrap().message;
     assert_eq!(
         *last,
-        format!("{} more lines were dropped: a mapper may write 65536 bytes a batch", 10_001 - lines.len())
+        format!(
+            "{} more lines were dropped: a mapper may write 65536 bytes a batch, 1048576 a file",
+            10_001 - lines.len()
+        )
     );
 }
 

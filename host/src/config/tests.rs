@@ -507,6 +507,7 @@ fn problems_have_the_scope_of_their_table() {
     assert_eq!(scope(&["daemon", "log"]), Scope::Daemon);
     assert_eq!(scope(&["connections", "a", "region"]), Scope::Connection("a".into()));
     assert_eq!(scope(&["integrations", "a"]), Scope::Integration("a".into()));
+    assert_eq!(scope(&["tenants", "a", "files_at_once"]), Scope::Tenant("a".into()));
     assert_eq!(scope(&["integrations"]), Scope::Syntax);
 }
 

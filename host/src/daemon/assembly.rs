@@ -59,10 +59,11 @@ pub struct Assembly {
 /// Those of one connection share its client and the credentials that it obtains, whichever configuration opened it.
 type OpenedConnections = tokio::sync::Mutex<HashMap<ConnectionKey, Connection>>;
 
+/// Whose turn it is to make a recipe, by tenant.
 type Turns = tokio::sync::Mutex<HashMap<TenantName, Arc<tokio::sync::Mutex<()>>>>;
 
-/// How long one recipe may keep a tenant's others waiting: two mappers compiled at their limit.
-const TURN: Duration = Duration::from_secs(5 * 60);
+/// How long one recipe may keep a tenant's others waiting: two mappers compiled at their limit of processor time.
+const TURN: Duration = Duration::from_secs(60);
 
 /// The ledger's file in the state directory.
 const LEDGER: &str = "ledger.redb";

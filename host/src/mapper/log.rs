@@ -9,6 +9,8 @@ use super::escape::escaped;
 const LINE: usize = 1 << 10;
 /// Bytes of all lines of one call.
 const CALL: usize = 64 << 10;
+/// Bytes of all lines of one file. The log is shared: a flood that lasts would push out what others have to say.
+const FILE: usize = 1 << 20;
 
 /// How grave a mapper finds what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
 pub(super) struct Log {
     sink: LogSink,
     left: usize,
+    file_left: usize,
     dropped: Dropped,
 }
 
@@ -50,15 +53,17 @@ pub(super) struct Dropped {
 
 impl Log {
     pub(super) fn new(sink: LogSink) -> Self {
-        Self { sink, left: CALL, dropped: Dropped::default() }
+        Self { sink, left: CALL, file_left: FILE, dropped: Dropped::default() }
     }
 
     /// Ends a call: says how much of what it wrote was dropped, and makes room for the next.
     pub(super) fn end_call(&mut self) -> Dropped {
-        self.left = CALL;
+        self.left = CALL.min(self.file_left);
         let dropped = std::mem::take(&mut self.dropped);
         if dropped.lines > 0 {
-            let message = format!("{} more lines were dropped: a mapper may write {CALL} bytes a batch", dropped.lines);
+            let lines = dropped.lines;
+            let message =
+                format!("{lines} more lines were dropped: a mapper may write {CALL} bytes a batch, {FILE} a file");
             (self.sink)(LogLine { level: LogLevel::Warn, message });
         }
         dropped
@@ -77,6 +82,7 @@ impl log::Host for Log {
             self.dropped.bytes += written.min(LINE as u64);
             return;
         };
+        self.file_left -= self.left - left;
         self.left = left;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
@@ -113,5 +119,25 @@ mod tests {
         assert_eq!(dropped.lines, 1000 - kept.len() as u64);
         assert_eq!(dropped.bytes, 5000 * 1000 - (kept.len() * LINE) as u64);
         assert!(last.message.starts_with(&format!("{} more lines", dropped.lines)), "{}", last.message);
+    }
+
+    #[test]
+    fn a_flood_over_many_calls_is_capped_for_the_file() {
+        let bytes = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&bytes);
+        let mut log = Log::new(Arc::new(move |line| {
+            if line.level == LogLevel::Info {
+                *seen.lock().unwrap() += line.message.len() + 1;
+            }
+        }));
+        let mut dropped = 0;
+        for _ in 0..100 {
+            for _ in 0..20 {
+                log.write(log::Level::Info, "x".repeat(LINE));
+            }
+            dropped += log.end_call();
+        }
+        assert!((FILE - CALL..=FILE).contains(&*bytes.lock().unwrap()));
+        assert!(dropped > 900, "{dropped}");
     }
 }

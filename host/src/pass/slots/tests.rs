@@ -182,3 +182,27 @@ fn an_allowance_can_change_while_files_are_at_work() {
     allow(&slots, 4, &[(&tenant, 3, u64::MAX)]);
     assert_eq!(taken(&slots, &tenant, Lane::Arrivals, 9).len(), 1);
 }
+
+/// R13
+#[test]
+fn a_tenant_at_its_limit_is_passed_over_and_is_next_once_it_is_not() {
+    let [busy, small] = ["busy", "small"].map(|name| name.parse::<TenantName>().unwrap());
+    let slots = Slots::new(2, Keeping::Half);
+    allow(&slots, 2, &[(&busy, 1, u64::MAX)]);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut ask = |tenant| {
+        let mut file = Box::pin(slots.take(tenant, Lane::Arrivals, 0));
+        (file.as_mut().poll(&mut context), file)
+    };
+    let (first_of_busy, _) = ask(&busy);
+    let (waits, mut second_of_busy) = ask(&busy);
+    assert!(waits.is_pending(), "it has the one place that it may have");
+    let (first_of_small, _) = ask(&small);
+    assert!(first_of_small.is_ready(), "although the other asked before");
+    let (waits, mut second_of_small) = ask(&small);
+    assert!(waits.is_pending(), "both places are taken");
+    drop(first_of_busy);
+    let mut again = Context::from_waker(Waker::noop());
+    assert!(second_of_small.as_mut().poll(&mut again).is_pending());
+    assert!(second_of_busy.as_mut().poll(&mut again).is_ready(), "the small one was served last");
+}
