@@ -268,8 +268,10 @@ fn every_threat_comes_to_an_error_with_its_name() {
         "the mapper trapped: wasm trap: call stack exhausted in `allocate`",
     );
     check("recursion-in-start", "mapper-trap", "the mapper trapped: wasm trap: call stack exhausted in `initialise`");
-    check("mutual-recursion", "mapper-trap", "the mapper trapped: wasm trap: call stack exhausted in `pong`");
     check("deep-recursion", "mapper-trap", "the mapper trapped: wasm trap: call stack exhausted in `deeper`");
+    // Which of the two it is that finds the stack full depends on the machine.
+    let error = fate(&bench, "mutual-recursion").to_string();
+    assert!(error.starts_with("the mapper trapped: wasm trap: call stack exhausted in `"), "{error}");
     // After all of them the host maps as before.
     assert!(open(&bench.load(&guest("")).unwrap()).is_ok());
 }

@@ -208,7 +208,8 @@ fn output_limit(input: usize, rows: usize) -> usize {
     4 * input + rows * 1024 + (1 << 20)
 }
 
-/// Does something that may take a few times this many bytes.
+/// Does something whose output may have this many bytes. What is lifted is counted against that; beside it there may be its
+/// copy while a list grows, and messages in which one byte became six.
 fn bounded<T>(output: usize, work: impl FnOnce() -> T) -> T {
     let before = LIVE.get();
     PEAK.set(before);
