@@ -22,7 +22,7 @@ use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey};
 use crate::oversight::Oversight;
 use crate::rejects::{self, Former, IssueLog, RejectsError};
 use crate::retry::ErrorClass;
-use crate::source::{Mark, Source, SourceError};
+use crate::source::{ListBudget, Mark, Source, SourceError};
 use crate::spool::{Spool, SpoolError, SpooledObject};
 use crate::worker::Launcher;
 
@@ -65,6 +65,8 @@ pub struct Pipeline<S> {
     pub clock: Arc<dyn Clock>,
     /// Where its next listing begins, when keys only grow.
     pub mark: Mark,
+    /// How soon that may be.
+    pub list_budget: ListBudget,
     /// Whether its mappers fail on every file.
     pub breakers: RecipeBreakers,
     /// Whether the ledger was held against the destination (R18).

@@ -23,7 +23,7 @@ use crate::notify::Outbox;
 use crate::object::{ContentHash, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::pass::{Keeping, PassError, PassReport, Slots, pass};
-use crate::source::{FailureKind, Mark};
+use crate::source::{FailureKind, ListBudget, Mark};
 use crate::spool::Spool;
 use crate::worker::Launcher;
 
@@ -176,6 +176,7 @@ impl Simulation {
             outbox: Outbox::default(),
             clock: Arc::new(hand.clone()),
             mark: Mark::default(),
+            list_budget: ListBudget::new(settings.list_budget),
             breakers: RecipeBreakers::default(),
             is_compared: AtomicBool::new(false),
         });
