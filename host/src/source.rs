@@ -12,7 +12,8 @@
 //!
 //! `connection` opens a client, `identity` has the credentials that it sends with and `pace` how fast, `listing` and `fetch` are the two halves
 //! of [`Source`] for S3, `probe` tests a connection, `places` says what it sees, `wanted` and `mark` say what an integration
-//! takes of it, `list_budget` how often it may list, `circle` notices a listing without an end, and `error` says what went wrong and what to do about it.
+//! takes of it, `list_budget` how often it may list, `circle` notices a listing without an end, and `error` says what went
+//! wrong and what to do about it.
 
 use std::future::Future;
 use std::ops::AddAssign;

@@ -1,7 +1,5 @@
 //! A budget of LIST requests has passes follow each other more slowly, and keeps nobody waiting who asks.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use gristmill_loopback_s3::Operation;
 use gristmill_tests::process::{BUCKET, Bed, until};
 use serde_json::json;
