@@ -24,7 +24,7 @@ use crate::object::{IntegrationName, MappingDigest, Object, ObjectKey, TenantNam
 use crate::oversight::Oversight;
 use crate::rejects::{self, Former, IssueLog, RejectsError};
 use crate::retry::ErrorClass;
-use crate::source::{Mark, Source, SourceError};
+use crate::source::{ListBudget, Mark, Source, SourceError};
 use crate::spool::{Spool, SpoolError, SpooledObject};
 use crate::worker::Launcher;
 
@@ -71,6 +71,8 @@ pub struct Pipeline<S> {
     pub clock: Arc<dyn Clock>,
     /// Where its next listing begins, when keys only grow.
     pub mark: Mark,
+    /// How soon that may be.
+    pub list_budget: ListBudget,
     /// Where calls are saved on which a mapper failed.
     pub failed_calls: FailedCalls,
     /// Whether its mappers fail on every file.

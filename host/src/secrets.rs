@@ -314,6 +314,12 @@ pub enum SecretWarning {
         /// The permission bits.
         mode: u32,
     },
+    /// It comes in a variable.
+    #[error("{reference} is shown to whoever may look at the unit, or at the environment of the process")]
+    InEnvironment {
+        /// The reference.
+        reference: SecretReference,
+    },
 }
 
 /// Sees to it that this process leaves no core file, which would hold secrets, and that no other process of its user
@@ -358,14 +364,15 @@ impl Secrets {
         self.remote.forget();
     }
 
-    /// Whether the value can be read, as far as that can be said without asking a service. Blocks on the file system.
-    pub fn look(&self, reference: &SecretReference) -> Result<(), SecretError> {
+    /// Whether the value can be read, as far as that can be said without asking a service, and what should be mended all the
+    /// same. Blocks on the file system.
+    pub fn look(&self, reference: &SecretReference) -> Result<Option<SecretWarning>, SecretError> {
         match reference {
-            SecretReference::Remote(reference) => self.remote.look(reference, self),
+            SecretReference::Remote(reference) => self.remote.look(reference, self).map(|()| None),
             SecretReference::Credential(_)
             | SecretReference::Vault(_)
             | SecretReference::File(_)
-            | SecretReference::Environment(_) => self.resolve(reference).map(drop),
+            | SecretReference::Environment(_) => self.resolve(reference).map(|resolved| resolved.warning),
         }
     }
 
@@ -388,7 +395,8 @@ impl Secrets {
             SecretReference::Environment(name) => match std::env::var_os(OsStr::from_bytes(name.as_str().as_bytes())) {
                 Some(value) => {
                     let bytes = Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value));
-                    Ok(Resolved { value: text(&bytes, reference)?, warning: None })
+                    let warning = SecretWarning::InEnvironment { reference: reference.clone() };
+                    Ok(Resolved { value: text(&bytes, reference)?, warning: Some(warning) })
                 }
                 None => Err(SecretError::Missing { reference: reference.clone() }),
             },

@@ -24,7 +24,7 @@ use crate::notify::Outbox;
 use crate::object::{ContentHash, IntegrationName, ObjectKey};
 use crate::oversight::Oversight;
 use crate::pass::{Keeping, PassError, PassReport, Slots, pass};
-use crate::source::{FailureKind, Mark};
+use crate::source::{FailureKind, ListBudget, Mark};
 use crate::spool::Spool;
 use crate::worker::Launcher;
 
@@ -177,6 +177,7 @@ impl Simulation {
             outbox: Outbox::default(),
             clock: Arc::new(hand.clone()),
             mark: Mark::default(),
+            list_budget: ListBudget::new(settings.list_budget),
             failed_calls: FailedCalls::default(),
             breakers: RecipeBreakers::default(),
             is_compared: AtomicBool::new(false),

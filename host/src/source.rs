@@ -12,7 +12,8 @@
 //!
 //! `connection` opens a client, `identity` has the credentials that it sends with and `pace` how fast, `listing` and `fetch` are the two halves
 //! of [`Source`] for S3, `probe` tests a connection, `places` says what it sees, `wanted` and `mark` say what an integration
-//! takes of it, `circle` notices a listing without an end, and `error` says what went wrong and what to do about it.
+//! takes of it, `list_budget` how often it may list, `circle` notices a listing without an end, and `error` says what went
+//! wrong and what to do about it.
 
 use std::future::Future;
 use std::ops::AddAssign;
@@ -29,6 +30,7 @@ mod connection;
 mod error;
 mod fetch;
 mod identity;
+mod list_budget;
 mod listing;
 mod mark;
 mod pace;
@@ -40,6 +42,7 @@ pub use circle::Circle;
 pub use connection::{BaseIdentity, Connection, ConnectionSettings, Credentials, HttpClient, KeyPair, S3Source};
 pub use error::{Answer, Failure, FailureKind, SourceError};
 pub use identity::{GrantsSettings, RoleSettings};
+pub use list_budget::{ListBudget, MONTH};
 pub use listing::is_ingestible;
 pub use mark::{Mark, Start};
 pub use places::Prefixes;

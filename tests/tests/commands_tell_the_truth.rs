@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use gristmill_loopback_s3::{Config, Fault, Operation, Server};
 use gristmill_tests::daemon::{Bed, Ran};
@@ -194,6 +195,38 @@ fn check_says_what_listing_costs_on_aws() {
     let checked = bed.command(["check", "--json"]);
     let requests = |place: usize| checked.values[place]["list_requests_a_month"].as_u64().unwrap();
     assert_eq!([requests(0), requests(1)], [2_592_000, 43_200], "{checked:?}");
+
+    bed.configure(&parts.replace("\"1m\"", "\"1m\"\nlist_budget = 20000"));
+    let checked = bed.command(["check"]);
+    assert_eq!(
+        checked.output.lines().last().unwrap(),
+        "listing: 20,000 requests a month, about US$ 0.10, and as much again for every further 1,000 keys under each prefix, \
+         up to the `list_budget` where there is one"
+    );
+}
+
+#[test]
+fn check_warns_of_secrets_that_others_may_see() {
+    let (server, bed) = ground();
+    let open = bed.state().with_file_name("open-key");
+    fs::write(&open, "x").unwrap();
+    fs::set_permissions(&open, PermissionsExt::from_mode(0o644)).unwrap();
+    let connection = |name: &str, reference: &str| {
+        format!(
+            "[connections.{name}]\nendpoint_url = \"{}\"\n\
+             access_key = {{ access_key_id = \"a\", secret_access_key = {{ {reference} }} }}\n",
+            server.endpoint()
+        )
+    };
+    let file = format!("file = \"{}\"", open.display());
+    bed.configure(&(connection("open", &file) + &connection("variable", "env = \"PATH\"")));
+    let checked = bed.command(["check"]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+    let warns = |place: &str, of: &str| checked.output.contains(&format!("connections.{place}: warning: {of}"));
+    assert!(warns("open", "file `") && warns("variable", "environment variable `PATH` is shown to"), "{checked:?}");
+    let checked = bed.command(["check", "--json"]);
+    let warnings = checked.values.iter().filter(|value| value["warning"].is_string());
+    assert_eq!(warnings.count(), 2, "{checked:?}");
 }
 
 #[test]

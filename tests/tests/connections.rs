@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
+
 use gristmill_loopback_s3::Operation;
-use gristmill_tests::process::{BUCKET, Bed};
+use gristmill_tests::process::{BUCKET, Bed, SECRET};
 use serde_json::json;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
@@ -87,6 +89,41 @@ fn prefixes_under_one_grant_are_read_with_one_question_and_others_not_at_all() {
     let text = String::from_utf8(refused.stdout).unwrap();
     assert!(text.contains("list: refused: cannot list") && text.contains("GetDataAccess: no grant covers"), "{text}");
     assert!(text.contains("hint: have READ on it granted"), "{text}");
+}
+
+#[test]
+fn the_default_chain_takes_what_the_environment_offers_and_says_when_that_is_nothing() {
+    let bed = bed();
+    let parts = [
+        "[destinations.lines]\nfiles = { path = \"lines\" }\n".to_owned(),
+        format!("[connections.found]\nendpoint_url = \"{}\"\ndefault_chain = {{}}\n", bed.server.endpoint()),
+        integration("one", "found", "daily/"),
+    ];
+    bed.configure("", &parts.concat());
+    let profile = bed.path("profile");
+    fs::write(&profile, format!("[default]\naws_access_key_id = loopback\naws_secret_access_key = {SECRET}\n"))
+        .unwrap();
+    let once = |environment: &[(&str, &str)]| {
+        let mut once = bed.command(&["run", "--once"]);
+        // Neither this machine's profile nor its instance's role.
+        once.env("HOME", bed.path("")).env("AWS_EC2_METADATA_DISABLED", "true").envs(environment.iter().copied());
+        once.output().unwrap()
+    };
+    let nothing = once(&[]);
+    assert_eq!(nothing.status.code(), Some(1), "{nothing:?}");
+    let said = String::from_utf8(nothing.stderr).unwrap();
+    assert!(said.contains("the credentials are not accepted") && said.contains("with `default_chain`"), "{said}");
+    let offers: [&[(&str, &str)]; 2] = [
+        &[("AWS_SHARED_CREDENTIALS_FILE", profile.to_str().unwrap())],
+        &[("AWS_ACCESS_KEY_ID", "loopback"), ("AWS_SECRET_ACCESS_KEY", SECRET)],
+    ];
+    for (place, offer) in offers.into_iter().enumerate() {
+        bed.server.put(BUCKET, &format!("daily/{place}.csv"), format!("Account,Name\nB{place},Ben\n")).unwrap();
+        let once = once(offer);
+        assert!(once.status.success(), "{once:?}");
+        // One of each turn, and the one that was there before.
+        assert_eq!(bed.server.faults().seen(Operation::GetObject), 2 + place as u64);
+    }
 }
 
 #[test]

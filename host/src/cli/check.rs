@@ -8,6 +8,7 @@ use super::{CONFIGURATION, Failed, Shared, UNWELL, output};
 use crate::config::{self, Config, Problem};
 use crate::daemon::{PartError, Workshop, look_at_destination};
 use crate::events::Chain;
+use crate::source::MONTH;
 use crate::worker::Launcher;
 
 /// Read the configuration as the daemon does, compile the mappers, and contact nothing.
@@ -54,7 +55,7 @@ impl Check {
             .flat_map(|(name, notify)| notify.secrets().map(move |reference| (format!("notify.{name}"), reference)));
         for (place, reference) in of_connections.chain(of_destinations).chain(of_notify) {
             match secrets.look(reference) {
-                Ok(()) => {}
+                Ok(warning) => warning.into_iter().for_each(|warning| warn(shared, &place, &warning)),
                 Err(error) if error.is_not_checked() => note(shared, &place, &error),
                 Err(error) => parts.push((place, vec![Chain(&error).to_string()])),
             }
@@ -89,13 +90,14 @@ impl Check {
 ///
 /// A request lists 1,000 keys. AWS's list price for 1,000 requests to S3 Standard in us-east-1 is US$ 0.005.
 fn say_listings(shared: &Shared, config: &Config) {
-    const MONTH: f64 = 30.0 * 24.0 * 3_600.0;
     const DOLLARS: f64 = 0.005 / 1_000.0;
-    let mut total = 0.0;
+    let (mut total, mut has_budget) = (0.0, false);
     for settings in config.integrations.values() {
-        let requests = MONTH / settings.poll_interval.as_secs_f64();
+        let scheduled = MONTH.div_duration_f64(settings.poll_interval);
+        let requests = settings.list_budget.map_or(scheduled, |budget| scheduled.min(budget.get() as f64));
         let is_aws = config.connections.get(&settings.connection).is_some_and(|it| it.endpoint_url.is_none());
         total += if is_aws { requests } else { 0.0 };
+        has_budget |= is_aws && settings.list_budget.is_some();
         if shared.json {
             let requests = requests.ceil() as u64;
             output::print_json(&json!({ "integration": settings.name, "list_requests_a_month": requests }));
@@ -103,9 +105,10 @@ fn say_listings(shared: &Shared, config: &Config) {
     }
     if !shared.json && total > 0.0 {
         let (requests, dollars) = (indicatif::HumanCount(total.ceil() as u64), total * DOLLARS);
+        let limited = if has_budget { ", up to the `list_budget` where there is one" } else { "" };
         output::print(format!(
             "listing: {requests} requests a month, about US$ {dollars:.2}, and as much again for every further 1,000 keys \
-             under each prefix"
+             under each prefix{limited}"
         ));
     }
 }
@@ -116,6 +119,15 @@ fn note(shared: &Shared, place: &str, what: &crate::secrets::SecretError) {
         output::print_json(&json!({ "path": place, "not_checked": Chain(what).to_string() }));
     } else {
         output::print(format!("{place}: not checked: {}", Chain(what)));
+    }
+}
+
+/// A secret whose place should be mended can be read all the same.
+fn warn(shared: &Shared, place: &str, warning: &crate::secrets::SecretWarning) {
+    if shared.json {
+        output::print_json(&json!({ "path": place, "warning": warning.to_string() }));
+    } else {
+        output::print(format!("{place}: {}: {warning}", Paint::of(&std::io::stdout()).yellow("warning")));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A checked integration.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,9 @@ pub struct Integration {
     pub prefix: String,
     /// How the bucket is listed.
     pub listing: Listing,
+    /// LIST requests in a month of 30 days, at the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_budget: Option<NonZeroU64>,
     /// Which of the objects there it takes.
     #[serde(skip_serializing_if = "Wanted::is_all")]
     pub wanted: Wanted,

@@ -26,7 +26,7 @@ use crate::pass::{Allowance, Keeping, Slots};
 use crate::rejects::Former;
 use crate::renames::{self, RenameError};
 use crate::secrets::{SecretError, Secrets};
-use crate::source::{Connection, ConnectionSettings, HttpClient, Mark, S3Source};
+use crate::source::{Connection, ConnectionSettings, HttpClient, ListBudget, Mark, S3Source};
 use crate::spool::{Spool, SpoolError};
 use crate::worker::Launcher;
 
@@ -484,6 +484,7 @@ impl Assembly {
             outbox: self.outbox.clone(),
             clock: Arc::new(SystemClock),
             mark: Mark::default(),
+            list_budget: ListBudget::new(settings.list_budget),
             failed_calls: self.failed_calls(),
             is_compared: AtomicBool::new(false),
         }))

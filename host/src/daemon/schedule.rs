@@ -191,15 +191,18 @@ impl Schedule {
                         true => Duration::ZERO,
                         false => self.settings.poll_interval.mul_f64(0.9 + 0.2 * random()),
                     };
+                    let owed = pipeline.list_budget.wait(SystemClock.now());
+                    let reason = (owed > pause).then(|| "its `list_budget` is spent until the next pass".to_owned());
+                    pause = pause.max(owed);
                     self.board.pass_ended(report);
-                    self.board.turn(Activity::Waiting, None, None);
+                    self.board.turn(Activity::Waiting, reason, None);
                     self.standstill().is_over((&self.assembly.outbox, &self.settings), SystemClock.now());
                 }
                 Err(PassError::Ledger(error)) if error.is_fatal() => return Err(error),
                 Err(error) => {
                     failures += 1;
                     is_awaited = true;
-                    pause = self.pass_failed(&error, failures);
+                    pause = self.pass_failed(&error, failures, pipeline.list_budget.wait(SystemClock.now()));
                 }
             }
             self.pass_ended.notify_one();
@@ -258,7 +261,8 @@ impl Schedule {
         }
     }
 
-    fn pass_failed(&self, error: &PassError, failures: u32) -> Duration {
+    /// Says why, and how long until the next one, which is not before what was spent on listing is paid back.
+    fn pass_failed(&self, error: &PassError, failures: u32, owed: Duration) -> Duration {
         let hint = error.hint(self.settings.name.as_str());
         let waits_for_a_person = matches!(
             error,
@@ -268,18 +272,18 @@ impl Schedule {
             let reason = error.to_string();
             events::IntegrationPaused { integration: &self.settings.name, reason: &reason }.emit();
             self.blocked(Activity::Paused, Obstacle::Lasting, reason, hint);
-            return self.settings.poll_interval;
+            return self.settings.poll_interval.max(owed);
         }
         if let PassError::Unconfirmed { .. } = error {
             events::IntegrationHalted { integration: &self.settings.name, error, hint: hint.clone() }.emit();
             self.blocked(Activity::Halted, Obstacle::Lasting, error.to_string(), hint);
-            return self.settings.poll_interval;
+            return self.settings.poll_interval.max(owed);
         }
         let retry_in = match error {
             PassError::MapperFails(suspended) => suspended.pause(SystemClock.now()),
             _ => self.pause_after(failures),
         };
-        let retry_in = retry_in.max(Duration::from_secs(1));
+        let retry_in = retry_in.max(Duration::from_secs(1)).max(owed);
         let integration = &self.settings.name;
         events::PassFailed { integration, error, hint: hint.clone(), retry_in }.emit();
         self.blocked(Activity::Failing, Obstacle::Failures(failures), events::Chain(error).to_string(), hint);

@@ -135,7 +135,7 @@ mod tests {
             for _ in 0..20 {
                 log.write(log::Level::Info, "x".repeat(LINE));
             }
-            dropped += log.end_call();
+            dropped += log.end_call().lines;
         }
         assert!((FILE - CALL..=FILE).contains(&*bytes.lock().unwrap()));
         assert!(dropped > 900, "{dropped}");

@@ -39,7 +39,8 @@ impl HeldBack {
     }
 }
 
-/// How long this pass has been at its backfill, from its first object on: it gets on however long the listing takes.
+/// How long this pass has been at its backfill, from its first object on: it gets on however long the listing takes, and at
+/// least until the bucket may be listed again.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     pub(super) began: Option<Timestamp>,
@@ -49,7 +50,7 @@ impl Turn {
     pub(super) fn is_over<S>(&self, pipeline: &Pipeline<S>) -> bool {
         let interval = SignedDuration::try_from(pipeline.settings.poll_interval).unwrap_or(SignedDuration::MAX);
         let lasts = |began| pipeline.clock.now().duration_since(began) >= interval.max(BACKFILL_TURN);
-        self.began.is_some_and(lasts)
+        self.began.is_some_and(lasts) && pipeline.list_budget.wait(pipeline.clock.now()).is_zero()
     }
 }
 

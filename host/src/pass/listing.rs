@@ -55,6 +55,7 @@ impl<S: Source> Listing<S> {
 
     fn fetch(&mut self, after: Option<PageToken>) {
         let (pipeline, watch) = (Arc::clone(&self.pipeline), self.watch.clone());
+        pipeline.list_budget.spend(pipeline.clock.now());
         self.next = Some(tokio::spawn(async move {
             let _listing = watch.begin("listing");
             pipeline.source.list(after.as_ref()).await

@@ -240,7 +240,7 @@ impl Remote {
     pub(super) fn look(&self, reference: &RemoteReference, secrets: &Secrets) -> Result<(), SecretError> {
         built(reference)?;
         match reference.means() {
-            Some(means) => secrets.look(means),
+            Some(means) => secrets.look(means).map(drop),
             None => Ok(()),
         }?;
         Err(SecretError::NotAsked { reference: reference.into() })

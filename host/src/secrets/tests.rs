@@ -86,10 +86,12 @@ fn a_credential_outside_the_unit_is_not_checked() {
 }
 
 #[test]
-fn an_environment_variable_is_read() {
+fn an_environment_variable_is_read_with_a_warning() {
     let secrets = Secrets::new(None);
     let there = SecretReference::Environment("PATH".parse().unwrap());
-    assert_eq!(secrets.resolve(&there).unwrap().value.expose_secret(), std::env::var("PATH").unwrap());
+    let resolved = secrets.resolve(&there).unwrap();
+    assert_eq!(resolved.value.expose_secret(), std::env::var("PATH").unwrap());
+    assert!(resolved.warning.unwrap().to_string().starts_with("environment variable `PATH` is shown to whoever"));
     let absent = SecretReference::Environment("GRISTMILL_NOT_SET".parse().unwrap());
     assert!(matches!(secrets.resolve(&absent), Err(SecretError::Missing { .. })));
 }

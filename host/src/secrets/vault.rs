@@ -15,7 +15,8 @@
 //! `recipients` are the public halves of the keys that open it. `age` is an age file
 //! (<https://age-encryption.org/v1>) in base64; it holds the name, a zero byte and the value, so that no value can be
 //! passed off as another's. Names and times are no secrets. As encrypting takes the public halves alone, a secret can be
-//! stored where the key cannot be read: outside the unit that has it as a credential.
+//! stored where the key cannot be read: outside the unit that has it as a credential. A file that others may write is
+//! refused: they could add a key of their own to the recipients.
 //!
 //! # Crashes
 //!
@@ -220,11 +221,22 @@ impl Vault {
 
     fn load(&self) -> Result<Option<Contents>, VaultError> {
         let path = self.file();
-        let file = match File::open(&path) {
+        // Without `NONBLOCK`, opening a pipe would wait for its writer for ever.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(VaultError::io("read", &path)(error)),
         };
+        let metadata = file.metadata().map_err(VaultError::io("read", &path))?;
+        let mode = metadata.mode() & 0o777;
+        if !metadata.is_file() {
+            return Err(VaultError::NotAVault { path });
+        }
+        // Whoever may write it may have the next secret encrypted to a key of their own.
+        if mode & 0o022 != 0 {
+            return Err(VaultError::Writable { path, mode });
+        }
         let mut bytes = Vec::new();
         file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(VaultError::io("read", &path))?;
         let foreign = || VaultError::NotAVault { path: path.clone() };

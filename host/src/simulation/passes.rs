@@ -232,3 +232,20 @@ fn a_listing_that_goes_round_in_a_circle_ends_as_an_error() {
     simulation.world().lists_round = false;
     assert_eq!(simulation.pass(&process).unwrap().known, 7, "what it showed was taken");
 }
+
+/// A listing that breaks off has been paid for like any other, and a backfill goes on while the next one must wait.
+#[test]
+fn every_request_to_list_is_counted_and_a_backfill_does_not_wait_for_the_next() {
+    let mut simulation = Simulation::new("list_budget = 720", Slots::new(1, Keeping::Half));
+    put_old(&mut simulation, 7);
+    simulation.world().fetch_takes = SignedDuration::from_hours(3);
+    let process = simulation.start(usize::MAX).unwrap();
+    let owes = || process.pipeline.list_budget.wait(simulation.world().now).as_secs().div_ceil(3_600);
+    let report = simulation.pass(&process).unwrap();
+    assert!(report.unfinished && report.succeeded > 1, "{report:?}");
+    assert_eq!(owes(), 0, "its turn lasted as long as the budget has it wait");
+    simulation.world().fetch_takes = SignedDuration::ZERO;
+    simulation.world().faults.push((Step::List, 1, Fault::Source(FailureKind::Denied)));
+    assert!(simulation.pass(&process).is_err());
+    assert_ne!(owes(), 0);
+}

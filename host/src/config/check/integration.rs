@@ -1,6 +1,7 @@
 //! The integrations, and what each refers to.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -128,6 +129,7 @@ fn check_one(
     let poll_interval = super::duration(report, &place, raw.poll_interval, Duration::from_secs(1));
     let place = path.key("expect_file_within");
     let expect_file_within = super::duration(report, &place, raw.expect_file_within, Duration::from_secs(1));
+    let list_budget = super::whole_number(report, &path.key("list_budget"), raw.list_budget, 1..=i64::MAX);
     let decode = super::decode::check(report, path, raw.csv, raw.excel, raw.limits);
     let zone = timezone.as_ref().map_or(TimeZone::UTC, |timezone| timezone.zone.clone());
     let backfill = backfill(report, &path.key("backfill"), raw.backfill, &zone);
@@ -163,6 +165,7 @@ fn check_one(
         bucket: now.bucket,
         prefix: now.prefix,
         listing: raw.listing.unwrap_or_default(),
+        list_budget: list_budget.and_then(NonZeroU64::new),
         wanted,
         destinations: destinations?,
         poll_interval: poll_interval.unwrap_or(names.poll_interval),

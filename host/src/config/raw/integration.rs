@@ -59,6 +59,14 @@ tables! {
         /// listing = "whole"
         /// ```
         listing: Listing,
+        /// How many LIST requests it makes in a month of 30 days, about. A request lists 1,000 keys. No listing is cut short for
+        /// it: where passes need more, they follow each other more slowly, and `gristmill status` says so. What a person asks
+        /// for is done at once, and counts. The default is no limit.
+        ///
+        /// ```toml
+        /// list_budget = 20000
+        /// ```
+        list_budget: i64,
         /// Patterns, one of which a key must fit. `*` and `?` stand for anything but `/`, `**` for any number of folders,
         /// `{a,b}` for either. A pattern without `/` is held against the key's last part, any other against the whole key,
         /// prefix included. The default is to take all.

@@ -48,6 +48,14 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
+    /// Others than its owner may write the file.
+    #[error("the vault `{}` can be written by others than its owner (mode {mode:03o})", path.display())]
+    Writable {
+        /// The file.
+        path: PathBuf,
+        /// The permission bits.
+        mode: u32,
+    },
     /// It was written by a newer version.
     #[error("the vault has version {found}, this version reads up to {VERSION}")]
     Newer {
@@ -113,6 +121,10 @@ impl VaultError {
             Self::NotAVault { .. } => {
                 Some("put back a copy of it, or move it away and store the secrets again".to_owned())
             }
+            Self::Writable { path, .. } => Some(format!(
+                "chmod 600 {}; if others have written it, their key may be among its `recipients`: gristmill secret rekey",
+                path.display()
+            )),
             Self::Newer { .. } => Some("install the version that wrote it, or a newer one".to_owned()),
             Self::Damaged { name } => Some(format!("gristmill secret rotate {name}")),
             Self::Missing { name } => Some(format!("gristmill secret set {name}")),

@@ -191,6 +191,39 @@ fn a_file_that_is_no_vault_is_left_alone() {
     }
 }
 
+/// Else they could have the next secret encrypted to a key of their own, too.
+#[test]
+fn a_vault_that_others_may_write_is_refused() {
+    let place = Place::new();
+    put(&place.vault(), "acme", CANARY);
+    for mode in [0o620, 0o602, 0o666] {
+        fs::set_permissions(place.file(), fs::Permissions::from_mode(mode)).unwrap();
+        for error in [
+            place.vault().get(&name("acme")).unwrap_err(),
+            place.vault().put(&name("b"), &SecretString::from("x"), Put::New, now()).unwrap_err(),
+        ] {
+            assert!(matches!(error, VaultError::Writable { mode: found, .. } if found == mode), "{error}");
+            assert!(error.hint().unwrap().contains("chmod 600"));
+        }
+    }
+    fs::set_permissions(place.file(), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(value(&place.vault(), "acme"), CANARY);
+}
+
+#[test]
+fn a_pipe_is_no_vault_and_a_dangling_link_is_replaced() {
+    let place = Place::new();
+    fs::remove_file(place.file()).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, place.file(), rustix::fs::Mode::RUSR).unwrap();
+    assert!(matches!(place.vault().list().unwrap_err(), VaultError::NotAVault { .. }));
+    fs::remove_file(place.file()).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.file()).unwrap();
+    assert_eq!(names(&place.vault()), Vec::<String>::new());
+    put(&place.vault(), "acme", CANARY);
+    assert!(fs::symlink_metadata(place.file()).unwrap().is_file(), "the link's place is taken, and nothing follows it");
+    assert_eq!(value(&place.vault(), "acme"), CANARY);
+}
+
 #[test]
 fn what_would_be_too_large_to_be_read_is_not_written() {
     let place = Place::new();
