@@ -177,17 +177,11 @@ impl MapperHost {
 
     /// A mapper from a component that nobody pinned: its author tries it.
     pub fn try_out(&self, name: &str, bytes: &[u8], limits: Limits) -> Result<Arc<Mapper>, MapperError> {
-        if bytes.len() as u64 > limits.component {
-            return Err(MapperError::TooLarge { limit: limits.component });
-        }
         self.mapper(name, bytes, digest(bytes), limits)
     }
 
     /// The same beside a mapper of that name: what it takes is not among the figures.
     pub fn try_aside(&self, name: &str, bytes: &[u8], limits: Limits) -> Result<Mapper, MapperError> {
-        if bytes.len() as u64 > limits.component {
-            return Err(MapperError::TooLarge { limit: limits.component });
-        }
         self.unmetered(name, bytes, digest(bytes), limits)
     }
 
@@ -227,6 +221,9 @@ impl MapperHost {
         digest: ComponentDigest,
         limits: Limits,
     ) -> Result<Mapper, MapperError> {
+        if bytes.len() as u64 > limits.component {
+            return Err(MapperError::TooLarge { limit: limits.component });
+        }
         let outline = inspect::outline(bytes)?;
         let (component, compiled) = self.component(bytes, &digest, outline, &limits)?;
         let mapper = Mapper { name: name.into(), digest, limits, component, compiled, meter: Arc::default() };

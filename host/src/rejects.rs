@@ -205,7 +205,7 @@ fn reasons_of_row(sorted: &mut Sorted<'_>) -> Result<Vec<Issue>, RejectsError> {
     let place = sorted.peek();
     let mut reasons = Vec::new();
     while sorted.peek() == place {
-        match sorted.take_next()? {
+        match sorted.next().transpose()? {
             // Both transforms refuse a row for the same blank identifier, and a mapper cannot read a cell in which the
             // decoder found an error.
             Some(reason) if reasons.iter().any(|known| is_same_cell(known, &reason)) => {}

@@ -132,12 +132,7 @@ impl IssueLog {
 
     /// Everything that is kept, by table and row; what concerns one row in the order in which it was pushed.
     pub fn all(&mut self) -> Result<Vec<Issue>, RejectsError> {
-        let mut sorted = self.sorted()?;
-        let mut all = Vec::new();
-        while let Some(issue) = sorted.take_next()? {
-            all.push(issue);
-        }
-        Ok(all)
+        self.sorted()?.collect()
     }
 
     /// The same, without holding it in memory.
@@ -177,9 +172,16 @@ pub struct Sorted<'a> {
     record: Vec<u8>,
 }
 
+impl Iterator for Sorted<'_> {
+    type Item = Result<Issue, RejectsError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_issue().transpose()
+    }
+}
+
 impl Sorted<'_> {
-    /// The next issue.
-    pub fn take_next(&mut self) -> Result<Option<Issue>, RejectsError> {
+    fn next_issue(&mut self) -> Result<Option<Issue>, RejectsError> {
         let failed = |error| failed("read the issue log in", self.path)(error);
         let Some((table, row)) = self.records.next(&mut self.record).map_err(failed)? else { return Ok(None) };
         let issue = decode(table, row, &self.record);

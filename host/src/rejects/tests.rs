@@ -216,7 +216,7 @@ fn rejects_are_sorted_whatever_the_room() {
         assert_eq!((log.rejects(), log.warnings()), (1_000, 1_000));
         let mut sorted = log.sorted().unwrap();
         let mut read = Vec::new();
-        while let Some(reject) = sorted.take_next().unwrap() {
+        while let Some(reject) = sorted.next().transpose().unwrap() {
             read.push((reject.table, reject.row, reject.code.parse::<u32>().unwrap()));
         }
         assert_eq!(read.len(), 1_000);

@@ -166,7 +166,7 @@ fn apart<'a>(kind: Kind, texts: &[&'a str]) -> Vec<Option<Record<'a>>> {
 fn of_row(issues: &mut rejects::Sorted<'_>, at: (u32, u32)) -> Result<Vec<Issue>, RejectsError> {
     let mut found = Vec::new();
     while issues.peek() == Some(at) {
-        match issues.take_next()? {
+        match issues.next().transpose()? {
             Some(issue) if !found.contains(&issue) => found.push(issue),
             Some(_) | None => {}
         }

@@ -132,8 +132,9 @@ impl Show {
         }
         let counts = ["same", "different", "skipped", "failed"].map(|what| files(summary, what));
         let [same, different, skipped, failed] = counts;
+        let is_refused = summary.get("refused").and_then(Value::as_u64) != Some(0);
         output::print(match counts {
-            [0, 0, 0, 0] => "no file of this mapper is completed".to_owned(),
+            [0, 0, 0, 0] if !is_refused => "no file of this mapper is completed".to_owned(),
             _ => format!("files: {same} the same, {different} different, {skipped} skipped, {failed} not looked at"),
         });
         output::print(format!("current: {}, new: {}", text(summary, "current"), text(summary, "new")));

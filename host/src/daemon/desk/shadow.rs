@@ -87,14 +87,14 @@ impl Desk {
         }
         let [current, new] = load(assembly, &name, configured, component).await?;
         let digests = [current.digest(), new.digest()];
-        let (mut counts, oversight) = (Counts::default(), Oversight::default());
+        let (mut counts, mut unfit, oversight) = (Counts::default(), 0, Oversight::default());
         let _until_nobody_waits = GivesUp(oversight.stop.clone());
         for settings in &integrations {
             let integration = settings.name.clone();
             let sides = match self.sides(assembly, settings, &name, [&current, &new]).await {
                 Ok(sides) => sides,
                 Err(Refusal { message, hint }) => {
-                    counts.failed += 1;
+                    unfit += 1;
                     send(items, to_value(&Told::Refused { integration, message, hint })?).await?;
                     continue;
                 }
@@ -114,8 +114,9 @@ impl Desk {
         let [current, new] = digests;
         Ok(json!({
             "mapper": name, "current": current, "new": new,
-            "same": same > 0 && different + failed == 0,
+            "same": same > 0 && different + failed + unfit == 0,
             "files": { "same": same, "different": different, "skipped": skipped, "failed": failed },
+            "refused": unfit,
         }))
     }
 
