@@ -17,7 +17,7 @@ pub enum Repeated {
     /// Account records; none where the call was the opening of a table.
     Accounts(AccountLayout, Option<AccountBatch>),
     /// Usage records; none where the call was the opening of a table.
-    Usage(UsageLayout, Option<UsageBatch>),
+    Usage(UsageLayout, Option<Box<UsageBatch>>),
 }
 
 /// Why a call could not be made again, or failed.
@@ -45,7 +45,7 @@ pub fn repeat(call: &FailedCall, transform: Transform, log: LogSink) -> Result<R
             None => Repeated::Started,
         },
         TransformKind::ProductUsage => match repeat_as::<UsageMapping>(call, transform, log)? {
-            Some((layout, mapped)) => Repeated::Usage(layout, mapped),
+            Some((layout, mapped)) => Repeated::Usage(layout, mapped.map(Box::new)),
             None => Repeated::Started,
         },
     })
