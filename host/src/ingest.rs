@@ -323,8 +323,8 @@ pub enum Failure {
         /// What it did.
         #[source]
         source: MapperError,
-        /// What would make it fail again.
-        evidence: Evidence,
+        /// What would make it fail again; none where the mapper is not to blame, or the call is not saved.
+        evidence: Option<Box<Evidence>>,
     },
     /// A mapper brings account fields that it may not.
     #[error(transparent)]
@@ -395,10 +395,9 @@ impl Failure {
             Self::Mended(error) => Some(error.hint().to_owned()),
             Self::Refused(refusals) => refusals.hint().map(str::to_owned),
             Self::AccountField(error) => Some(error.hint()),
-            Self::Mapper { evidence: Evidence::Saved(path), .. } => Some(format!(
-                "to see it fail again: gristmill mapper replay {}",
-                ShellWord(&path.display().to_string())
-            )),
+            Self::Mapper { .. } => self.saved_call().map(|path| {
+                format!("to see it fail again: gristmill mapper replay {}", ShellWord(&path.display().to_string()))
+            }),
             Self::TooManyRejects { .. } => Some(
                 "the reject file has every such row; mend the file or the mapping, and upload or replay it".to_owned(),
             ),

@@ -1,6 +1,6 @@
 //! What remains of a call on which a mapper failed, until it is saved or forgotten.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Failure, Pipeline};
 use crate::events;
@@ -10,20 +10,19 @@ use crate::object::Object;
 /// What would make a mapper fail again.
 #[derive(Debug)]
 pub enum Evidence {
-    /// Nothing: the mapper is not to blame, or the call is not saved.
-    None,
     /// The call.
     Call(Box<FailedCall>),
     /// The call was saved.
-    Saved(Box<Path>),
+    Saved(PathBuf),
 }
 
 impl Failure {
     /// The file in which the call is saved that a mapper failed on.
     pub fn saved_call(&self) -> Option<&Path> {
-        match self {
-            Self::Mapper { evidence: Evidence::Saved(path), .. } => Some(path),
-            _ => None,
+        let Self::Mapper { evidence, .. } = self else { return None };
+        match evidence.as_deref()? {
+            Evidence::Saved(path) => Some(path),
+            Evidence::Call(_) => None,
         }
     }
 }
@@ -32,7 +31,7 @@ impl Failure {
 /// call that cannot be saved changes nothing but the log.
 pub(super) fn save<S>(pipeline: &Pipeline<S>, object: &Object, mut failure: Failure) -> Failure {
     if let Failure::Mapper { evidence, .. } = &mut failure
-        && let Evidence::Call(call) = std::mem::replace(evidence, Evidence::None)
+        && let Some(Evidence::Call(call)) = evidence.take().map(|evidence| *evidence)
     {
         let (integration, head) = (&pipeline.settings.name, &call.head);
         let saved = pipeline.failed_calls.save(&call, pipeline.clock.now());
@@ -41,9 +40,7 @@ pub(super) fn save<S>(pipeline: &Pipeline<S>, object: &Object, mut failure: Fail
             None
         });
         events::MapperFailed { integration, call: head, object, saved: saved.as_deref() }.emit();
-        if let Some(path) = saved {
-            *evidence = Evidence::Saved(path.into());
-        }
+        *evidence = saved.map(|path| Box::new(Evidence::Saved(path)));
     }
     failure
 }

@@ -61,7 +61,7 @@ impl Work {
     fn failed<M: Maps>(&self, step: Step, of: &Table<'_>, batch: Option<&Batch>, source: MapperError) -> Failure {
         let mapper = self.transform.mapper.name().into();
         if source.blame() != Blame::Mapper {
-            return Failure::Mapper { mapper, place: None, source, evidence: Evidence::None };
+            return Failure::Mapper { mapper, place: None, source, evidence: None };
         }
         let time = self.transform.mapper.limits().batch_processor * LOOKING;
         let sheet = of.source.sheet.as_ref();
@@ -69,7 +69,7 @@ impl Work {
             .and_then(|batch| poison::find(batch, of.table, sheet, time, |rows| self.fails_on::<M>(rows, of)))
             .map(Box::new);
         let call = self.call::<M>(step, of, batch, place.as_deref(), &source);
-        Failure::Mapper { mapper, place, source, evidence: Evidence::Call(Box::new(call)) }
+        Failure::Mapper { mapper, place, source, evidence: Some(Box::new(Evidence::Call(Box::new(call)))) }
     }
 
     /// Whether the mapper fails on these rows when they are all that it sees.
