@@ -35,6 +35,18 @@
 //! - **I8** A file is rejected or merged whole; a bad row is rejected alone.
 //!
 //! # Modules, in reading order
+//!
+//! | modules | what they are |
+//! |---|---|
+//! | [`object`], [`batch`] | what all the others speak of: identities, and rows as columns |
+//! | [`pass`], [`ingest`] | the flow: from a listing to the ledger, and the way of one object |
+//! | [`source`], [`spool`], [`decode`], [`mapper`], [`destination`], [`rejects`], [`ledger`] | its steps, in their order |
+//! | [`retry`], [`oversight`], [`effort`], [`clock`] | failures, headway, processor time and the time of day |
+//! | [`config`], [`secrets`], [`account_fields`] | what an operator writes, and what it refers to |
+//! | [`daemon`], [`control`], [`worker`], [`events`], [`notify`], [`post`] | the process: what it starts, answers and tells |
+//! | [`accounts`], [`users`], [`expectation`], [`renames`], [`reconcile`], [`backup`] | what is looked after beside the flow |
+//! | [`dry_run`], [`shadow`], [`failed_call`], [`author`], [`proposal`], [`policy`] | what is tried and shown before it counts |
+//! | [`cli`], [`replace`] | the commands, and the files that they change |
 
 pub mod account_fields;
 pub mod accounts;
