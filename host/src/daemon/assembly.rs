@@ -62,8 +62,9 @@ type OpenedConnections = tokio::sync::Mutex<HashMap<ConnectionKey, Connection>>;
 /// Whose turn it is to make a recipe, by tenant.
 type Turns = tokio::sync::Mutex<HashMap<TenantName, Arc<tokio::sync::Mutex<()>>>>;
 
-/// How long one recipe may keep a tenant's others waiting: two mappers compiled at their limit of processor time.
-const TURN: Duration = Duration::from_secs(60);
+/// How long one recipe may keep a tenant's others waiting: as long as compiling a Python takes, and no longer where a file
+/// system hangs.
+const TURN: Duration = Duration::from_secs(10);
 
 /// The ledger's file in the state directory.
 const LEDGER: &str = "ledger.redb";
